@@ -1,0 +1,56 @@
+# make demo    plan, run and report specs/demo on a real 135M model
+# make test    every test, with the real model
+# make check   what CI checks before it tests: formatting, lints, types, generated files
+# make bench   evalc against lm-evaluation-harness
+# Needs Python 3.10+ with pip and venv, and cargo. Everything else goes into .venv and models/.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+MODEL  := models/smollm2-135m
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check bench specs core clean
+
+demo: core $(MODEL)/model.safetensors
+	$(BIN)/evalc plan specs/demo
+	$(BIN)/evalc exec specs/demo
+	$(BIN)/evalc report specs/demo
+
+test: core $(MODEL)/model.safetensors
+	cargo test --locked --package evalc-plan
+	$(BIN)/python -m pytest
+
+check: core
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -k fresh
+
+bench: core $(MODEL)/model.safetensors .venv/.bench
+	$(BIN)/python benches/plan_vs_lm_eval.py --model $(MODEL)
+
+# The suites that are written from benchmark files (../shared/data, or DATA=folder).
+specs: .venv/.installed
+	$(BIN)/python specs/generate.py $(DATA)
+
+# Always asks cargo, which rebuilds what changed: Python never sees an older core than the sources.
+core: .venv/.installed
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --quiet --release --locked --skip-install
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) maturin
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-build-isolation -e '.[exec,data,demo,test,lint]'
+	@touch $@
+
+.venv/.bench: .venv/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-build-isolation -e '.[bench]'
+	@touch $@
+
+$(MODEL)/model.safetensors: | .venv/.installed
+	$(BIN)/python specs/demo/fetch_model.py $(MODEL)
+
+clean:
+	rm -rf .venv target models .cache

@@ -1,0 +1,3 @@
+"""evalc: a compiler for model evaluations."""
+
+__version__ = "0.1.0"

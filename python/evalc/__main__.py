@@ -1,0 +1,5 @@
+"""`python -m evalc`."""
+
+from evalc.cli.app import main
+
+main()

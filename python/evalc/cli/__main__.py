@@ -1,0 +1,5 @@
+"""`python -m evalc.cli`."""
+
+from evalc.cli.app import main
+
+main()

@@ -1,0 +1,97 @@
+"""The command group. A command's module is imported only when it is called for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from evalc import __version__, env
+from evalc.cli import output
+from evalc.diagnostics import Faults
+from evalc.errors import EvalcError, ExitCode
+
+COMMANDS = {
+    "init": ("starting", "Write a commented starter spec that runs."),
+    "check": ("checking", "Check specs, data and templates; run nothing."),
+    "plan": ("planning", "Show what an evaluation would ask and cost."),
+    "exec": ("executing", "Ask the models what remains, and report."),
+    "report": ("reporting", "Show scores from what the cache holds."),
+    "diff": ("diffing", "Compare two models or two reports case by case."),
+    "schema": ("starting", "Print the JSON Schema of the spec language."),
+}
+
+
+class Commands(click.Group):
+    """Commands by name, loaded on demand so that `plan` starts fast and never sees torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, its module imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"evalc.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Help without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="evalc")
+def evalc() -> None:
+    """A compiler for model evaluations: asks a model only what it has never been asked."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code. No traceback reaches a user."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(int(_run(arguments)))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result: Any = evalc.main(args=arguments, prog_name="evalc", standalone_mode=False)
+    except Faults as faults:
+        form = "json" if "--json" in arguments else _format(arguments)
+        output.diagnostics(faults.diagnostics, form)  # type: ignore[arg-type]
+        return faults.exit_code
+    except EvalcError as error:
+        output.talk(f"error: {error}")
+        return error.exit_code
+    except click.exceptions.Abort:
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except KeyboardInterrupt:
+        output.talk("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        env.silence_stdout()
+        return ExitCode.FAILURE
+    except Exception as error:  # a bug of ours: still no traceback unless it is asked for
+        if env.wants_traceback():
+            raise
+        output.talk(f"internal error: {type(error).__name__}: {error}")
+        output.talk("hint: set EVALC_TRACEBACK=1 and report what it prints")
+        return ExitCode.FAILURE
+    return int(result) if isinstance(result, int) else ExitCode.DONE
+
+
+def _format(arguments: list[str]) -> str:
+    """The `--format` asked for, found without parsing: the fault may be in the parsing."""
+    for position, argument in enumerate(arguments):
+        if argument.startswith("--format="):
+            return argument.partition("=")[2]
+        if argument == "--format" and position + 1 < len(arguments):
+            return arguments[position + 1]
+    return "terminal"

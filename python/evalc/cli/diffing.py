@@ -1,0 +1,56 @@
+"""`evalc diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evalc.cli import output
+from evalc.cli.options import request, selection_options
+from evalc.cli.reporting import make_report
+from evalc.errors import ExitCode
+from evalc.report import Report, diff_markdown, diff_reports, diff_json, diff_view, from_json
+
+
+@click.command("diff")
+@click.argument("a")
+@click.argument("b")
+@selection_options
+@click.option("--json", "as_json", is_flag=True, help="Print a versioned JSON document.")
+@click.option("--markdown", is_flag=True, help="Print Markdown for a pull request.")
+@click.option("--limit", type=int, default=20, metavar="N", help="List at most N flipped cases.")
+def diff_command(
+    a: str, b: str, as_json: bool, markdown: bool, limit: int, **arguments: Any
+) -> int:
+    """Compare B with A case by case: models of the spec, or files from `report --json`."""
+    sides = {a: _file(a), b: _file(b)}
+    models = tuple(name for name, report in sides.items() if report is None)
+    if models:
+        asked = {**arguments, "models": (*arguments.get("models", ()), *models)}
+        with request(asked).planned() as (planned, store):
+            live = make_report(planned, store, cases=True, allow_code_execution=False)
+    left, right = (sides[name] or live for name in (a, b))
+    chosen = (_model(left, a, sides[a]), _model(right, b, sides[b]))
+    found = diff_reports(left, right, names=(a, b), models=None if None in chosen else chosen)
+    if as_json:
+        output.data(diff_json(found))
+    elif markdown:
+        output.data(diff_markdown(found, limit=limit))
+    else:
+        output.table(diff_view(found, limit=limit))
+    return ExitCode.DONE
+
+
+def _file(name: str) -> Report | None:
+    path = Path(name)
+    return from_json(path.read_text(encoding="utf-8"), name) if path.is_file() else None
+
+
+def _model(report: Report, name: str, file: Report | None) -> str | None:
+    """The model of a side: itself, or the only model of a file."""
+    if file is None:
+        return name
+    models = {result["model"] for result in report["results"]}
+    return next(iter(models)) if len(models) == 1 else None

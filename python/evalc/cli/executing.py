@@ -1,0 +1,122 @@
+"""`evalc exec`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+
+from evalc import __version__, env
+from evalc.cli import output
+from evalc.cli.meter import RunMeter
+from evalc.cli.options import request, selection_options
+from evalc.cli.reporting import show_report
+from evalc.errors import ExitCode
+from evalc.plan import Planned, cost
+from evalc.plan.ir import ResolvedModel
+from evalc.store import Store
+
+PACK_TOKENS = {"cpu": 8192, "cuda": 65536}
+"""Distinct input tokens of a pack: what is lost at most when a run is killed."""
+PACK_REQUESTS = {"cpu": 256, "cuda": 4096}
+PROBES = 8
+RUN_SCHEMA = "evalc.run/1"
+
+
+@click.command("exec")
+@selection_options
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--no-report", is_flag=True, help="Only fill the cache; print no report.")
+@click.option(
+    "--allow-code-execution", is_flag=True, help="Run programs that the model wrote (code_pass@k)."
+)
+def exec_command(
+    as_json: bool, no_report: bool, allow_code_execution: bool, **arguments: Any
+) -> int:
+    """Ask the models what the cache does not answer; Ctrl-C and run again to continue."""
+    with request(arguments).planned() as (planned, store):
+        if planned.to_run == 0:
+            output.talk("nothing to run: every answer is in the cache")
+        else:
+            _run(planned, store)
+        if no_report:
+            return ExitCode.DONE
+        return show_report(
+            planned, store, as_json=as_json, allow_code_execution=allow_code_execution
+        )
+
+
+def _run(planned: Planned, store: Store) -> None:
+    loop = importlib.import_module("evalc.exec.loop")
+    progress = importlib.import_module("evalc.exec.progress")
+    priced = planned.priced(store)
+    began, tallies = time.monotonic(), []
+    with RunMeter(output.talker(), planned, priced) as meter:
+        for index, model in enumerate(planned.models):
+            device = model.source.device
+            packs = planned.handle.packs(index, PACK_TOKENS[device], PACK_REQUESTS[device])
+            if not packs:
+                continue
+            tally = progress.Tally()
+            loop.execute(
+                model.source,
+                packs,
+                planned.settings,
+                planned.keys,
+                store.commit,
+                meter,
+                tokenizer_probe=planned.handle.probes(index, PROBES),
+                tally=tally,
+            )
+            _remember(planned, store, model, tally)
+            tallies.append(tally)
+    _write_run(planned, store, priced, tallies, time.monotonic() - began)
+
+
+def _remember(planned: Planned, store: Store, model: ResolvedModel, tally: Any) -> None:
+    """Keep the measured speed for the next plan's estimate.
+
+    Operations are the plan's, over the distinct tokens, so that an engine which computes more than
+    those is recorded as slower, which is what a prediction from distinct tokens needs.
+    """
+    cells = [c for c in planned.summary["cells"] if c["model"] == model.source.name]
+    speed = cost.Speed(
+        prefill_flops=sum(cost.prefill_flops(model.shape, cell) for cell in cells),
+        prefill_seconds=tally.prefill_seconds,
+        decode_tokens=tally.decode_tokens,
+        decode_seconds=tally.decode_seconds,
+    )
+    cost.record(store, model.identity, env.hardware(model.source.device), speed)
+
+
+def _write_run(
+    planned: Planned, store: Store, priced: dict[str, Any], tallies: list[Any], seconds: float
+) -> None:
+    """The manifest is written last: its presence says that the run is complete."""
+    now = datetime.now(timezone.utc)
+    total = priced["total"]
+    usd = planned.folder.spec.cost.usd_per_hour
+    manifest = {
+        "schema": RUN_SCHEMA,
+        "name": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "evalc": __version__,
+        "tier": priced["tier"],
+        "cells": [list(cell) for cell in planned.selection.cells],
+        "models": priced["models"],
+        "asked": sum(tally.requests for tally in tallies),
+        "seconds": round(seconds, 3),
+        "predicted_seconds": round(total["estimate"]["seconds"], 3),
+        "predicted_basis": total["estimate"]["basis"],
+        "prefill_tokens": sum(tally.prefill_tokens for tally in tallies),
+        "prefill_tokens_unshared": total["prefill_tokens_unshared"],
+        "prefill_tokens_distinct": total["prefill_tokens"],
+        "decode_tokens": sum(tally.decode_tokens for tally in tallies),
+        "peak_memory": max((tally.peak_memory for tally in tallies), default=0),
+        "usd": None if usd is None else seconds / 3600 * usd,
+    }
+    name = f"{now.strftime('%Y%m%dT%H%M%S.%f')}".encode()
+    store.write_run(name, json.dumps(manifest, ensure_ascii=False).encode())

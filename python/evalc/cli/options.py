@@ -1,0 +1,109 @@
+"""Options that several commands share, and the session that they open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from evalc import env
+from evalc.cli import output
+from evalc.plan import Planned, plan
+from evalc.spec import Folder, load, select
+from evalc.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMATS = click.Choice(["terminal", "line", "json", "github"])
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asked for."""
+
+    paths: tuple[Path, ...]
+    overrides: tuple[str, ...]
+    suites: tuple[str, ...]
+    models: tuple[str, ...]
+    tasks: tuple[str, ...]
+    tier: str | None
+    cache: Path
+
+    def folder(self) -> Folder:
+        """The checked spec."""
+        return load(self.paths or (default_path(),), self.overrides)
+
+    @contextmanager
+    def planned(self) -> Iterator[tuple[Planned, Store]]:
+        """Open the store and plan the selection."""
+        folder = self.folder()
+        selection = select(folder, self.suites, self.models, self.tasks, self.tier)
+        with Store.open(self.cache / "store") as store:
+            planned = plan(folder, selection, self.cache, store)
+            if store.damaged:
+                output.talk(
+                    f"warning: {store.damaged} cached values failed their checksum; they were "
+                    "put into quarantine and count as never asked"
+                )
+            yield planned, store
+
+
+def default_path() -> Path:
+    """`specs` where there is such a folder, else the working directory."""
+    return Path("specs") if Path("specs").is_dir() else Path()
+
+
+def _cache(_: click.Context, __: click.Parameter, value: str | None) -> Path:
+    return Path(value).expanduser().absolute() if value else env.cache_directory()
+
+
+def spec_options(command: F) -> F:
+    """PATHS and `--set`."""
+    command = click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+        help="Override a value, as tasks.gsm8k.generate.max_new_tokens=64. Repeatable.",
+    )(command)
+    return click.argument("paths", nargs=-1, type=click.Path(path_type=Path))(command)
+
+
+def cache_option(command: F) -> F:
+    """`--cache`."""
+    return click.option(
+        "--cache", callback=_cache, metavar="DIR",
+        help="Cache directory. Default: EVALC_CACHE, else the user's cache folder.",
+    )(command)
+
+
+def selection_options(command: F) -> F:
+    """PATHS, `--set`, `--suite`, `--model`, `--task`, `--tier` and `--cache`."""
+    for name, help_text in (
+        ("task", "Only this task; a name, a glob or tag:NAME. Repeatable."),
+        ("model", "Only this model; a name or a glob. Repeatable."),
+        ("suite", "Only this suite. Repeatable."),
+    ):
+        command = click.option(
+            f"--{name}", f"{name}s", multiple=True, metavar="NAME", help=help_text
+        )(command)
+    command = click.option("--tier", metavar="NAME", help="Budget of cases; default: full.")(command)
+    return cache_option(spec_options(command))
+
+
+def request(arguments: dict[str, Any]) -> Request:
+    """The shared options out of a command's arguments; they are removed from it."""
+
+    def names(key: str) -> tuple[str, ...]:
+        found: Sequence[str] = arguments.pop(key, ())
+        return tuple(found)
+
+    return Request(
+        paths=tuple(arguments.pop("paths")),
+        overrides=names("overrides"),
+        suites=names("suites"),
+        models=names("models"),
+        tasks=names("tasks"),
+        tier=arguments.pop("tier", None),
+        cache=arguments.pop("cache"),
+    )

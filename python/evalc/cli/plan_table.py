@@ -1,0 +1,81 @@
+"""A priced plan as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+COLUMNS = (
+    "cases", "requests", "deduped", "cached", "to run",
+    "prefill", "unshared", "decode ≤", "time ≤", "USD ≤",
+)
+
+
+def plan_table(priced: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The table, then remarks on what its numbers rest on."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("model")
+    table.add_column("task")
+    for name in COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell in priced["cells"]:
+        table.add_row(cell["model"], cell["task"], *_row(cell))
+    table.add_section()
+    table.add_row("total", "", *_row(priced["total"]), style="bold")
+    yield table
+    yield ""
+    yield from _remarks(priced)
+
+
+def _row(counts: Mapping[str, Any]) -> list[str]:
+    estimate = counts["estimate"]
+    about = "~" if estimate["basis"] == "guess" and estimate["seconds"] else ""
+    usd = "-" if estimate["usd"] is None else f"{about}{estimate['usd']:.4f}"
+    return [
+        *(f"{counts[key]:,}" for key in ("cases", "requests", "deduped", "cached", "to_run")),
+        count(counts["prefill_tokens"]),
+        count(counts["prefill_tokens_unshared"]),
+        count(counts["decode_tokens_bound"]),
+        about + duration(estimate["seconds"]),
+        usd,
+    ]
+
+
+def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
+    total = priced["total"]
+    for model in priced["models"]:
+        yield f"{model['name']}: {model['dtype']} on {model['device']}, {model['path']}"
+    if priced["nothing_to_run"]:
+        yield "nothing to run: every answer is in the cache"
+        return
+    yield f"tier {priced['tier']}; {total['estimate']['flops'] / 1e12:,.2f} TFLOP remain"
+    if total["estimate"]["basis"] == "guess":
+        yield "~ marks a guess: this model has not run on this hardware yet"
+    for cell in priced["cells"]:
+        if cell["split_words"]:
+            yield (
+                f"warning: {cell['task']}: in {cell['split_words']:,} cases the continuation "
+                "starts inside a token; end the prompt where a word ends"
+            )
+        if cell["truncated"]:
+            yield f"warning: {cell['task']}: {cell['truncated']:,} contexts were cut at the left"
+
+
+def count(number: float) -> str:
+    """A count in at most five characters or so: 512, 23.4k, 1.20M."""
+    for limit, divisor, suffix in ((10_000, 1, ""), (10_000_000, 1e3, "k"), (1e10, 1e6, "M")):
+        if number < limit:
+            return f"{number / divisor:,.0f}{suffix}" if divisor == 1 else f"{number / divisor:,.1f}{suffix}"
+    return f"{number / 1e9:,.1f}G"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds else "0"
+    if seconds < 3600:
+        return f"{int(seconds // 60)}m{int(seconds % 60):02d}s"
+    return f"{int(seconds // 3600)}h{int(seconds % 3600 // 60):02d}m"

@@ -1,0 +1,37 @@
+"""`evalc init` and `evalc schema`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from evalc.cli import output
+from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.spec.schema import schema_text
+from evalc.spec.starter import MODEL, starter_files
+
+
+@click.command("init")
+@click.argument("directory", type=click.Path(path_type=Path), default=Path("specs"))
+@click.option("--model", default=MODEL, metavar="PATH", help="Model directory that the spec names.")
+def init_command(directory: Path, model: str) -> None:
+    """Write a commented starter spec with small data into DIRECTORY; never overwrite a file."""
+    files = starter_files(model)
+    present = [name for name in files if (directory / name).exists()]
+    if present:
+        message = f"`{directory / present[0]}` exists already"
+        hint = "name another directory"
+        raise Faults([Diagnostic("file-exists", message, Place(directory / present[0]), hint=hint)])
+    for name, text in files.items():
+        target = directory / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        output.data(str(target))
+    output.talk(f"next: edit `path` in {directory / 'evalc.toml'}, then run `evalc plan {directory}`")
+
+
+@click.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of the spec language, for editors."""
+    output.data(schema_text())

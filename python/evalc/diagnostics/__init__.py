@@ -1,0 +1,7 @@
+"""Diagnostics: data, catalogue, renderers."""
+
+from evalc.diagnostics.catalogue import CATALOGUE
+from evalc.diagnostics.diagnostic import Diagnostic, Faults, Place, Severity, Span
+from evalc.diagnostics.render import Format, render
+
+__all__ = ["CATALOGUE", "Diagnostic", "Faults", "Format", "Place", "Severity", "Span", "render"]

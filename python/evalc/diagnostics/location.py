@@ -1,0 +1,135 @@
+"""From byte spans to lines and columns, and the text around them."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evalc.diagnostics.diagnostic import Place
+
+TAB = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """One shown line: its number, its text with tabs expanded, and the cells to underline."""
+
+    line: int
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place for people: 1-based lines and columns; columns count code points.
+
+    `end_column` is that of the character after the last one. Columns are None where only a line
+    is known, lines where only a file is known.
+    """
+
+    path: Path
+    line: int | None = None
+    column: int | None = None
+    end_line: int | None = None
+    end_column: int | None = None
+    excerpts: tuple[Excerpt, ...] = field(default=())
+
+
+def located(place: Place) -> Location:
+    """Read the place's text, if it can be read, and find line and columns in it."""
+    raw = _raw(place)
+    if raw is None or (place.span is None and place.line is None):
+        return Location(place.path, place.line)
+    if place.span is None:
+        return _whole_line(place, raw)
+    start = min(place.span.start, len(raw))
+    end = max(start, min(place.span.end, len(raw)))
+    if end > start and raw[end - 1 : end] == b"\n":
+        end -= 1
+    line, line_start = _line_at(raw, start)
+    end_line, end_start = _line_at(raw, end)
+    return Location(
+        place.path,
+        line,
+        _characters(raw, line_start, start) + 1,
+        end_line,
+        _characters(raw, end_start, end) + 1,
+        tuple(_excerpts(raw, start, end)),
+    )
+
+
+def _raw(place: Place) -> bytes | None:
+    if place.text is not None:
+        return place.text.encode()
+    try:
+        return place.path.read_bytes() if place.path.is_file() else None
+    except OSError:
+        return None
+
+
+def _whole_line(place: Place, raw: bytes) -> Location:
+    assert place.line is not None
+    lines = raw.split(b"\n")
+    if not 1 <= place.line <= len(lines):
+        return Location(place.path, place.line)
+    text = lines[place.line - 1]
+    if b"\0" in text or not text.strip():
+        return Location(place.path, place.line)
+    excerpt = Excerpt(place.line, _expanded(text.decode(errors="replace").rstrip("\r")), 0, 0)
+    return Location(place.path, place.line, excerpts=(excerpt,))
+
+
+def _line_at(raw: bytes, offset: int) -> tuple[int, int]:
+    """(1-based line, offset of its first byte)."""
+    return raw.count(b"\n", 0, offset) + 1, raw.rfind(b"\n", 0, offset) + 1
+
+
+def _characters(raw: bytes, start: int, end: int) -> int:
+    return len(raw[start:end].decode(errors="replace").removeprefix("\ufeff"))
+
+
+def _excerpts(raw: bytes, start: int, end: int) -> list[Excerpt]:
+    """The lines that a span touches, with the part of each that it covers."""
+    found = []
+    at = start
+    while True:
+        line, first = _line_at(raw, at)
+        stop = raw.find(b"\n", at)
+        stop = len(raw) if stop < 0 else stop
+        found.append(_excerpt(raw, line, (first, stop), (at, min(end, stop))))
+        if stop >= end:
+            return found
+        at = stop + 1
+
+
+def _excerpt(raw: bytes, line: int, whole: tuple[int, int], part: tuple[int, int]) -> Excerpt:
+    text = raw[whole[0] : whole[1]].decode(errors="replace").rstrip("\r").removeprefix("\ufeff")
+    before = raw[whole[0] : part[0]].decode(errors="replace").removeprefix("\ufeff")
+    through = raw[whole[0] : part[1]].decode(errors="replace").removeprefix("\ufeff").rstrip("\r")
+    return Excerpt(line, _expanded(text), width(before), width(through))
+
+
+def width(text: str) -> int:
+    """Terminal cells that `text` takes from the start of a line."""
+    cells = 0
+    for char in text:
+        if char == "\t":
+            cells += TAB - cells % TAB
+        elif unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
+            continue
+        else:
+            cells += 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    return cells
+
+
+def _expanded(text: str) -> str:
+    """`text` with tabs as spaces and control characters made harmless."""
+    shown = ""
+    for char in text:
+        if char == "\t":
+            shown += " " * (TAB - width(shown) % TAB)
+        else:
+            shown += char if char.isprintable() or unicodedata.category(char) == "Cf" else "\ufffd"
+    return shown

@@ -1,0 +1,210 @@
+"""Diagnostics as text: for a terminal, one per line, as JSON, as GitHub annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from evalc.diagnostics.diagnostic import Diagnostic, Place
+from evalc.diagnostics.location import Excerpt, Location, located
+
+Format = Literal["terminal", "line", "json", "github"]
+SCHEMA = "evalc.diagnostics/1"
+MAX_LINES = 4
+RESET = "\x1b[0m"
+STYLES = {
+    "error": "\x1b[1;31m",
+    "warning": "\x1b[1;33m",
+    "rule": "\x1b[1;34m",
+    "bold": "\x1b[1m",
+    "hint": "\x1b[1;36m",
+}
+
+
+def render(
+    diagnostics: Sequence[Diagnostic],
+    form: Format = "terminal",
+    *,
+    root: Path | None = None,
+    color: bool = False,
+) -> str:
+    """`diagnostics` in one of the four forms, ending in a line feed unless empty.
+
+    Files below `root` are named relative to it. `color` is for the terminal form only.
+    """
+    if form == "terminal":
+        return terminal(diagnostics, root=root, color=color)
+    return {"line": one_line, "json": json_document, "github": github}[form](diagnostics, root=root)
+
+
+def terminal(
+    diagnostics: Sequence[Diagnostic], *, root: Path | None = None, color: bool = False
+) -> str:
+    """Each with its source lines, a caret underline, related places, notes and hint; a count."""
+    if not diagnostics:
+        return ""
+    paint = _painter(color)
+    blocks = [_block(diagnostic, root, paint) for diagnostic in diagnostics]
+    return "\n\n".join([*blocks, counted(diagnostics)]) + "\n"
+
+
+def one_line(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> str:
+    """`file:line:col: severity[code]: message (hint)`, one diagnostic a line."""
+    lines = []
+    for diagnostic in diagnostics:
+        at = f"{_at(located(diagnostic.place), root)}: " if diagnostic.place else ""
+        hint = f" ({diagnostic.hint})" if diagnostic.hint else ""
+        lines.append(f"{at}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}{hint}")
+    return "".join(" ".join(line.splitlines()) + "\n" for line in lines)
+
+
+def json_document(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> str:
+    """A versioned JSON document; lines and columns are 1-based, spans count bytes."""
+    errors = sum(d.severity == "error" for d in diagnostics)
+    document = {
+        "schema": SCHEMA,
+        "errors": errors,
+        "warnings": len(diagnostics) - errors,
+        "diagnostics": [_record(diagnostic, root) for diagnostic in diagnostics],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def github(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> str:
+    """Workflow commands that GitHub shows as annotations beside the changed lines."""
+    return "".join(_annotation(diagnostic, root) + "\n" for diagnostic in diagnostics)
+
+
+def counted(diagnostics: Sequence[Diagnostic]) -> str:
+    """`2 errors, 1 warning`."""
+    errors = sum(d.severity == "error" for d in diagnostics)
+    parts = [(errors, "error"), (len(diagnostics) - errors, "warning")]
+    return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in parts if n)
+
+
+Painter = Callable[[str, str], str]
+
+
+def _painter(color: bool) -> Painter:
+    if color:
+        return lambda style, text: f"{STYLES[style]}{text}{RESET}"
+    return lambda style, text: text
+
+
+def _block(diagnostic: Diagnostic, root: Path | None, paint: Painter) -> str:
+    head = paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
+    lines = [f"{head}{paint('bold', ': ' + diagnostic.message)}"]
+    places: list[tuple[Location, str, str]] = []
+    if diagnostic.place:
+        places.append((located(diagnostic.place), diagnostic.severity, ""))
+    places += [(located(place), "rule", label) for place, label in diagnostic.related]
+    shown = [excerpt.line for at, _, _ in places for excerpt in at.excerpts]
+    margin = " " * len(str(max(shown, default=0)))
+    for at, style, label in places:
+        lines.append(f"{margin}{paint('rule', '-->' if not label else ':::')} {_at(at, root)}")
+        lines += _source(at.excerpts, margin, style, label, paint)
+    for note in diagnostic.notes:
+        lines.append(_remark(margin, "note", "bold", note, paint))
+    if diagnostic.hint:
+        lines.append(_remark(margin, "hint", "hint", diagnostic.hint, paint))
+    return "\n".join(lines)
+
+
+def _remark(margin: str, word: str, style: str, text: str, paint: Painter) -> str:
+    indent = "\n" + margin + " " * 9
+    return f"{margin} {paint('rule', '=')} {paint(style, word)}: {text.replace(chr(10), indent)}"
+
+
+def _source(
+    excerpts: Sequence[Excerpt], margin: str, style: str, label: str, paint: Painter
+) -> list[str]:
+    if not excerpts:
+        return [f"{margin} {paint('rule', '=')} {label}"] if label else []
+    bar = paint("rule", "|")
+    lines = [f"{margin} {bar}"]
+    for position, excerpt in enumerate(excerpts[:MAX_LINES]):
+        number = paint("rule", f"{excerpt.line:>{len(margin)}}")
+        lines.append(f"{number} {bar} {excerpt.text}".rstrip())
+        last = position + 1 == len(excerpts[:MAX_LINES])
+        under = _underline(excerpt, single=len(excerpts) == 1)
+        mark = paint(style, under.lstrip()) if under else ""
+        words = f" {label}" if label and last else ""
+        if mark or words:
+            lines.append(f"{margin} {bar} {' ' * (len(under) - len(under.lstrip()))}{mark}{words}")
+    if len(excerpts) > MAX_LINES:
+        lines.append(f"{margin} {bar} ... {len(excerpts) - MAX_LINES} more lines")
+    return lines
+
+
+def _underline(excerpt: Excerpt, single: bool) -> str:
+    """Carets under the covered cells; one caret for an empty span; none for a whole line."""
+    if excerpt.start == excerpt.end:
+        return " " * excerpt.start + "^" if single and excerpt.start else ""
+    return " " * excerpt.start + "^" * (excerpt.end - excerpt.start)
+
+
+def _named(path: Path, root: Path | None) -> str:
+    if root is not None:
+        try:
+            return path.resolve().relative_to(root.resolve()).as_posix()
+        except ValueError:
+            return path.as_posix()
+    return path.as_posix()
+
+
+def _at(at: Location, root: Path | None) -> str:
+    name = _named(at.path, root)
+    if at.line is None:
+        return name
+    return f"{name}:{at.line}" if at.column is None else f"{name}:{at.line}:{at.column}"
+
+
+def _spot(place: Place, root: Path | None) -> dict[str, Any]:
+    at = located(place)
+    return {
+        "file": _named(at.path, root),
+        "line": at.line,
+        "column": at.column,
+        "end_line": at.end_line,
+        "end_column": at.end_column,
+        "span": [place.span.start, place.span.end] if place.span else None,
+    }
+
+
+def _record(diagnostic: Diagnostic, root: Path | None) -> dict[str, Any]:
+    related = [{**_spot(place, root), "message": label} for place, label in diagnostic.related]
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "place": _spot(diagnostic.place, root) if diagnostic.place else None,
+        "notes": list(diagnostic.notes),
+        "hint": diagnostic.hint,
+        "related": related,
+    }
+
+
+def _annotation(diagnostic: Diagnostic, root: Path | None) -> str:
+    properties: dict[str, Any] = {}
+    if diagnostic.place and diagnostic.place.text is None:
+        at = located(diagnostic.place)
+        properties = {"file": _named(at.path, root), "line": at.line, "col": at.column}
+        properties |= {"endLine": at.end_line}
+        if at.end_line == at.line and at.end_column and at.column:
+            properties |= {"endColumn": max(at.column, at.end_column - 1)}
+    properties["title"] = f"evalc: {diagnostic.code}"
+    told = ",".join(f"{k}={_property(str(v))}" for k, v in properties.items() if v is not None)
+    parts = [diagnostic.message, *diagnostic.notes]
+    if diagnostic.hint:
+        parts.append(f"hint: {diagnostic.hint}")
+    return f"::{diagnostic.severity} {told}::{_escaped(chr(10).join(parts))}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")

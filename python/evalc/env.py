@@ -1,0 +1,68 @@
+"""Everything that evalc reads from, or prepares in, the process environment."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import TextIO
+
+
+def prepare_accelerator() -> None:
+    """Fix the cuBLAS workspaces, which decide the order of sums; has to precede CUDA's start."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("CUBLASLT_WORKSPACE_SIZE", "0")
+
+
+def cache_directory() -> Path:
+    """Where evalc keeps what it has learnt: EVALC_CACHE, else the user's cache folder."""
+    if chosen := os.environ.get("EVALC_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache").absolute() / "evalc"
+
+
+def cuda_present() -> bool:
+    """Whether an NVIDIA GPU is visible to this process, found out without importing torch."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    return any(Path(node).exists() for node in ("/dev/nvidia0", "/dev/nvidiactl"))
+
+
+def hardware(device: str) -> str:
+    """A name for what a measured speed belongs to, such as `cpu x2 x86_64 AMD EPYC`."""
+    if device == "cuda":
+        found = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+        for information in found:
+            for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+                if line.startswith("Model:"):
+                    return f"cuda {line.removeprefix('Model:').strip()}"
+        return "cuda"
+    return f"cpu x{os.cpu_count() or 1} {platform.machine()} {_processor()}".strip()
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.processor()
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Whether to colour a stream: a terminal, and neither NO_COLOR nor a dumb one."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
+
+
+def wants_traceback() -> bool:
+    """Whether an internal error should show where it happened."""
+    return bool(os.environ.get("EVALC_TRACEBACK"))
+
+
+def silence_stdout() -> None:
+    """Point stdout at nothing after its reader went away, so that exiting does not complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

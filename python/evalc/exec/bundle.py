@@ -1,0 +1,185 @@
+"""Write a model's tokenizer bundle; see docs/architecture.md for what it holds.
+
+    python -m evalc.exec.bundle MODEL_DIR OUT_JSON [--trust-remote-code]
+
+The bundle appears in one rename. On failure the last line of stderr is one JSON object with
+`code`, `message`, `notes` and `hint`, and the exit code is 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.exec.probes import PROBES
+from evalc.exec.tokenizer import load_tokenizer, plain_ids
+from evalc.exec.weights import first_line
+
+VERSION = 1
+UNBOUNDED = 1 << 30
+LENGTHS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_sequence_length",
+    "max_seq_len",
+    "seq_length",
+    "n_ctx",
+)
+
+
+def bundle(directory: Path, trust_remote_code: bool) -> dict[str, Any]:
+    """The bundle of the tokenizer in `directory`. Raises Faults."""
+    tokenizer = load_tokenizer(directory, trust_remote_code)
+    config = _json(directory / "config.json")
+    prefix = prefix_ids(tokenizer)
+    content = {
+        "tokenizer_json": _backend(tokenizer),
+        "prefix_ids": prefix,
+        "empty_context_ids": _empty_context(tokenizer, prefix),
+        "eos_ids": eos_ids(tokenizer, config, _json(directory / "generation_config.json")),
+        "chat_template": _chat_template(tokenizer),
+        "special_tokens": {
+            name: text
+            for name, text in sorted(tokenizer.special_tokens_map.items())
+            if isinstance(text, str)
+        },
+        "model_max_length": _max_length(tokenizer, config),
+        "probes": [{"text": text, "ids": plain_ids(tokenizer, text)} for text in PROBES],
+    }
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    digest = hashlib.blake2b(canonical.encode("utf-8"), digest_size=32).hexdigest()
+    return {"bundle": VERSION, "digest": digest, **content}
+
+
+def prefix_ids(tokenizer: Any) -> list[int]:
+    """The ids that the tokenizer puts before every text, found by encoding, not by its flags."""
+    found: list[list[int]] = []
+    for text in ("hello", " world", "1 + 1 =", "\n"):
+        whole: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
+        bare = plain_ids(tokenizer, text)
+        places = range(len(whole) - len(bare) + 1)
+        found.append(next((whole[:k] for k in places if whole[k : k + len(bare)] == bare), []))
+    return found[0] if all(prefix == found[0] for prefix in found) else []
+
+
+def eos_ids(tokenizer: Any, *configs: Mapping[str, Any]) -> list[int]:
+    """Every id that ends an output: the tokenizer's and those of the model's configs."""
+    found: set[int] = set()
+    values: list[Any] = [tokenizer.eos_token_id]
+    for config in configs:
+        values += [config.get("eos_token_id"), _text_part(config).get("eos_token_id")]
+    for value in values:
+        several = value if isinstance(value, list) else [value]
+        found |= {int(index) for index in several if index is not None}
+    return sorted(found)
+
+
+def _backend(tokenizer: Any) -> str:
+    """The tokenizer's JSON without the truncation and padding that callers may have left in it."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    text: str = backend.to_str()
+    return text
+
+
+def _empty_context(tokenizer: Any, prefix: Sequence[int]) -> list[int]:
+    for index in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if index is not None:
+            return [int(index)]
+    if prefix:
+        return list(prefix)
+    raise Faults(
+        [
+            Diagnostic(
+                "bad-tokenizer",
+                "the tokenizer has neither a BOS nor an EOS token, so an empty context has no ids",
+                hint="set `bos_token` or `eos_token` in `tokenizer_config.json`",
+            )
+        ]
+    )
+
+
+def _chat_template(tokenizer: Any) -> str | None:
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        return template.get("default") or next(iter(template.values()), None)
+    return template or None
+
+
+def _max_length(tokenizer: Any, config: Mapping[str, Any]) -> int | None:
+    text = _text_part(config)
+    lengths = [tokenizer.model_max_length, *(text.get(name) for name in LENGTHS)]
+    sane = [int(n) for n in lengths if isinstance(n, int | float) and 0 < n < UNBOUNDED]
+    return min(sane, default=None)
+
+
+def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    part = config.get("text_config")
+    return part if isinstance(part, dict) else config
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _write(content: Mapping[str, Any], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(out)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m evalc.exec.bundle")
+    parser.add_argument("model", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--trust-remote-code", action="store_true")
+    options = parser.parse_args(arguments)
+    try:
+        _write(bundle(options.model, options.trust_remote_code), options.out)
+    except Faults as faults:
+        return _report(faults.diagnostics[0])
+    except Exception as failure:
+        return _report(
+            Diagnostic(
+                "bad-tokenizer",
+                f"the tokenizer in `{options.model}` cannot be bundled: {first_line(failure)}",
+            )
+        )
+    return 0
+
+
+def _report(found: Diagnostic) -> int:
+    line = {
+        "code": found.code,
+        "message": found.message,
+        "notes": list(found.notes),
+        "hint": found.hint,
+    }
+    sys.stderr.write(json.dumps(line) + "\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

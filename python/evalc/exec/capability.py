@@ -1,0 +1,77 @@
+"""What an architecture allows: which path its requests take, and why."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+Path = Literal["shared", "padded", "uniform"]
+SHIFTING_ROPE = ("dynamic", "longrope")
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """How requests of a model run.
+
+    shared: prefixes are computed once and expanded to rows. padded: each row is computed whole,
+    batched with right padding. uniform: only rows of one length share a batch. `reason` says
+    what rules the better paths out.
+    """
+
+    path: Path
+    reason: str
+
+
+def capability(model: Any, decoder: Any) -> Capability:
+    """Judge a model by its config and signature; the self-check has the last word."""
+    reason = _uneven(decoder)
+    if reason is not None:
+        return Capability("uniform", reason)
+    reason = _unshareable(model, decoder)
+    if reason is not None:
+        return Capability("padded", reason)
+    return Capability("shared", "every layer attends fully")
+
+
+def _uneven(decoder: Any) -> str | None:
+    """Why rows of different lengths cannot share a batch, if they cannot."""
+    rope = _rope_types(decoder)
+    shifting = [name for name in SHIFTING_ROPE if name in rope]
+    if shifting:
+        return f"its `{shifting[0]}` rotary scale depends on the length"
+    try:
+        layers = DynamicCache(config=decoder).layers
+    except Exception as failure:
+        return f"its cache layout is unknown ({type(failure).__name__})"
+    if any("Linear" in type(layer).__name__ for layer in layers):
+        return "it has recurrent layers, whose states cannot be padded"
+    return None
+
+
+def _unshareable(model: Any, decoder: Any) -> str | None:
+    """Why one prefix cannot serve several rows, if it cannot."""
+    layers = DynamicCache(config=decoder).layers
+    kinds = {type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer}
+    if kinds:
+        return f"its cache has {', '.join(sorted(kinds))} layers"
+    if getattr(decoder, "alibi", False):
+        return "it uses ALiBi, whose bias follows the padded length"
+    accepted = inspect.signature(model.forward).parameters
+    if not {"position_ids", "past_key_values"} <= set(accepted):
+        return "its forward pass takes no explicit positions"
+    return None
+
+
+def _rope_types(decoder: Any) -> set[str]:
+    """The rotary scaling types a config names, in the old and the new spelling."""
+    found = set()
+    for name in ("rope_parameters", "rope_scaling"):
+        entry = getattr(decoder, name, None)
+        nested = [entry, *entry.values()] if isinstance(entry, dict) else []
+        for part in nested:
+            if isinstance(part, dict):
+                found |= {str(part.get("rope_type")), str(part.get("type"))}
+    return found

@@ -1,0 +1,157 @@
+"""One forward pass, with logits only where they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from evalc.exec.models import LoadedModel
+
+SCORED_FLOATS = 1 << 24
+FULL_FLOATS = 1 << 27
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a forward pass left: `picked` [K, width] for `Forward.logits`, and the cache."""
+
+    picked: torch.Tensor
+    cache: Any
+
+
+class Forward:
+    """Runs a model and keeps hidden states only at picked positions.
+
+    A hook in front of the output head takes the picked states and lets one row through, so the
+    head's full output never exists; the head then runs on picked states in pieces. Where a model
+    does more to its logits than `_finished` knows, `full` is set and whole logits are picked from.
+    `tokens` counts computed tokens, padding included.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self.device = loaded.device
+        self.tokens = 0
+        self.head = loaded.model.get_output_embeddings()
+        self.full = self.head is None
+        self._wanted: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._picked: torch.Tensor | None = None
+        self.hook = None if self.full else self.head.register_forward_pre_hook(self._pick)
+
+    def _pick(self, _head: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if self._wanted is None:
+            return None
+        hidden = inputs[0]
+        self._picked = hidden[self._wanted]
+        return (hidden[:1, -1:], *inputs[1:])
+
+    def run(
+        self,
+        ids: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64],
+        cols: npt.NDArray[np.int64],
+        **options: Any,
+    ) -> Pass:
+        """Run `ids` [B, S] and pick positions (rows[k], cols[k]).
+
+        `options` reach the model's forward: cache, positions, mask.
+        """
+        self.tokens += ids.size
+        picked_at = (self._moved(rows), self._moved(cols))
+        options.setdefault("use_cache", options.get("past_key_values") is not None)
+        if self.full:
+            out = self.loaded.model(input_ids=self._moved(ids), **options)
+            picked = out.logits[picked_at]
+        else:
+            self._wanted, self._picked = picked_at, None
+            try:
+                out = self.loaded.model(input_ids=self._moved(ids), **options)
+            finally:
+                self._wanted = None
+            if self._picked is None:
+                raise RuntimeError("the model does not call its output head as a module")
+            picked, self._picked = self._picked, None
+        return Pass(picked, getattr(out, "past_key_values", None))
+
+    def plain_logits(self, ids: npt.NDArray[np.int64]) -> torch.Tensor:
+        """The model's own float32 logits [L, vocab] for one unpadded row, without any cache."""
+        self.tokens += ids.size
+        out = self.loaded.model(input_ids=self._moved(ids[None]), use_cache=False)
+        logits: torch.Tensor = out.logits[0]
+        return logits.float()
+
+    def logits(self, picked: torch.Tensor) -> torch.Tensor:
+        """Float32 logits [K, vocab] of picked states."""
+        if self.full:
+            return picked.float()
+        return self._finished(self.head(picked)).float()
+
+    def scores(
+        self, picked: torch.Tensor, index: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Natural-log probability of tokens[t] at picked[index[t]], and whether it is the argmax.
+
+        `index` ascends. The softmax is float32; a position with a NaN or infinite logit gives NaN.
+        """
+        values = np.empty(len(tokens), dtype=np.float64)
+        greedy = np.empty(len(tokens), dtype=np.bool_)
+        step = max(1, SCORED_FLOATS // max(1, self.loaded.vocab))
+        for start in range(0, len(picked), step):
+            logits = self.logits(picked[start : start + step])
+            first, last = np.searchsorted(index, [start, start + len(logits)])
+            at = self._moved(index[first:last] - start)
+            wanted = self._moved(tokens[first:last])
+            sound = torch.isfinite(logits.amax(dim=-1))[at]
+            greedy[first:last] = (logits.argmax(dim=-1)[at] == wanted).cpu().numpy()
+            chosen = torch.log_softmax(logits, dim=-1)[at, wanted]
+            chosen = torch.where(sound, chosen, torch.nan)
+            values[first:last] = chosen.double().cpu().numpy()
+        return values, greedy
+
+    def heads_agree(self, ids: npt.NDArray[np.int64]) -> bool:
+        """Whether picked states give the model's own logits; if not, switches to `full`."""
+        if self.full:
+            return False
+        cols = np.arange(len(ids), dtype=np.int64)
+        try:
+            ours = self.logits(self.run(ids[None], np.zeros_like(cols), cols).picked)
+        except (RuntimeError, IndexError, TypeError, AttributeError):
+            self.full = True
+            return False
+        plain = self.plain_logits(ids)
+        scale = plain.abs().amax().clamp(min=1.0)
+        exact = self.loaded.source.dtype == "float32"
+        gap = (ours - plain).abs().amax() / scale
+        self.full = not bool(gap <= (1e-5 if exact else 2e-2)) and bool(torch.isfinite(gap))
+        return not self.full
+
+    def token_limit(self) -> int | None:
+        """The most tokens of a pass whose whole logits still fit, when they are needed."""
+        return max(1, FULL_FLOATS // max(1, self.loaded.vocab)) if self.full else None
+
+    def _finished(self, logits: torch.Tensor) -> torch.Tensor:
+        """What known architectures do to the head's output: scales, then the soft cap."""
+        decoder = self.loaded.decoder
+        if (divisor := getattr(decoder, "logits_scaling", None)) is not None:
+            logits = logits / divisor
+        for name in ("logit_scale", "lm_head_multiplier"):
+            if (factor := getattr(decoder, name, None)) is not None:
+                logits = logits * factor
+        if (cap := getattr(decoder, "final_logit_softcapping", None)) is not None:
+            logits = torch.tanh(logits / cap) * cap
+        return logits
+
+    def _moved(self, array: npt.NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def padded(rows: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Rows of ids right-padded with 0 to [B, longest]. Causal rows never see what follows them."""
+    block = np.zeros((len(rows), max(len(row) for row in rows)), dtype=np.int64)
+    for place, row in enumerate(rows):
+        block[place, : len(row)] = row
+    return block

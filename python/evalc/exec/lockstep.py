@@ -1,0 +1,104 @@
+"""Generation for models whose caches cannot be shared: rows of one length step together."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from evalc.exec.budget import is_out_of_memory, release
+from evalc.exec.outcomes import Outcomes
+from evalc.exec.prefixes import Engine, OutOfRoomError
+from evalc.exec.progress import Phase
+from evalc.exec.transcripts import Decoder
+from evalc.exec.writers import Prompt, Writer, written
+
+
+def generate_in_lockstep(
+    engine: Engine, decoder: Decoder, outcomes: Outcomes, prompts: Sequence[Prompt]
+) -> None:
+    """Generate for prompts of one manner, batching those of equal length without any padding."""
+    by_length: dict[int, list[Prompt]] = {}
+    for prompt in prompts:
+        by_length.setdefault(len(prompt.ids), []).append(prompt)
+    width = engine.budget.slots
+    for length in sorted(by_length):
+        width = _generate_all(engine, decoder, outcomes, by_length[length], width)
+
+
+def _generate_all(
+    engine: Engine, decoder: Decoder, outcomes: Outcomes, prompts: Sequence[Prompt], width: int
+) -> int:
+    """Generate for prompts of one length, at most `width` at once; returns the width that fits."""
+    waiting = deque(prompts)
+    while waiting:
+        length = len(waiting[0].ids)
+        count = max(1, min(width, engine.pass_tokens(length) // length, len(waiting)))
+        group = [waiting.popleft() for _ in range(count)]
+        if _ran(engine, decoder, outcomes, group):
+            continue
+        release()
+        unfinished = [prompt for prompt in group if not _settled(outcomes, prompt)]
+        if count == 1:
+            outcomes.failures[group[0].request] = str(OutOfRoomError(length))
+            continue
+        width = count // 2
+        waiting.extendleft(reversed(unfinished))
+        engine.meter.observer.note(
+            f"out of memory while generating: {width} rows now decode together"
+        )
+    return width
+
+
+def _settled(outcomes: Outcomes, prompt: Prompt) -> bool:
+    return prompt.request in outcomes.payloads or prompt.request in outcomes.failures
+
+
+def _ran(engine: Engine, decoder: Decoder, outcomes: Outcomes, group: Sequence[Prompt]) -> bool:
+    """Generate for one group; False when memory ran out."""
+    try:
+        _generate(engine, decoder, outcomes, group)
+    except RuntimeError as failure:
+        if not is_out_of_memory(failure):
+            raise
+        return False
+    return True
+
+
+def _generate(
+    engine: Engine, decoder: Decoder, outcomes: Outcomes, group: Sequence[Prompt]
+) -> None:
+    writers = [Writer.of(prompt, decoder) for prompt in group]
+    cache: Any = None
+    phase: Phase = "prefill"
+    while writers:
+        began = time.perf_counter()
+        ids = _inputs(writers, cache)
+        count = len(writers)
+        passed = engine.forward.run(
+            ids,
+            np.arange(count),
+            np.full(count, ids.shape[1] - 1),
+            use_cache=True,
+            **({} if cache is None else {"past_key_values": cache}),
+        )
+        ended = set(written(engine.forward.logits(passed.picked), writers, outcomes))
+        kept = [row for row in range(count) if row not in ended]
+        writers = [writers[row] for row in kept]
+        cache = passed.cache if hasattr(passed.cache, "reorder_cache") else None
+        if cache is not None and ended and kept:
+            cache.reorder_cache(torch.as_tensor(kept, device=engine.forward.device))
+        engine.meter.count(phase, len(ended), ids.size, time.perf_counter() - began)
+        phase = "decode"
+
+
+def _inputs(writers: Sequence[Writer], cache: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The newest id of each row, or all of them for a model that hands no cache back."""
+    if cache is not None:
+        return np.asarray([[writer.last] for writer in writers], dtype=np.int64)
+    rows = [np.append(writer.prompt.ids, writer.transcript.tokens) for writer in writers]
+    return np.stack(rows).astype(np.int64)

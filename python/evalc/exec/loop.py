@@ -1,0 +1,168 @@
+"""The loop: next pack, run, commit."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from evalc.exec.budget import Budget
+from evalc.exec.capability import capability
+from evalc.exec.forward import Forward
+from evalc.exec.generate import run_generations
+from evalc.exec.loglikelihood import run_loglikelihoods
+from evalc.exec.models import LoadedModel, load
+from evalc.exec.outcomes import FailedRequests, Failure, Outcomes
+from evalc.exec.packs import Ids, Pack, PackColumns
+from evalc.exec.prefixes import Engine
+from evalc.exec.progress import Meter, Observer, Tally
+from evalc.exec.selfcheck import checked
+from evalc.exec.settings import Setting
+from evalc.exec.tokenizer import load_tokenizer, require_parity
+from evalc.exec.transcripts import Decoder
+from evalc.plan.sources import ModelSource
+
+KEY_BYTES = 32
+SAMPLES = 4
+
+Commit = Callable[[list[bytes], list[bytes]], None]
+
+
+def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
+    source: ModelSource,
+    packs: Iterable[Pack],
+    settings: Sequence[Mapping[str, Any]],
+    keys: bytes,
+    commit: Commit,
+    observer: Observer,
+    tokenizer_probe: Sequence[tuple[str, list[int]]] = (),
+    tally: Tally | None = None,
+) -> Tally:
+    """Run `packs` in order on the model of `source`, committing after each.
+
+    `keys` holds the request keys, 32 bytes each; `commit(keys, payloads)` is called once per pack
+    and never cut short by Ctrl-C. `tokenizer_probe` are texts with the planner's ids. A `tally`
+    passed in is filled as the run goes, and so outlives an exception.
+    Raises Faults when the model cannot be used, FailedRequests when requests have no result
+    (everything else is committed first), KeyboardInterrupt between commits.
+    """
+    tally = Tally() if tally is None else tally
+    ordered = list(packs)
+    if not ordered:
+        return tally
+    decoded = [Setting.of(entry) for entry in settings]
+    observer.started(*_totals(ordered, decoded))
+    loaded = load(source)
+    generates = any(pack.kind == "generate" for pack in ordered)
+    tokenizer = None
+    if generates or tokenizer_probe:
+        tokenizer = load_tokenizer(source.path, source.trust_remote_code)
+        require_parity(tokenizer, tokenizer_probe)
+    decoder = Decoder.of(tokenizer) if generates else None
+    failures: list[Failure] = []
+    with torch.inference_mode():
+        engine = _engine(loaded, ordered, decoder, Meter(tally, observer))
+        for pack in ordered:
+            columns = PackColumns.of(pack)
+            names = [_key(keys, int(index)) for index in columns.req_key]
+            outcomes = _outcomes(engine, columns, decoded, names, decoder)
+            tally.peak_memory = max(tally.peak_memory, _peak_memory(loaded.device))
+            _commit(outcomes, names, commit, tally)
+            failures.extend(Failure(names[r], why) for r, why in outcomes.failures.items())
+            if failures and not outcomes.payloads:
+                break
+    if failures:
+        raise FailedRequests(failures)
+    return tally
+
+
+def _engine(
+    loaded: LoadedModel, packs: Sequence[Pack], decoder: Decoder | None, meter: Meter
+) -> Engine:
+    forward = Forward(loaded)
+    judged = capability(loaded.model, loaded.decoder)
+    if judged.path != "shared":
+        meter.observer.note(f"prefixes are not shared for this model: {judged.reason}")
+    proven = checked(forward, judged, _samples(packs), decoder, meter.observer)
+    return Engine.of(forward, proven, Budget.of(loaded.source.device), meter)
+
+
+def _outcomes(
+    engine: Engine,
+    columns: PackColumns,
+    settings: Sequence[Setting],
+    keys: Sequence[bytes],
+    decoder: Decoder | None,
+) -> Outcomes:
+    if columns.kind == "loglikelihood" or decoder is None:
+        return run_loglikelihoods(engine, columns)
+    return run_generations(engine, columns, settings, keys, decoder)
+
+
+def _commit(outcomes: Outcomes, names: Sequence[bytes], commit: Commit, tally: Tally) -> None:
+    done = sorted(outcomes.payloads)
+    if done:
+        with _uninterrupted():
+            commit([names[r] for r in done], [outcomes.payloads[r] for r in done])
+            tally.requests += len(done)
+    tally.packs += 1
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the block has ended, then raise KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous or signal.default_int_handler)
+    if held:
+        raise KeyboardInterrupt
+
+
+def _key(keys: bytes, index: int) -> bytes:
+    key = keys[index * KEY_BYTES : (index + 1) * KEY_BYTES]
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"malformed pack: there is no request key {index}")
+    return key
+
+
+def _totals(packs: Sequence[Pack], settings: Sequence[Setting]) -> tuple[int, int]:
+    """Requests, and distinct prompt tokens plus the bound on decoded ones."""
+    requests = tokens = 0
+    for pack in packs:
+        requests += len(pack.req_node) // 4
+        tokens += len(pack.tokens) // 4
+        if pack.kind == "generate":
+            chosen = np.frombuffer(pack.req_setting, dtype="<u4")
+            tokens += sum(settings[int(index)].max_new_tokens for index in chosen)
+    return requests, tokens
+
+
+def _samples(packs: Sequence[Pack]) -> list[Ids]:
+    """Inputs of a few requests of the first pack, spread over it."""
+    columns = PackColumns.of(packs[0])
+    spread = np.unique(np.linspace(0, len(columns) - 1, SAMPLES).astype(np.int64))
+    return [columns.ids(int(request)) for request in spread] if len(columns) else []
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes: the most that torch held on an accelerator, or the process's peak resident set."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource  # noqa: PLC0415  not on Windows
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else int(peak) * 1024

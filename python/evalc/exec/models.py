@@ -1,0 +1,218 @@
+"""Loading a model: local files, safetensors only, with the settings that fix its numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from evalc import env
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.exec.weights import first_line, require_adapter, require_model
+from evalc.plan.sources import ModelSource
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+QUANTIZATIONS = ("8bit", "4bit")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A causal language model in eval mode, with where and how it was loaded.
+
+    `decoder` is the config of its language part; `vocab` the width of its logits.
+    """
+
+    source: ModelSource
+    model: Any
+    decoder: Any
+    vocab: int
+    device: torch.device
+
+
+def load(source: ModelSource) -> LoadedModel:
+    """Load what `source` names. Raises Faults with one diagnostic per thing in the way."""
+    require_model(source.path)
+    if source.adapter is not None:
+        require_adapter(source.adapter)
+    _require_device(source)
+    settle_numerics()
+    model = _base(source)
+    if source.adapter is not None:
+        model = _adapted(model, source, source.adapter)
+    model.eval()
+    head = model.get_output_embeddings()
+    decoder = model.config.get_text_config(decoder=True)
+    vocab = int(head.weight.shape[0]) if hasattr(head, "weight") else int(decoder.vocab_size)
+    return LoadedModel(source, model, decoder, vocab, torch.device(source.device))
+
+
+def _base(source: ModelSource) -> Any:
+    """The model without its adapter, on its device."""
+    options = _options(source)
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            source.path, output_loading_info=True, **options
+        )
+        if source.quantization is None:
+            model = model.to(source.device)
+    except Exception as failure:
+        raise Faults([_unloadable(source, source.path, failure)]) from failure
+    # transformers only warns of absent tensors, and fills them with random numbers.
+    absent = sorted(info["missing_keys"])
+    if absent:
+        raise Faults(
+            [
+                Diagnostic(
+                    "bad-model",
+                    f"the weights in `{source.path}` lack {len(absent)} tensors of the "
+                    f"architecture (`{absent[0]}`)",
+                    hint="check that config and weights belong together",
+                )
+            ]
+        )
+    return model
+
+
+def settle_numerics() -> None:
+    """Turn off what makes sums less exact or dependent on the day: TF32, reduced split-K sums."""
+    env.prepare_accelerator()
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    matmul: Any = torch.backends.cuda.matmul
+    for name in ("bf16", "fp16"):
+        setting = f"allow_{name}_reduced_precision_reduction"
+        try:
+            setattr(matmul, setting, (False, False))
+        except (TypeError, RuntimeError):
+            setattr(matmul, setting, False)
+
+
+def _options(source: ModelSource) -> dict[str, Any]:
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    options: dict[str, Any] = {
+        "dtype": DTYPES[source.dtype],
+        "local_files_only": True,
+        "use_safetensors": True,
+        "trust_remote_code": source.trust_remote_code,
+        "attn_implementation": _attention(source),
+    }
+    if source.quantization is not None:
+        options["quantization_config"] = _quantization(source, source.quantization)
+        options["device_map"] = {"": source.device}
+    return options
+
+
+def _attention(source: ModelSource) -> str | None:
+    """Soft-capped attention scores (Gemma 2) exist only in the eager implementation."""
+    try:
+        config = AutoConfig.from_pretrained(
+            source.path, local_files_only=True, trust_remote_code=source.trust_remote_code
+        )
+    except Exception as failure:
+        raise Faults([_unloadable(source, source.path, failure)]) from failure
+    decoder = config.get_text_config(decoder=True)
+    return "eager" if getattr(decoder, "attn_logit_softcapping", None) else None
+
+
+def _quantization(source: ModelSource, wanted: str) -> Any:
+    if wanted not in QUANTIZATIONS:
+        raise Faults(
+            [
+                Diagnostic(
+                    "wrong-value",
+                    f"model `{source.name}` asks for the unknown quantization `{wanted}`",
+                    hint="use `8bit` or `4bit`",
+                )
+            ]
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise Faults(
+            [
+                Diagnostic(
+                    "missing-package",
+                    f"quantization `{wanted}` of model `{source.name}` needs `bitsandbytes`",
+                    hint="install it with `pip install bitsandbytes`",
+                )
+            ]
+        )
+    if wanted == "8bit":
+        return transformers.BitsAndBytesConfig(load_in_8bit=True)
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_compute_dtype=DTYPES[source.dtype]
+    )
+
+
+def _adapted(model: Any, source: ModelSource, adapter: Path) -> Any:
+    if importlib.util.find_spec("peft") is None:
+        raise Faults(
+            [
+                Diagnostic(
+                    "missing-package",
+                    f"the adapter of model `{source.name}` needs `peft`",
+                    hint="install it with `pip install peft`",
+                )
+            ]
+        )
+    from peft import PeftModel  # noqa: PLC0415  peft costs seconds and is rarely wanted
+
+    try:
+        kind = json.loads((adapter / "adapter_config.json").read_bytes())["peft_type"]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*missing adapter keys")
+            wrapped = PeftModel.from_pretrained(
+                model, str(adapter), is_trainable=False, local_files_only=True
+            )
+    except Exception as failure:
+        raise Faults([_unloadable(source, adapter, failure)]) from failure
+    if wrapped.active_peft_config.is_prompt_learning:
+        raise Faults(
+            [
+                Diagnostic(
+                    "bad-adapter",
+                    f"the adapter `{adapter}` is of the prompt-learning kind `{kind}`",
+                    hint="use an adapter that changes weights, such as LoRA",
+                )
+            ]
+        )
+    # LoRA layers sit inside the base model, whose own forward keeps its full signature.
+    return wrapped.get_base_model()
+
+
+def _require_device(source: ModelSource) -> None:
+    if source.dtype not in DTYPES:
+        raise ValueError(f"unknown dtype `{source.dtype}`")
+    if source.device == "cuda" and not torch.cuda.is_available():
+        raise Faults(
+            [
+                Diagnostic(
+                    "missing-device",
+                    f"model `{source.name}` is to run on `cuda`, and torch sees no CUDA device",
+                    hint='set `device = "cpu"`, or check the driver with `evalc doctor`',
+                )
+            ]
+        )
+
+
+def _unloadable(source: ModelSource, path: Path, failure: Exception) -> Diagnostic:
+    remote = "trust_remote_code" in str(failure) and not source.trust_remote_code
+    return Diagnostic(
+        "bad-model",
+        f"model `{source.name}` does not load from `{path}`: {first_line(failure)}",
+        hint=(
+            "set `trust_remote_code = true` after reading the model's code"
+            if remote
+            else "load it once with transformers to see what is wrong"
+        ),
+    )

@@ -1,0 +1,135 @@
+"""Before anything counts: does the engine reproduce the plain model call?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.errors import ExitCode
+from evalc.exec.budget import Budget
+from evalc.exec.capability import Capability, Path
+from evalc.exec.forward import Forward
+from evalc.exec.generate import run_generations
+from evalc.exec.loglikelihood import run_loglikelihoods
+from evalc.exec.outcomes import LIKELIHOOD
+from evalc.exec.packs import Ask, Ids, PackColumns, built_pack
+from evalc.exec.prefixes import Engine
+from evalc.exec.progress import Meter, Observer, Silence, Tally
+from evalc.exec.settings import Setting
+from evalc.exec.transcripts import Decoder
+
+TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
+WEAKER: dict[Path, tuple[Path, ...]] = {
+    "shared": ("shared", "padded", "uniform"),
+    "padded": ("padded", "uniform"),
+    "uniform": ("uniform",),
+}
+PREFIX = 32
+SUFFIXES = (7, 12, 18, 25)
+SCORED = 3
+DRAFTED = 3
+
+
+def checked(
+    forward: Forward,
+    judged: Capability,
+    samples: Sequence[Ids],
+    decoder: Decoder | None,
+    observer: Observer,
+) -> Capability:
+    """The best path that agrees with the plain model call on rows cut from real requests.
+
+    `samples` are inputs of requests; with a `decoder`, generation is checked too. A model whose
+    plain call is not finite has nothing to agree with and passes. Raises Faults when not even
+    single rows agree.
+    """
+    rows = _trial_rows(samples)
+    if not rows:
+        return judged
+    if not forward.heads_agree(rows[0]):
+        observer.note("the model's output head is not a plain one: whole logits are computed")
+    plain = [forward.plain_logits(row) for row in rows]
+    if not all(bool(torch.isfinite(logits).all()) for logits in plain):
+        return judged
+    allowed = TOLERANCE[forward.loaded.source.dtype]
+    if forward.loaded.source.quantization is not None:
+        allowed = TOLERANCE["bfloat16"]
+    gap = 0.0
+    for path in WEAKER[judged.path]:
+        trial = judged if path == judged.path else Capability(path, "a self-check failed")
+        gap = _likelihood_gap(_trial_engine(forward, trial), rows, plain)
+        if decoder is not None and gap <= allowed:
+            gap = _generation_gap(_trial_engine(forward, trial), rows, decoder)
+        if gap <= allowed:
+            if path != judged.path:
+                observer.note(f"prefixes are not shared for this model: path `{path}`")
+            return trial
+    raise Faults([_refusal(forward, gap, allowed)], exit_code=ExitCode.FAILURE)
+
+
+def _refusal(forward: Forward, gap: float, allowed: float) -> Diagnostic:
+    return Diagnostic(
+        "self-check-failed",
+        f"model `{forward.loaded.source.name}` gives other results in batches than alone: "
+        f"relative difference {gap:.2g}, allowed {allowed:.2g}",
+        hint='try `dtype = "float32"`, and report the architecture if that does not help',
+    )
+
+
+def _trial_rows(samples: Sequence[Ids]) -> list[Ids]:
+    """Rows of different lengths that share a prefix, cut from the samples."""
+    usable = [ids for ids in samples if len(ids) > SCORED + 1]
+    if not usable:
+        return []
+    prefix = usable[0][: min(PREFIX, len(usable[0]) - SCORED)]
+    rows = []
+    for number, length in enumerate(SUFFIXES):
+        source = usable[number % len(usable)]
+        rows.append(np.concatenate([prefix, source[-length - number :][:length]]))
+    return rows
+
+
+def _trial_engine(forward: Forward, trial: Capability) -> Engine:
+    budget = replace(Budget.of(forward.loaded.source.device), overhead=0)
+    return Engine.of(forward, trial, budget, Meter(Tally(), Silence()))
+
+
+def _likelihood_gap(engine: Engine, rows: Sequence[Ids], plain: Sequence[torch.Tensor]) -> float:
+    """The largest difference of a sum, relative to its size (at least 1 nat)."""
+    asks = [Ask(row.tolist(), SCORED, number) for number, row in enumerate(rows)]
+    columns = PackColumns.of(built_pack("loglikelihood", asks))
+    payloads = run_loglikelihoods(engine, columns).payloads
+    gaps = []
+    for number, (row, logits) in enumerate(zip(rows, plain, strict=True)):
+        if number not in payloads:
+            return float("inf")
+        wanted = torch.from_numpy(row[-SCORED:]).to(logits.device)
+        scored = torch.log_softmax(logits[-SCORED - 1 : -1], dim=-1)
+        expected = float(scored.gather(1, wanted[:, None]).double().sum())
+        found = LIKELIHOOD.unpack(payloads[number])[0]
+        gaps.append(abs(found - expected) / max(1.0, abs(expected)))
+    return float(max(gaps))
+
+
+def _generation_gap(engine: Engine, rows: Sequence[Ids], decoder: Decoder) -> float:
+    """How far below the plain call's best logit a drafted token lies, relative to that logit."""
+    setting = Setting(DRAFTED, (), 0.0, 1.0, 0, 0, 0, frozenset())
+    columns = PackColumns.of(built_pack("generate", [Ask(row.tolist()) for row in rows]))
+    keys = [bytes(32)] * len(rows)
+    payloads = run_generations(engine, columns, [setting], keys, decoder).payloads
+    gaps = []
+    for number, row in enumerate(rows):
+        if number not in payloads:
+            return float("inf")
+        drafted = json.loads(payloads[number])["tokens"]
+        whole = np.concatenate([row, np.asarray(drafted[:-1], dtype=np.int64)])
+        logits = engine.forward.plain_logits(whole)[-len(drafted) :]
+        best = logits.amax(dim=-1)
+        chosen = logits[torch.arange(len(drafted)), torch.as_tensor(drafted)]
+        gaps.append(float(((best - chosen) / best.abs().clamp(min=1.0)).max()))
+    return float(max(gaps))

@@ -1,0 +1,67 @@
+"""Loading a tokenizer through transformers, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+from transformers.utils import logging
+
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.exec.weights import first_line, require_config
+
+
+def load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
+    """The fast tokenizer of a model directory. Raises Faults."""
+    require_config(directory)
+    logging.set_verbosity_error()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    except Exception as failure:
+        raise Faults(
+            [
+                Diagnostic(
+                    "bad-tokenizer",
+                    f"the tokenizer in `{directory}` does not load: {first_line(failure)}",
+                    hint="save the tokenizer beside the model with `save_pretrained`",
+                )
+            ]
+        ) from failure
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise Faults(
+            [
+                Diagnostic(
+                    "bad-tokenizer",
+                    f"the tokenizer in `{directory}` has no fast (`tokenizer.json`) form",
+                    hint="convert it with transformers and save it beside the model",
+                )
+            ]
+        )
+    return tokenizer
+
+
+def plain_ids(tokenizer: Any, text: str) -> list[int]:
+    """The ids of `text` without special tokens added."""
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def require_parity(tokenizer: Any, samples: Sequence[tuple[str, list[int]]]) -> None:
+    """Raise Faults unless the Python tokenizer gives the planner's ids for every sample."""
+    differing = [text for text, ids in samples if plain_ids(tokenizer, text) != list(ids)]
+    if differing:
+        shown = differing[0] if len(differing[0]) <= 60 else differing[0][:57] + "..."
+        raise Faults(
+            [
+                Diagnostic(
+                    "tokenizer-mismatch",
+                    f"the planner and the Python tokenizer disagree on {len(differing)} of "
+                    f"{len(samples)} sampled prompts (`{shown!r}`)",
+                    hint="delete the cached tokenizer bundle and plan again",
+                )
+            ]
+        )

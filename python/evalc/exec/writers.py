@@ -1,0 +1,69 @@
+"""Rows that generate: a prompt, what it has produced, and where its randomness comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from evalc.exec.outcomes import Outcomes
+from evalc.exec.packs import Ids
+from evalc.exec.sampling import drawn, generator_for
+from evalc.exec.settings import Setting
+from evalc.exec.transcripts import Decoder, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A generate request: its index in the pack, ids, setting, key and room for new tokens."""
+
+    request: int
+    ids: Ids
+    setting: Setting
+    key: bytes
+    limit: int
+
+
+@dataclass(slots=True)
+class Writer:
+    """A prompt being continued; starting again gives the same tokens."""
+
+    prompt: Prompt
+    transcript: Transcript
+    generator: torch.Generator | None
+
+    @classmethod
+    def of(cls, prompt: Prompt, decoder: Decoder) -> Writer:
+        """A writer that has written nothing yet."""
+        setting = prompt.setting
+        generator = generator_for(setting, prompt.key) if setting.sampled else None
+        return cls(prompt, Transcript(decoder, setting, prompt.limit), generator)
+
+    @property
+    def last(self) -> int:
+        """The id to feed next."""
+        return self.transcript.tokens[-1]
+
+
+def written(logits: torch.Tensor, writers: Sequence[Writer], outcomes: Outcomes) -> list[int]:
+    """Let each writer take its next token from its row of float32 `logits` [B, vocab].
+
+    Finished outputs and non-finite rows go into `outcomes`; returns the rows they leave behind.
+    """
+    sound = torch.isfinite(logits.amax(dim=-1)).tolist()
+    greedy = logits.argmax(dim=-1).tolist()
+    ended = []
+    for row, writer in enumerate(writers):
+        request = writer.prompt.request
+        if not sound[row]:
+            outcomes.failures[request] = "the model gave a NaN or infinite logit"
+            ended.append(row)
+            continue
+        token = greedy[row]
+        if writer.generator is not None:
+            token = drawn(logits[row].cpu(), writer.prompt.setting, writer.generator)
+        if writer.transcript.push(token):
+            outcomes.payloads[request] = writer.transcript.payload()
+            ended.append(row)
+    return ended

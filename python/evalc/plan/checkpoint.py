@@ -1,0 +1,133 @@
+"""What a model directory holds, read without torch: configuration, weight files, sizes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalc.diagnostics import Diagnostic, Faults, Place
+
+LFS_HEAD = b"version https://git-lfs.github.com/spec/"
+EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "wpe", "embed_in", "embed_out", "word_embeddings")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the cost of a token depends on. `parameters` leaves embeddings and output head out."""
+
+    parameters: int
+    layers: int
+    width: int
+    vocabulary: int
+
+    def flops(self, tokens: int, pairs: int, logits: int) -> float:
+        """Floating-point operations of `tokens` computed, `pairs` attended and `logits` rows.
+
+        Two per weight and token; two products of `width` per layer, query and key, two operations
+        each; two per entry of the output matrix (Kaplan et al. 2020, section 2.1).
+        """
+        return (
+            2.0 * self.parameters * tokens
+            + 4.0 * self.layers * self.width * pairs
+            + 2.0 * self.width * self.vocabulary * logits
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model directory: absolute path, parsed `config.json`, weight files in name order."""
+
+    path: Path
+    config: Mapping[str, Any]
+    weights: tuple[Path, ...]
+
+    @property
+    def max_length(self) -> int | None:
+        """Longest input in tokens that the configuration names."""
+        text = self.config.get("text_config") or self.config
+        for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+            if isinstance(value := text.get(key), int) and value > 0:
+                return value
+        return None
+
+    def shape(self) -> Shape:
+        """Sizes for the cost model, from the weight files' headers."""
+        text = self.config.get("text_config") or self.config
+        parameters = 0
+        for file in self.weights:
+            for name, tensor in _header(file).items():
+                if name != "__metadata__" and not any(part in name for part in EMBEDDINGS):
+                    parameters += _product(tensor["shape"])
+        return Shape(
+            parameters=parameters,
+            layers=_number(text, "num_hidden_layers", "n_layer", "num_layers"),
+            width=_number(text, "hidden_size", "n_embd", "d_model"),
+            vocabulary=_number(text, "vocab_size"),
+        )
+
+
+def read_checkpoint(path: Path, place: Place | None, name: str) -> Checkpoint:
+    """Look into a model directory.
+
+    Raises Faults when it is missing, has no configuration, no safetensors weights, or a git-LFS
+    pointer in place of either.
+    """
+    if not path.is_dir():
+        raise _fault("missing-model", f"the directory of model `{name}` does not exist: `{path}`",
+                     place, "give the path of a model directory, relative to the spec file")
+    config_file = path / "config.json"
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _fault("missing-model", f"`{path}` has no `config.json`", place,
+                     "point at the directory that `save_pretrained` wrote") from None
+    except (OSError, ValueError) as error:
+        raise _fault("bad-model", f"`{config_file}` cannot be read: {error}", place,
+                     "restore the file from where the model came from") from None
+    weights = tuple(sorted(path.glob("*.safetensors")))
+    if not weights:
+        pickled = sorted(path.glob("*.bin")) + sorted(path.glob("*.pt"))
+        raise _fault("missing-weights", f"`{path}` has no `*.safetensors` weights", place,
+                     "save the model with `save_pretrained` (safetensors); pickled weights such as "
+                     f"`{pickled[0].name}` are never loaded" if pickled else
+                     "complete the download of the model")
+    for file in weights:
+        _header(file, place)
+    return Checkpoint(path, config, weights)
+
+
+def _header(file: Path, place: Place | None = None) -> dict[str, Any]:
+    """The JSON header of a safetensors file: 8 bytes of length, then the text."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(len(LFS_HEAD))
+            if head == LFS_HEAD:
+                raise _fault("weights-lfs-pointer", f"`{file}` is a git-LFS pointer, not weights",
+                             place, "run `git lfs pull` in the model directory")
+            stream.seek(0)
+            length = int.from_bytes(stream.read(8), "little")
+            if length > file.stat().st_size:
+                raise ValueError("the header is longer than the file")
+            header: dict[str, Any] = json.loads(stream.read(length))
+            return header
+    except (OSError, ValueError) as error:
+        raise _fault("bad-model", f"`{file}` is not a safetensors file: {error}", place,
+                     "complete the download of the model") from None
+
+
+def _number(config: Mapping[str, Any], *keys: str) -> int:
+    return next((int(config[key]) for key in keys if isinstance(config.get(key), int)), 0)
+
+
+def _product(shape: list[int]) -> int:
+    size = 1
+    for extent in shape:
+        size *= extent
+    return size
+
+
+def _fault(code: str, message: str, place: Place | None, hint: str) -> Faults:
+    return Faults([Diagnostic(code, message, place, hint=hint)])

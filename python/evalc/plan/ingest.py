@@ -1,0 +1,115 @@
+"""Data that the Rust reader does not read itself, turned once into canonical JSON Lines."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalc import _core
+from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.plan.functions import load_function, source_digest
+
+FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv"}
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+PARQUET = ".parquet"
+SNAPSHOT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file that the planner reads: absolute path, format, compression."""
+
+    path: Path
+    format: str
+    compression: str
+
+
+def data_file(path: Path, cache: Path, name: str, place: Place | None) -> DataFile:
+    """Settle how a data file is read; Parquet is snapshotted into the cache by content.
+
+    Raises Faults when it does not exist or its suffix is not known.
+    """
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "does not exist"
+        raise Faults([Diagnostic("missing-data", f"the file of dataset `{name}` {what}: `{path}`",
+                                 place, hint="give the path of a file, relative to the spec file")])
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = COMPRESSIONS.get(suffixes[-1], "none") if suffixes else "none"
+    kind = suffixes[-2 if compression != "none" else -1] if len(suffixes) > (compression != "none") else ""
+    if kind == PARQUET and compression == "none":
+        return DataFile(_snapshot(path, cache, place), "jsonl", "none")
+    if kind not in FORMATS:
+        message = f"`{path.name}` has a suffix that is not known"
+        hint = "use .jsonl, .csv, .tsv or .parquet; the first three also with .gz or .zst"
+        raise Faults([Diagnostic("unknown-format", message, place, hint=hint)])
+    return DataFile(path, FORMATS[kind], compression)
+
+
+def _snapshot(path: Path, cache: Path, place: Place | None) -> Path:
+    digest = _core.hash_files([str(path)])[0]
+    target = cache / "snapshots" / f"parquet.v{SNAPSHOT_VERSION}-{digest}.jsonl"
+    if target.exists():
+        return target
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise Faults([Diagnostic("needs-pyarrow", f"reading `{path.name}` needs pyarrow", place,
+                                 hint="install it with `pip install 'evalc[data]'`")]) from None
+    try:
+        batches = parquet.ParquetFile(path).iter_batches()
+        write_rows((row for batch in batches for row in batch.to_pylist()), target)
+    except (OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise Faults([Diagnostic("bad-data", f"`{path.name}` is not a Parquet file: {first}", place,
+                                 hint="check that the file is complete")]) from None
+    return target
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
+    """Write rows as JSON Lines, atomically: a reader sees all of them or no file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.writelines(_lines(rows))
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str) + "\n"
+
+
+def prepared(
+    file: DataFile, hook: str, root: Path, cache: Path, place: Place | None
+) -> DataFile:
+    """Rows of `file` passed through the user's `prepare` function, snapshotted by content.
+
+    The function takes a list of rows and returns an iterable of rows. It runs again only when the
+    file or its own source changes. Raises Faults when it cannot be loaded or fails.
+    """
+    digest = _core.hash_files([str(file.path)])[0]
+    fields = [digest.encode(), source_digest(hook, root).encode()]
+    name = _core.digest_fields(f"evalc.prepared.v{SNAPSHOT_VERSION}", fields)
+    target = cache / "snapshots" / f"prepared.v{SNAPSHOT_VERSION}-{name}.jsonl"
+    if not target.exists():
+        function = load_function(hook, root)
+        try:
+            rows = json.loads(_core.read_rows(str(file.path), file.format, file.compression))
+            write_rows(function(rows), target)
+        except Exception as error:  # whatever the user's own code raises
+            message = f"`{hook}` failed: {type(error).__name__}: {error}"
+            hint = "make it take a list of rows and return rows"
+            raise Faults([Diagnostic("prepare-failed", message, place, hint=hint)]) from None
+    return DataFile(target, "jsonl", "none")

@@ -1,0 +1,242 @@
+"""Spec to Ir: paths absolute, models identified by content, nothing left to default."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalc import env
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.plan import hub, identity, ingest, tokenizers
+from evalc.plan.checkpoint import Shape, read_checkpoint
+from evalc.plan.sources import ModelSource
+from evalc.spec import Folder, Selection
+from evalc.spec.models import DatasetSpec, GenerateSpec, TaskSpec
+from evalc.store import Store
+
+IR_VERSION = 1
+DEFAULT_MAX_LENGTH = 2048
+SAMPLING_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model as it will run: how to load it, what it is, and what its tokens cost."""
+
+    source: ModelSource
+    identity: identity.Identity
+    shape: Shape
+    bundle: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ir:
+    """The resolved spec: its versioned bytes, and the models in the order that they name."""
+
+    content: bytes
+    models: tuple[ResolvedModel, ...]
+
+
+def resolve(folder: Folder, selection: Selection, cache: Path, store: Store | None) -> Ir:
+    """Resolve a selection.
+
+    Writes only into `cache` (tokenizer bundles, data snapshots) and what `store` remembers of
+    files. Raises Faults with every missing model, adapter and data file at once.
+    """
+    found = _Findings()
+    names = sorted({model for model, _ in selection.cells})
+    models = [found.of(_model, folder, name, cache, store) for name in names]
+    tasks = sorted({task for _, task in selection.cells})
+    datasets = _datasets(folder, tasks)
+    files = [found.of(_dataset, folder, name, cache) for name in datasets]
+    found.check()
+    resolved = tuple(model for model in models if model is not None)
+    content = {
+        "ir": IR_VERSION,
+        "seed": SAMPLING_SEED,
+        "tier": _tier(folder, selection),
+        "models": [_model_fields(folder, model) for model in resolved],
+        "datasets": files,
+        "tasks": [_task(name, folder.spec.tasks[name], datasets) for name in tasks],
+        "cells": [
+            {"model": names.index(model), "task": tasks.index(task)}
+            for model, task in selection.cells
+        ],
+    }
+    return Ir(json.dumps(content, ensure_ascii=False).encode(), resolved)
+
+
+def resolve_data(folder: Folder, cache: Path) -> bytes:
+    """The Ir of a whole spec without models, for checking data and templates."""
+    found = _Findings()
+    tasks = sorted(folder.spec.tasks)
+    datasets = _datasets(folder, tasks)
+    files = [found.of(_dataset, folder, name, cache) for name in datasets]
+    found.check()
+    content = {
+        "ir": IR_VERSION,
+        "seed": SAMPLING_SEED,
+        "tier": {"name": "full", "cases": None, "fraction": None},
+        "models": [],
+        "datasets": files,
+        "tasks": [_task(name, folder.spec.tasks[name], datasets) for name in tasks],
+        "cells": [],
+    }
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+class _Findings:
+    """Collects the diagnostics of many steps, so that all of them are shown at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Diagnostic] = []
+
+    def of(self, step: Any, *arguments: Any) -> Any:
+        try:
+            return step(*arguments)
+        except Faults as faults:
+            self._found += [d for d in faults.diagnostics if d not in self._found]
+            return None
+
+    def check(self) -> None:
+        if self._found:
+            raise Faults(self._found)
+
+
+def _model(folder: Folder, name: str, cache: Path, store: Store | None) -> ResolvedModel:
+    spec = folder.spec.models[name]
+    place = folder.place(("models", name, "path"))
+    path = hub.local_model(folder.located(("models", name, "path")), place)
+    checkpoint = read_checkpoint(path, place, name)
+    adapter = None
+    if spec.adapter is not None:
+        adapter = hub.local_model(
+            folder.located(("models", name, "adapter")),
+            folder.place(("models", name, "adapter")),
+        )
+    device = spec.device
+    if device == "auto":
+        device = "cuda" if env.cuda_present() else "cpu"
+    found = identity.identify(
+        checkpoint,
+        adapter=adapter,
+        quantization=spec.quantization,
+        trust_remote_code=spec.trust_remote_code,
+        dtype=spec.dtype,
+        device=device,
+        numerics=spec.numerics,
+        store=store,
+        place=folder.place(("models", name, "adapter")),
+    )
+    source = ModelSource(
+        name=name,
+        path=path,
+        dtype=spec.dtype,
+        device=device,
+        adapter=adapter,
+        quantization=spec.quantization,
+        trust_remote_code=spec.trust_remote_code,
+        max_length=spec.max_length or checkpoint.max_length or DEFAULT_MAX_LENGTH,
+        numerics=spec.numerics,
+    )
+    bundle = tokenizers.bundle(path, cache, spec.trust_remote_code, place)
+    return ResolvedModel(source, found, checkpoint.shape(), bundle)
+
+
+def _model_fields(folder: Folder, model: ResolvedModel) -> dict[str, Any]:
+    spec = folder.spec.models[model.source.name]
+    return {
+        "name": model.source.name,
+        "model_id": model.identity.model_id,
+        "engine_id": model.identity.engine_id,
+        "bundle": str(model.bundle),
+        "max_length": model.source.max_length,
+        "chat": spec.chat,
+        "system": spec.system,
+        "date": spec.date,
+    }
+
+
+def _datasets(folder: Folder, tasks: Sequence[str]) -> list[str]:
+    used = {folder.spec.tasks[task].dataset for task in tasks}
+    shots = (folder.spec.tasks[task].fewshot for task in tasks)
+    return sorted(used | {fewshot.dataset for fewshot in shots if fewshot is not None})
+
+
+def _dataset(folder: Folder, name: str, cache: Path) -> dict[str, Any]:
+    spec: DatasetSpec = folder.spec.datasets[name]
+    place = folder.place(("datasets", name, "path"))
+    located = folder.located(("datasets", name, "path"))
+    path = hub.local_data(located, place)
+    file = ingest.data_file(path, cache, name, place)
+    if spec.prepare is not None:
+        root = folder.base(("datasets", name, "prepare"))
+        prepare_place = folder.place(("datasets", name, "prepare"))
+        file = ingest.prepared(file, spec.prepare, root, cache, prepare_place)
+    return {
+        "name": name,
+        "path": str(file.path),
+        "format": file.format,
+        "compression": file.compression,
+        "origin": located,
+        "rows": spec.row_range,
+        "where": spec.where,
+        "id": spec.id,
+    }
+
+
+def _task(name: str, spec: TaskSpec, datasets: Sequence[str]) -> dict[str, Any]:
+    choices = None
+    if isinstance(spec.choices, str):
+        choices = {"template": spec.choices}
+    elif spec.choices is not None:
+        choices = {"list": list(spec.choices)}
+    fewshot = None
+    if spec.fewshot is not None and spec.fewshot.k > 0:
+        fewshot = {
+            "dataset": datasets.index(spec.fewshot.dataset),
+            "k": spec.fewshot.k,
+            "select": spec.fewshot.select,
+            "seed": spec.fewshot.seed,
+            "template": spec.fewshot.template,
+            "separator": spec.fewshot.separator,
+        }
+    return {
+        "name": name,
+        "dataset": datasets.index(spec.dataset),
+        "kind": spec.type,
+        "description": spec.description,
+        "prompt": spec.prompt,
+        "delimiter": spec.delimiter if "delimiter" in spec.model_fields_set else None,
+        "choices": choices,
+        "target": _target(spec.target),
+        "fewshot": fewshot,
+        "generate": _generate(spec),
+        "overflow": spec.overflow,
+        "cluster": spec.cluster,
+        "slices": list(spec.slices),
+    }
+
+
+def _target(target: object) -> str | None:
+    """A target as a template: numbers and lists become the expression that yields them."""
+    if target is None or isinstance(target, str):
+        return target
+    return "{{ " + json.dumps(target) + " }}"
+
+
+def _generate(spec: TaskSpec) -> Mapping[str, Any] | None:
+    if spec.type != "generate":
+        return None
+    fields: Mapping[str, Any] = (spec.generate or GenerateSpec()).model_dump()
+    return fields
+
+
+def _tier(folder: Folder, selection: Selection) -> dict[str, Any]:
+    if selection.tier is None:
+        return {"name": "full", "cases": None, "fraction": None}
+    tier = folder.spec.tiers[selection.tier]
+    return {"name": selection.tier, "cases": tier.cases, "fraction": tier.fraction}

@@ -1,0 +1,172 @@
+"""A plan as Python sees it: the Rust handle, its models, its summary with costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evalc import _core, env
+from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.plan import cost
+from evalc.plan.ir import Ir, ResolvedModel, resolve, resolve_data
+from evalc.spec import Folder, Selection
+from evalc.store import Store
+
+SCHEMA = "evalc.plan/1"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a selection asks, less what the store already has.
+
+    `keys` holds every distinct request key, sorted, 32 bytes each; columns of `cell(i)` index it.
+    """
+
+    folder: Folder
+    selection: Selection
+    ir: Ir
+    handle: _core.Plan
+    keys: bytes
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Counts per cell and in total, as the planner counted them after subtraction."""
+        counts: dict[str, Any] = json.loads(self.handle.summary())
+        return counts
+
+    @cached_property
+    def settings(self) -> list[dict[str, Any]]:
+        """Generation settings that packs refer to."""
+        settings: list[dict[str, Any]] = json.loads(self.handle.settings())
+        return settings
+
+    def summary_now(self, store: Store) -> dict[str, Any]:
+        """The summary with what has been answered since the plan was made taken off."""
+        self.handle.subtract(store.hits(self.keys))
+        counts: dict[str, Any] = json.loads(self.handle.summary())
+        return counts
+
+    @property
+    def models(self) -> tuple[ResolvedModel, ...]:
+        """Models in the order of the Ir."""
+        return self.ir.models
+
+    @property
+    def to_run(self) -> int:
+        """Distinct requests that remain."""
+        return int(self.summary["total"]["to_run"])
+
+    def cell(self, index: int) -> dict[str, Any]:
+        """Columns of the cell `selection.cells[index]`; see docs/architecture.md."""
+        return self.handle.cell(index)
+
+    def case(self, cell: int, case: int) -> dict[str, Any]:
+        """Row, prompt, choices and target of one case."""
+        fields: dict[str, Any] = json.loads(self.handle.case(cell, case))
+        return fields
+
+    def priced(self, store: Store) -> dict[str, Any]:
+        """The summary with an estimate per cell and in total, as `plan --json` prints it."""
+        usd = self.folder.spec.cost.usd_per_hour
+        by_name = {model.source.name: model for model in self.models}
+        speeds = {
+            name: cost.recall(store, model.identity, env.hardware(model.source.device))
+            for name, model in by_name.items()
+        }
+        cells, estimates = [], []
+        for counts in self.summary["cells"]:
+            model = by_name[counts["model"]]
+            found = cost.estimate(
+                model.shape, counts, speeds[counts["model"]], model.source.device, usd
+            )
+            estimates.append(found)
+            cells.append({**counts, "estimate": found.as_json()})
+        guessed = any(e.basis == "guess" and e.seconds for e in estimates)
+        total = cost.Estimate(
+            flops=sum(e.flops for e in estimates),
+            seconds=sum(e.seconds for e in estimates),
+            usd=None if usd is None else sum(e.usd or 0.0 for e in estimates),
+            basis="guess" if guessed else "measured",
+        )
+        return {
+            "schema": SCHEMA,
+            "tier": self.selection.tier or "full",
+            "nothing_to_run": self.to_run == 0,
+            "models": [
+                {
+                    "name": model.source.name,
+                    "path": str(model.source.path),
+                    "device": model.source.device,
+                    "dtype": model.source.dtype,
+                    "model_id": model.identity.model_id,
+                    "engine_id": model.identity.engine_id,
+                }
+                for model in self.models
+            ],
+            "cells": cells,
+            "total": {**self.summary["total"], "estimate": total.as_json()},
+        }
+
+
+def plan(folder: Folder, selection: Selection, cache: Path, store: Store) -> Planned:
+    """Resolve, expand, key, deduplicate, and subtract what the store has.
+
+    Raises Faults with all that is wrong; nothing is written but what can be made again.
+    """
+    ir = resolve(folder, selection, cache, store)
+    handle = _built(folder, ir.content)
+    keys = handle.keys()
+    handle.subtract(store.hits(keys))
+    return Planned(folder, selection, ir, handle, keys)
+
+
+def check_data(folder: Folder, cache: Path) -> None:
+    """Read every dataset and write every case of every task. Raises Faults."""
+    content = resolve_data(folder, cache)
+    try:
+        _core.Plan.check(content)
+    except _core.PlanFaults as faults:
+        raise Faults(_diagnostics(folder, str(faults))) from None
+
+
+def _built(folder: Folder, content: bytes) -> _core.Plan:
+    try:
+        return _core.Plan.build(content)
+    except _core.PlanFaults as faults:
+        raise Faults(_diagnostics(folder, str(faults))) from None
+
+
+def _diagnostics(folder: Folder, faults: str) -> list[Diagnostic]:
+    """The planner's findings, placed in spec and data files."""
+    return [_diagnostic(folder, fault) for fault in json.loads(faults)]
+
+
+def _diagnostic(folder: Folder, fault: dict[str, Any]) -> Diagnostic:
+    in_spec = _in_spec(folder, fault["loc"], fault["span"])
+    in_data = Place(Path(fault["file"]), line=fault["line"]) if fault["file"] else None
+    hint = fault["hint"]
+    if fault["suggestion"]:
+        hint = f"did you mean `{fault['suggestion']}`?"
+    related: tuple[tuple[Place, str], ...] = ()
+    if in_spec and in_data:
+        related = ((in_data, "in this row"),)
+    return Diagnostic(
+        code=fault["code"],
+        message=fault["message"],
+        place=in_spec or in_data,
+        notes=tuple(fault["notes"]),
+        hint=hint,
+        related=related,
+    )
+
+
+def _in_spec(
+    folder: Folder, loc: Sequence[str | int], span: Sequence[int] | None
+) -> Place | None:
+    if not loc:
+        return None
+    return folder.place(tuple(loc), (span[0], span[1]) if span else None)

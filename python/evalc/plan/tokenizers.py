@@ -1,0 +1,64 @@
+"""Tokenizer bundles: extracted once per tokenizer by a child process, kept by content."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from evalc import _core
+from evalc.diagnostics import Diagnostic, Faults, Place
+
+BUNDLE_VERSION = 1
+PATTERNS = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt",
+            "*.model", "*.tiktoken", "chat_template*", "generation_config.json", "config.json")
+CHILD = "evalc.exec.bundle"
+
+
+def bundle(model: Path, cache: Path, trust_remote_code: bool, place: Place | None) -> Path:
+    """Path of the bundle of a model's tokenizer; see docs/architecture.md for what it holds.
+
+    Only a tokenizer never seen before starts a child process, the one place of planning that
+    imports transformers.
+    """
+    files = sorted({file for pattern in PATTERNS for file in model.glob(pattern) if file.is_file()})
+    if trust_remote_code:
+        files += sorted(model.glob("*.py"))
+    digests = _core.hash_files([str(file) for file in files])
+    fields = [part.encode() for file, digest in zip(files, digests, strict=True)
+              for part in (file.name, digest)]
+    name = _core.digest_fields(f"evalc.tokenizer.v{BUNDLE_VERSION}", fields)
+    path = cache / "tokenizers" / f"{name}.json"
+    if not path.exists():
+        _extract(model, path, trust_remote_code, place)
+    return path
+
+
+def _extract(model: Path, path: Path, trust_remote_code: bool, place: Place | None) -> None:
+    if importlib.util.find_spec("transformers") is None:
+        message = f"the tokenizer of `{model}` has not been read yet, which needs transformers"
+        raise Faults([Diagnostic("needs-transformers", message, place,
+                                 hint="install it once with `pip install 'evalc[exec]'`")])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", CHILD, str(model), str(path)]
+    if trust_remote_code:
+        command.append("--trust-remote-code")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0 or not path.exists():
+        raise Faults([_failure(done.stderr, model, place)])
+
+
+def _failure(stderr: str, model: Path, place: Place | None) -> Diagnostic:
+    """The child's own finding: its last line of JSON, or what it printed."""
+    lines = [line for line in stderr.strip().splitlines() if line.strip()]
+    for line in reversed(lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and "message" in found:
+            return Diagnostic("bad-tokenizer", str(found["message"]), place, hint=found.get("hint"))
+    last = lines[-1] if lines else "the process ended without a word"
+    return Diagnostic("bad-tokenizer", f"the tokenizer of `{model}` cannot be read: {last}", place)

@@ -1,0 +1,149 @@
+"""Building a report from scored cells."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evalc.decide import LEVEL, Estimate, cluster_codes, estimate, macro
+from evalc.report.shape import (
+    SCHEMA,
+    CaseEntry,
+    EstimateEntry,
+    MetricEntry,
+    Report,
+    ResultEntry,
+)
+from evalc.score import CellRecords, CellScores, Column
+from evalc.score.cells import IntArray
+from evalc.spec.metrics import slice_name
+
+
+def build_report(
+    scores: Sequence[CellScores],
+    *,
+    tier: str | None = None,
+    plan: Mapping[str, Any] | None = None,
+    runs: Sequence[Mapping[str, Any]] = (),
+    cases: bool = False,
+) -> Report:
+    """The report of these cells, in their order.
+
+    `plan` is `Plan.summary()`, `runs` the manifests of the runs behind the records; both are
+    optional. With `cases` every case is listed, which `diff` needs.
+    """
+    results = [_result(cell, cases) for cell in scores]
+    return {
+        "schema": SCHEMA,
+        "tier": tier,
+        "complete": all(result["complete"] for result in results),
+        "level": LEVEL,
+        "results": results,
+        "plan": None if plan is None else dict(plan["total"]),
+        "runs": [dict(run) for run in runs],
+    }
+
+
+def _result(scores: CellScores, cases: bool) -> ResultEntry:
+    cell = scores.cell
+    scored = int(cell.answered().sum())
+    codes = cluster_codes(cell.clusters)
+    members = {name: _members(values) for name, values in cell.slices.items()}
+    result: ResultEntry = {
+        "model": cell.model,
+        "task": cell.task,
+        "kind": cell.kind,
+        "total": len(cell),
+        "scored": scored,
+        "complete": scored == len(cell),
+        "population": cell.population,
+        "metrics": [
+            _metric(column, codes, members, scores.scoring.average)
+            for column in scores.columns.values()
+        ],
+    }
+    if cases:
+        result["cases"] = [_case(scores, i) for i in range(len(cell))]
+    return result
+
+
+def _members(values: Sequence[str]) -> dict[str, IntArray]:
+    """The indices of the cases of every slice value, values sorted."""
+    found: dict[str, list[int]] = {}
+    for case, value in enumerate(values):
+        found.setdefault(value, []).append(case)
+    return {value: np.array(found[value], dtype=np.int64) for value in sorted(found)}
+
+
+def _metric(
+    column: Column,
+    codes: IntArray | None,
+    members: Mapping[str, Mapping[str, IntArray]],
+    average: str,
+) -> MetricEntry:
+    sliced = {
+        name: {value: estimate(column, codes, cases) for value, cases in values.items()}
+        for name, values in members.items()
+    }
+    if average == "micro":
+        whole = estimate(column, codes)
+    else:
+        whole = macro(column.name, list(sliced[macro_slice(average, list(sliced))].values()))
+    return {
+        **_estimate(whole),
+        "metric": column.name,
+        "binary": column.binary,
+        "direction": column.direction,
+        "average": average,
+        "slices": {
+            name: {value: _estimate(part) for value, part in values.items()}
+            for name, values in sliced.items()
+        },
+    }
+
+
+def macro_slice(average: str, names: Sequence[str]) -> str:
+    """Which of the slices `macro:<slice>` means; the spec room has checked that there is one."""
+    wanted = slice_name(average.removeprefix("macro:").strip())
+    return next(name for name in names if slice_name(name) == wanted)
+
+
+def _estimate(found: Estimate) -> EstimateEntry:
+    return {
+        "value": finite(found.value),
+        "stderr": finite(found.stderr),
+        "low": finite(found.low),
+        "high": finite(found.high),
+        "n": found.n,
+        "total": found.total,
+        "complete": found.complete,
+        "method": found.method,
+    }
+
+
+def finite(value: float | None) -> float | None:
+    """The value as JSON can hold it: null for what is not a finite number."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _case(scores: CellScores, i: int) -> CaseEntry:
+    cell: CellRecords = scores.cell
+    entry: CaseEntry = {
+        "id": cell.case_ids[i],
+        "scores": {name: finite(col.values[i]) for name, col in scores.columns.items()},
+        "target": json.loads(cell.targets[i]),
+    }
+    if scores.picked is not None:
+        picked = int(scores.picked[i])
+        entry["picked"] = picked if picked >= 0 else None
+    if scores.answers:
+        entry["answers"] = {name: list(own[i]) for name, own in scores.answers.items()}
+    if cell.clusters is not None:
+        entry["cluster"] = cell.clusters[i]
+    if cell.slices:
+        entry["slices"] = {name: values[i] for name, values in cell.slices.items()}
+    return entry

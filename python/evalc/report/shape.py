@@ -1,0 +1,113 @@
+"""The shape of a report's JSON, version 1. Every number is finite or null."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import NotRequired, TypedDict
+
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.score.cells import Kind
+from evalc.score.columns import Direction
+
+SCHEMA: Literal["evalc.report/1"] = "evalc.report/1"
+
+
+class EstimateEntry(TypedDict):
+    """An `evalc.decide.Estimate`: `n` of `total` cases are scored; the interval is of 95 %."""
+
+    value: float | None
+    stderr: float | None
+    low: float | None
+    high: float | None
+    n: int
+    total: int
+    complete: bool
+    method: str
+
+
+class MetricEntry(EstimateEntry):
+    """A metric of a cell. `slices` maps a slice's name and value to the estimate over its cases."""
+
+    metric: str
+    binary: bool
+    direction: Direction
+    average: str
+    slices: dict[str, dict[str, EstimateEntry]]
+
+
+class CaseEntry(TypedDict):
+    """A case. A score is null where a record is missing. `picked` is the index of the likeliest
+    choice, `answers` the extracted answers of every repeat by name of extraction."""
+
+    id: str
+    scores: dict[str, float | None]
+    target: Any
+    picked: NotRequired[int | None]
+    answers: NotRequired[dict[str, list[str]]]
+    cluster: NotRequired[str]
+    slices: NotRequired[dict[str, str]]
+
+
+class ResultEntry(TypedDict):
+    """A model under a task. `total` cases were wanted; `population` are there without a budget."""
+
+    model: str
+    task: str
+    kind: Kind
+    total: int
+    scored: int
+    complete: bool
+    population: int | None
+    metrics: list[MetricEntry]
+    cases: NotRequired[list[CaseEntry]]
+
+
+class Report(TypedDict):
+    """All results. `complete`: every case of every result is scored.
+
+    `plan` holds the plan's total counts (`Plan.summary()["total"]`), `runs` the manifests of the
+    runs that answered, as the store has them.
+    """
+
+    schema: Literal["evalc.report/1"]
+    tier: str | None
+    complete: bool
+    level: float
+    results: list[ResultEntry]
+    plan: dict[str, Any] | None
+    runs: list[dict[str, Any]]
+
+
+_ADAPTER = TypeAdapter(Report)
+
+
+def to_json(report: Report) -> str:
+    """The report as JSON text, ending in a newline; equal reports give equal texts."""
+    return json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def from_json(text: str, name: str) -> Report:
+    """Read a report back; `name` is what messages call it. Raises `Faults` (`not-a-report`)."""
+    try:
+        return _ADAPTER.validate_python(json.loads(text), strict=True)
+    except json.JSONDecodeError as error:
+        raise _not_a_report(name, f"it is not JSON ({error.msg}, line {error.lineno})") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise _not_a_report(name, f"`{where}`: {first['msg'].lower()}") from None
+
+
+def _not_a_report(name: str, why: str) -> Faults:
+    return Faults(
+        [
+            Diagnostic(
+                "not-a-report",
+                f"`{name}` is not a report that this evalc reads: {why}",
+                hint=f"write it with `evalc report --json` of a version that writes `{SCHEMA}`",
+            )
+        ]
+    )

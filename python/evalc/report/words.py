@@ -1,0 +1,152 @@
+"""How numbers and warnings of a report are written, the same for every renderer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from evalc.report.shape import CaseEntry, EstimateEntry, Report, ResultEntry
+
+NOTHING = "—"
+
+
+def number(value: float | None) -> str:
+    """Four decimals below 10, two above."""
+    if value is None:
+        return NOTHING
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference, with its sign."""
+    if value is None:
+        return NOTHING
+    return f"{value:+.4f}" if abs(value) < 10 else f"{value:+,.2f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """`0.3812 to 0.4591`."""
+    return NOTHING if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def signed_interval(low: float | None, high: float | None) -> str:
+    """`-0.0213 to +0.0380`."""
+    return NOTHING if low is None or high is None else f"{signed(low)} to {signed(high)}"
+
+
+def probability(p: float | None) -> str:
+    """A p value."""
+    if p is None:
+        return NOTHING
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def coverage(entry: EstimateEntry, population: int | None) -> str:
+    """`200`; `150/200` when cases lack a record; `200 of 10,042` when a budget left some out."""
+    scored = f"{entry['n']:,}" if entry["complete"] else f"{entry['n']:,}/{entry['total']:,}"
+    sampled = population is not None and population > entry["total"]
+    return f"{scored} of {population:,}" if sampled else scored
+
+
+def warnings(report: Report) -> list[str]:
+    """One sentence for everything that keeps the report from being what it may look like."""
+    found = [_incomplete(result) for result in report["results"] if not result["complete"]]
+    if not report["results"]:
+        found.append("no task of this selection has a result")
+    for result in report["results"]:
+        if result["complete"] and not result["total"]:
+            found.append(f"{_name(result)}: there is no case")
+    return found
+
+
+def samples(report: Report) -> list[str]:
+    """One sentence for every result that a budget limits to a part of its cases."""
+    return [
+        f"{_name(result)}: a sample of {result['total']:,} of {result['population']:,} cases"
+        for result in report["results"]
+        if result["population"] is not None and result["population"] > result["total"]
+    ]
+
+
+def _incomplete(result: ResultEntry) -> str:
+    return (
+        f"{_name(result)}: {result['scored']:,} of {result['total']:,} cases are scored; "
+        "the others have no record yet"
+    )
+
+
+def _name(result: ResultEntry) -> str:
+    return f"{result['task']} ({result['model']})"
+
+
+def costs(report: Report) -> list[str]:
+    """What the results took, as far as the plan and the run manifests say.
+
+    Of a manifest these keys are read: `name`, `asked` (requests), `seconds`, `predicted_seconds`,
+    `prefill_tokens`, `prefill_tokens_unshared`, `decode_tokens`, `usd`.
+    """
+    lines = [] if report["plan"] is None else [_plan_line(report["plan"])]
+    return lines + [line for run in report["runs"] if (line := _run_line(run))]
+
+
+def _plan_line(plan: dict[str, Any]) -> str:
+    parts = [f"{plan['requests']:,} requests"]
+    if plan["deduped"]:
+        parts.append(f"{plan['deduped']:,} of them the same as others")
+    parts.append(f"{plan['cached']:,} answered")
+    parts.append(f"{plan['to_run']:,} to run")
+    return ", ".join(parts)
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    parts = []
+    if "asked" in run:
+        parts.append(f"asked {run['asked']:,} requests")
+    if "seconds" in run:
+        predicted = run.get("predicted_seconds")
+        foreseen = "" if predicted is None else f" (predicted {predicted:,.1f} s)"
+        parts.append(f"took {run['seconds']:,.1f} s{foreseen}")
+    if "prefill_tokens" in run:
+        parts.append(f"read {run['prefill_tokens']:,} tokens{_saving(run)}")
+    if "decode_tokens" in run:
+        parts.append(f"wrote {run['decode_tokens']:,} tokens")
+    if run.get("usd") is not None:
+        parts.append(f"cost ${run['usd']:,.2f}")
+    return f"run {run.get('name', '')}".rstrip() + ": " + ", ".join(parts) if parts else ""
+
+
+def _saving(run: dict[str, Any]) -> str:
+    unshared = run.get("prefill_tokens_unshared")
+    if not unshared:
+        return ""
+    share = 1 - run["prefill_tokens"] / unshared
+    return f" instead of {unshared:,} ({share * 100:.0f} % saved by sharing prefixes)"
+
+
+def models(results: Sequence[ResultEntry]) -> list[str]:
+    """The models of the results, each once, in order."""
+    return list(dict.fromkeys(result["model"] for result in results))
+
+
+def answer(case: CaseEntry, metric: str = "") -> str:
+    """What a case was answered: the picked choice, or the extracted texts.
+
+    For `exact_match@strict` only those of the extraction `strict`.
+    """
+    if case.get("picked") is not None:
+        return f"choice {case.get('picked')}"
+    answers = case.get("answers", {})
+    name = metric.rpartition("@")[2]
+    chosen = [answers[name]] if name in answers else list(answers.values())
+    found = [text for own in chosen for text in own]
+    return " | ".join(one_line(text) for text in found) or NOTHING
+
+
+def one_line(value: object, width: int = 60) -> str:
+    """A text, or any other JSON value, on one line of at most `width` characters."""
+    if value is None:
+        return NOTHING
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"

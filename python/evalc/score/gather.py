@@ -1,0 +1,77 @@
+"""A planned cell and its records, as the columns that scoring reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evalc.plan import Planned
+from evalc.score.cells import CellRecords, U32Array
+from evalc.score.scoring import CodeSettings, Extract, Scoring
+from evalc.spec.metrics import slice_name
+from evalc.spec.models import TaskSpec
+from evalc.store import Store, decode_answer, decode_likelihoods
+from evalc.store.environment import KEY_BYTES
+
+
+def gather(planned: Planned, index: int, store: Store) -> CellRecords:
+    """Records of cell `planned.selection.cells[index]`; what is not in the store is missing."""
+    model, task = planned.selection.cells[index]
+    spec = planned.folder.spec.tasks[task]
+    columns = planned.cell(index)
+    requests = _u32(columns["requests"])
+    keys = [
+        planned.keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at in requests.astype(int).tolist()
+    ]
+    payloads = store.read(keys)
+    generates = spec.type == "generate"
+    empty: list[bytes | None] = []
+    loglik, greedy = decode_likelihoods(empty if generates else payloads)
+    texts = [None if p is None else decode_answer(p).text for p in payloads] if generates else []
+    slices = zip(spec.slices, columns["slices"], strict=True)
+    return CellRecords(
+        model=model,
+        task=task,
+        kind=spec.type,
+        case_ids=columns["case_ids"],
+        targets=columns["targets"],
+        offsets=_u32(columns["request_offsets"]),
+        row=lambda case: planned.case(index, case),
+        choice_texts_chars=_u32(columns["choice_chars"]),
+        choice_bytes=_u32(columns["choice_bytes"]),
+        cont_tokens=_u32(columns["cont_tokens"]),
+        loglik=loglik,
+        greedy=greedy,
+        texts=texts,
+        text_words=_u32(columns["text_words"]),
+        text_bytes=_u32(columns["text_bytes"]),
+        clusters=columns["clusters"] or None,
+        slices={slice_name(template): values for template, values in slices},
+        population=columns["population"],
+    )
+
+
+def scoring_of(spec: TaskSpec) -> Scoring:
+    """A task's scoring definition, resolved."""
+    extracts = {
+        name: Extract(
+            regex=extract.regex,
+            take=extract.take,
+            group=extract.group,
+            otherwise=extract.otherwise,
+            strip=extract.strip,
+            lower=extract.lower,
+            ignore=tuple(extract.ignore),
+            python=extract.python,
+        )
+        for name, extract in spec.extractions.items()
+    }
+    code = CodeSettings(program=spec.code.program, timeout=spec.code.timeout) if spec.code else None
+    return Scoring(tuple(spec.metrics), extracts, code, spec.average)
+
+
+def _u32(column: Any) -> U32Array:
+    values: npt.NDArray[np.uint32] = np.frombuffer(column, dtype="<u4")
+    return values

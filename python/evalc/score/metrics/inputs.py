@@ -1,0 +1,49 @@
+"""What a metric may read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from evalc.score.answers import Answers, answers_of, extractor_of
+from evalc.score.cells import BoolArray, CellRecords
+from evalc.score.extract import Extractor
+from evalc.score.scoring import Scoring
+from evalc.score.targets import references, right_choices
+
+
+@dataclass
+class Inputs:
+    """A cell under one named extract; derived columns are computed once, when first read."""
+
+    cell: CellRecords
+    scoring: Scoring
+    extract: str = ""
+    root: Path | None = None
+    allow_code_execution: bool = False
+
+    @cached_property
+    def answered(self) -> BoolArray:
+        """bool[n]: all records of the case are there."""
+        return self.cell.answered()
+
+    @cached_property
+    def right(self) -> BoolArray:
+        """bool[m]: the right choices."""
+        return right_choices(self.cell)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        return extractor_of(self.scoring.extracts[self.extract], self.root)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Per case and repeat, the normalised answer."""
+        return answers_of(self.cell, self.extractor)
+
+    @cached_property
+    def references(self) -> list[list[str]]:
+        """Per case, the normalised acceptable texts."""
+        normalise = self.extractor.normalise
+        return [[normalise(text) for text in texts] for texts in references(self.cell)]

@@ -1,0 +1,86 @@
+"""Scores: every metric of a task over the records of a cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evalc.score.answers import Answers
+from evalc.score.cells import CellRecords, IntArray
+from evalc.score.columns import Column
+from evalc.score.metrics import Inputs, Metric, is_hook, parse_metric
+from evalc.score.metrics.choice import picks
+from evalc.score.scoring import Scoring, column_name
+
+
+@dataclass(frozen=True)
+class CellScores:
+    """A scored cell. `columns` by name, in the order of the spec.
+
+    `picked` (multiple choice) is int64[n], -1 where a record is missing; `answers` (generate) has
+    the extracted answers of each named extract.
+    """
+
+    cell: CellRecords
+    scoring: Scoring
+    columns: dict[str, Column]
+    picked: IntArray | None
+    answers: dict[str, Answers]
+
+
+def score_cell(
+    cell: CellRecords,
+    scoring: Scoring,
+    *,
+    root: Path | None = None,
+    allow_code_execution: bool = False,
+) -> CellScores:
+    """Score a cell. Asks no model; raises `Faults` for what the spec or a hook has wrong.
+
+    `root` is the folder of the spec, from which hooks are imported. Without
+    `allow_code_execution` a metric that runs programs is refused.
+    """
+    names = scoring.extracts if cell.kind == "generate" else {"": None}
+    metrics = [(name, parse_metric(name, cell.kind)) for name in scoring.metrics]
+    subjects = [Inputs(cell, scoring, extract, root, allow_code_execution) for extract in names]
+    columns = {}
+    for name, metric in metrics:
+        for inputs in subjects:
+            column = _column(name, metric, inputs)
+            columns[column.name] = column
+    return CellScores(
+        cell,
+        scoring,
+        columns,
+        picks(cell) if cell.kind == "multiple_choice" else None,
+        {inputs.extract: inputs.answers for inputs in subjects if cell.kind == "generate"},
+    )
+
+
+def _column(name: str, metric: Metric, inputs: Inputs) -> Column:
+    measured = metric.compute(inputs, metric.k)
+    present = measured.values[measured.present]
+    binary = bool(np.isin(present, (0.0, 1.0)).all()) and metric.direction == "higher"
+    return Column(
+        name=column_name(name, inputs.extract),
+        metric=name,
+        extract=inputs.extract,
+        values=np.where(measured.present, measured.values, np.nan),
+        present=measured.present,
+        aggregate=measured.aggregate,
+        binary=binary,
+        direction=metric.direction,
+    )
+
+
+def needs_code_execution(scoring: Scoring) -> bool:
+    """Whether a metric of the task runs what the model wrote."""
+    return any(metric.startswith("code_pass@") for metric in scoring.metrics)
+
+
+def hooks_of(scoring: Scoring) -> list[str]:
+    """The Python hooks a task's scoring names, sorted."""
+    extracts = (extract.python for extract in scoring.extracts.values())
+    return sorted({*filter(is_hook, scoring.metrics), *filter(None, extracts)})

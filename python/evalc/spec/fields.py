@@ -1,0 +1,161 @@
+"""The kinds of text a spec holds, each checked where it stands.
+
+A check raises `PydanticCustomError` whose type is a diagnostic code and whose context may hold
+`span` (a byte range inside the decoded text) and `hint`. `evalc.spec.wording` turns it into a
+diagnostic with a place.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from evalc import _core
+
+HOOK = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+NAME = re.compile(r"\w[\w.+-]*")
+ROWS = re.compile(r"(\d*):(\d*)")
+HUB = re.compile(r"hf:[^/@\s]+/[^/@\s]+(/[^@\s]+)?(@[^@\s]+)?")
+
+
+def fault(code: str, message: str, **context: Any) -> PydanticCustomError:
+    """An error that pydantic collects, with `message` kept apart from its own templates."""
+    return PydanticCustomError(code, "{message}", {"message": message, **context})
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The word a user most likely meant, or None when none is close."""
+    close = difflib.get_close_matches(word.lower(), {w.lower(): w for w in words}, n=1, cutoff=0.6)
+    return {w.lower(): w for w in words}[close[0]] if close else None
+
+
+def as_template(text: str) -> str:
+    """Check that `text` parses as a minijinja template."""
+    found = _core.template_fault(text)
+    if found is None:
+        return text
+    message = f"the template does not parse: {found['message'].removeprefix('template syntax: ')}"
+    raise fault("template-syntax", message, span=found["span"])
+
+
+def as_regex(text: str) -> str:
+    """Check that `text` compiles as a Python regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        at = error.pos if error.pos is not None else 0
+        start = len(text[:at].encode())
+        end = len(text[: at + 1].encode())
+        message = f"the regular expression does not compile: {error.msg}"
+        raise fault("bad-regex", message, span=(start, end)) from None
+    return text
+
+
+def as_hook(text: str) -> str:
+    """Check that `text` names a Python function as `package.module:function`."""
+    if HOOK.fullmatch(text):
+        return text
+    hint = "write it as `package.module:function`"
+    raise fault("bad-hook", f"`{text}` does not name a Python function", hint=hint)
+
+
+def row_range(text: str) -> tuple[int, int | None]:
+    """`start:stop` as numbers; an absent start is 0, an absent stop is None (to the end)."""
+    match = ROWS.fullmatch(text)
+    if match is None:
+        hint = "write `start:stop`, such as `0:200`, `100:` or `:50`"
+        raise fault("bad-rows", f"`{text}` is not a range of rows", hint=hint)
+    start = int(match[1] or 0)
+    stop = int(match[2]) if match[2] else None
+    if stop is not None and stop <= start:
+        hint = "let the stop be larger than the start; it is not included"
+        raise fault("bad-rows", f"the range of rows `{text}` is empty", hint=hint)
+    return start, stop
+
+
+def as_rows(text: str) -> str:
+    """Check a `rows` slice; see `row_range`."""
+    row_range(text)
+    return text
+
+
+def as_location(text: str) -> str:
+    """Check a path: any local path, or a Hub name after `hf:`."""
+    if not text:
+        raise fault("wrong-value", "the path is empty", hint="name a file, folder or `hf:org/name`")
+    if text.startswith("hf:") and not HUB.fullmatch(text):
+        hint = "write `hf:org/name@revision`, for a dataset `hf:org/name/config/split@revision`"
+        raise fault("bad-hub-path", f"`{text}` does not name anything on the Hub", hint=hint)
+    return text
+
+
+def as_date(value: Any) -> Any:
+    """A TOML date or the text of one becomes `YYYY-MM-DD`."""
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, str):
+        try:
+            return datetime.date.fromisoformat(value).isoformat()
+        except ValueError:
+            raise fault(
+                "wrong-value", f"`{value}` is not a date", hint="write it as `2026-01-31`"
+            ) from None
+    return value
+
+
+def shape(wanted: str, **tags: type) -> Discriminator:
+    """Choose a union's member by the TOML type of the value; `wanted` words the error.
+
+    The tag of a member is `<name>`; the angle brackets keep it apart from keys in a location.
+    """
+
+    def chosen(value: Any) -> str | None:
+        for tag, kind in tags.items():
+            if isinstance(value, kind) and not isinstance(value, bool):
+                return f"<{tag}>"
+        return None
+
+    return Discriminator(chosen, custom_error_type="wrong-shape", custom_error_message=wanted)
+
+
+def one_or_named(wanted: str) -> Discriminator:
+    """Choose `<named>` for a table of tables, `<single>` for any other table."""
+
+    def chosen(value: Any) -> str | None:
+        if isinstance(value, dict):
+            tables = bool(value) and all(isinstance(v, dict) for v in value.values())
+            return "<named>" if tables else "<single>"
+        return "<single>" if isinstance(value, BaseModel) else None
+
+    return Discriminator(chosen, custom_error_type="wrong-shape", custom_error_message=wanted)
+
+
+Template = Annotated[str, AfterValidator(as_template)]
+Regex = Annotated[str, AfterValidator(as_regex), Field(json_schema_extra={"format": "regex"})]
+Hook = Annotated[str, AfterValidator(as_hook), Field(json_schema_extra={"pattern": HOOK.pattern})]
+Rows = Annotated[str, AfterValidator(as_rows), Field(json_schema_extra={"pattern": ROWS.pattern})]
+Location = Annotated[str, AfterValidator(as_location)]
+Date = Annotated[str, BeforeValidator(as_date), Field(json_schema_extra={"format": "date"})]
+Text = Annotated[str, Field(min_length=1)]
+
+Choices = Annotated[
+    Annotated[Template, Tag("<text>")]
+    | Annotated[list[Template], Field(min_length=1), Tag("<list>")],
+    shape("a template or a list of templates", text=str, list=list),
+]
+Label = Annotated[
+    Annotated[Template, Tag("<text>")] | Annotated[int, Tag("<number>")],
+    shape("a text or a whole number", text=str, number=int),
+]
+Target = Annotated[
+    Annotated[Template, Tag("<text>")]
+    | Annotated[int, Tag("<number>")]
+    | Annotated[list[Label], Field(min_length=1), Tag("<list>")],
+    shape("a template, a whole number or a list of them", text=str, number=int, list=list),
+]

@@ -1,0 +1,60 @@
+"""Collected diagnostics of the checks that look at more than one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from evalc.diagnostics import Diagnostic
+from evalc.spec.index import Index, Loc
+from evalc.spec.wording import did_you_mean, dotted, listed, missing_key
+
+
+@dataclass(slots=True)
+class Findings:
+    """What checks found; nothing is said twice about a value that already has a fault.
+
+    `silent` holds the locations whose values were refused before and are stand-ins now.
+    """
+
+    index: Index
+    silent: set[Loc] = field(default_factory=set)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def is_silent(self, loc: Loc) -> bool:
+        """True when the value at `loc`, or one around or inside it, is a stand-in."""
+        return any(loc[: len(known)] == known or known[: len(loc)] == loc for known in self.silent)
+
+    def add(
+        self,
+        code: str,
+        loc: Loc,
+        message: str,
+        hint: str | None = None,
+        *,
+        key: bool = False,
+        span: tuple[int, int] | None = None,
+    ) -> None:
+        """Report `message`, which begins after the location's name, at a value or its key."""
+        if not self.is_silent(loc):
+            place = self.index.place(loc, span, key)
+            self.diagnostics.append(
+                Diagnostic(code, f"`{dotted(loc)}` {message}", place, hint=hint)
+            )
+
+    def missing(self, loc: Loc, hint: str | None = None) -> None:
+        """The key at the end of `loc` is needed and absent."""
+        if not self.is_silent(loc):
+            self.diagnostics.append(missing_key(loc, self.index, hint))
+
+    def misplaced(self, loc: Loc, why: str, hint: str | None = None) -> None:
+        """The key at the end of `loc` has no meaning there; `why` continues the sentence."""
+        hint = hint or "remove it"
+        self.add("misplaced-key", loc, f"has no meaning {why}", hint, key=True)
+
+    def unknown(self, what: str, name: str, loc: Loc, known: list[str]) -> None:
+        """`loc` names a `what` (model, dataset, ...) that is none of `known`."""
+        define = f"define it as `[{what}s.{name}]`"
+        hint = did_you_mean(name, known) or (
+            f"use {listed(sorted(known)[:8])}, or {define}" if known else define
+        )
+        self.add(f"unknown-{what}", loc, f"names the {what} `{name}`, which does not exist", hint)

@@ -1,0 +1,148 @@
+"""From spec files to a checked `Folder`, or every fault in them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.spec import meaning, references
+from evalc.spec.findings import Findings
+from evalc.spec.folder import Folder
+from evalc.spec.merge import VERSION, Merged, merged
+from evalc.spec.models import (
+    CostSpec,
+    DatasetSpec,
+    GateSpec,
+    ModelSpec,
+    Spec,
+    SuiteSpec,
+    Table,
+    TaskSpec,
+    TierSpec,
+    TriggerSpec,
+)
+from evalc.spec.overrides import FLAG, override
+from evalc.spec.references import Names
+from evalc.spec.sources import read, spec_files
+from evalc.spec.validation import check_names, validated
+from evalc.spec.wording import wrong_type
+
+T = TypeVar("T", bound=Table)
+
+
+def load(paths: Sequence[Path], overrides: Sequence[str] = ()) -> Folder:
+    """Read, merge and check spec files.
+
+    A path is a file, or a folder whose `*.toml` (not those of folders inside it) are read. An
+    override is the text after `--set`.
+
+    Raises:
+        Faults: everything that is wrong, in the order of the files. Nothing else was read.
+    """
+    faults: list[Diagnostic] = []
+    files = spec_files(paths, faults)
+    documents = [read(path, faults) for path in files]
+    readable = [document for document in documents if document is not None]
+    tables = merged(readable)
+    override(overrides, tables)
+    complete = not faults
+    spec, found = _checked(tables, complete)
+    faults += [*tables.faults, *found]
+    if faults or spec is None:
+        raise Faults(_ordered(faults, [*files, *overrides]))
+    return Folder(spec, tuple(document.source for document in readable), tables.index)
+
+
+def _ordered(faults: Sequence[Diagnostic], texts: Sequence[Path | str]) -> list[Diagnostic]:
+    """By file or override, then by position; what has no place comes first."""
+
+    def key(fault: Diagnostic) -> tuple[int, int]:
+        place = fault.place
+        if place is None:
+            return -1, 0
+        text = place.path if place.text is None else place.text.removeprefix(FLAG)
+        rank = texts.index(text) if text in texts else len(texts)
+        return rank, place.span.start if place.span else 0
+
+    return sorted(faults, key=key)
+
+
+def _checked(tables: Merged, complete: bool) -> tuple[Spec | None, list[Diagnostic]]:
+    """The spec when it has no fault; what one table says of another only if all were read."""
+    findings = Findings(tables.index)
+    raw = tables.tables
+    models = _section(ModelSpec, "models", tables, findings)
+    datasets = _section(DatasetSpec, "datasets", tables, findings)
+    tasks = _section(TaskSpec, "tasks", tables, findings)
+    suites = _section(SuiteSpec, "suites", tables, findings)
+    tiers = _section(TierSpec, "tiers", tables, findings)
+    gates = _section(GateSpec, "gates", tables, findings)
+    triggers = [
+        validated(TriggerSpec, ("triggers", position), table, findings)
+        for position, table in enumerate(raw["triggers"])
+    ]
+    cost = validated(CostSpec, ("cost",), raw["cost"], findings) or CostSpec()
+    paths = _paths(tables, findings)
+    spec = Spec.model_construct(
+        evalc=VERSION,
+        paths=paths,
+        models=models,
+        datasets=datasets,
+        tasks=tasks,
+        suites=suites,
+        tiers=tiers,
+        triggers=[trigger for trigger in triggers if trigger is not None],
+        gates=gates,
+        cost=cost,
+    )
+    for name, task in tasks.items():
+        meaning.check_task(name, task, findings)
+    if complete:
+        priced = cost.usd_per_hour is not None or findings.is_silent(("cost", "usd_per_hour"))
+        known = references.names(raw, tasks, priced)
+        _references(spec, triggers, known, findings)
+    sound = not findings.diagnostics and not tables.faults
+    return (spec if sound else None), findings.diagnostics
+
+
+def _section(kind: type[T], section: str, tables: Merged, findings: Findings) -> dict[str, T]:
+    raw = tables.tables[section]
+    check_names(section, raw, findings)
+    found = {name: validated(kind, (section, name), raw[name], findings) for name in raw}
+    return {name: table for name, table in found.items() if table is not None}
+
+
+def _paths(tables: Merged, findings: Findings) -> dict[str, str]:
+    raw = tables.tables["paths"]
+    check_names("paths", raw, findings)
+    for name, value in raw.items():
+        loc = ("paths", name)
+        if not isinstance(value, str):
+            place = tables.index.place(loc)
+            findings.diagnostics.append(wrong_type(loc, value, str, place))
+        elif references.VARIABLE.search(value):
+            hint = "write the whole path here"
+            findings.add("wrong-value", loc, "holds a variable; a variable holds none", hint)
+    return {name: value for name, value in raw.items() if isinstance(value, str)}
+
+
+def _references(
+    spec: Spec, triggers: Sequence[TriggerSpec | None], known: Names, findings: Findings
+) -> None:
+    for name, model in spec.models.items():
+        references.check_model(name, model, known, findings)
+    for name, dataset in spec.datasets.items():
+        references.check_dataset(name, dataset, known, findings)
+    for name, task in spec.tasks.items():
+        references.check_task(name, task, known, findings)
+    for name, suite in spec.suites.items():
+        references.check_suite(name, suite, known, findings)
+    for name, tier in spec.tiers.items():
+        references.check_tier(name, tier, known, findings)
+    for position, trigger in enumerate(triggers):
+        if trigger is not None:
+            references.check_trigger(position, trigger, known, findings)
+    for name, gate in spec.gates.items():
+        references.check_gate(name, gate, known, findings)

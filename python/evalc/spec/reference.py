@@ -1,0 +1,124 @@
+"""The reference of the spec language, written from the models."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+from evalc.spec.metrics import described
+from evalc.spec.models import (
+    CodeSpec,
+    CostSpec,
+    DatasetSpec,
+    ExtractSpec,
+    FewshotSpec,
+    GateSpec,
+    GenerateSpec,
+    ModelSpec,
+    SuiteSpec,
+    Table,
+    TaskSpec,
+    TierSpec,
+    TriggerSpec,
+)
+from evalc.spec.schema import schema
+
+TABLES: tuple[tuple[str, type[Table]], ...] = (
+    ("[models.NAME]", ModelSpec),
+    ("[datasets.NAME]", DatasetSpec),
+    ("[tasks.NAME]", TaskSpec),
+    ("fewshot = { ... }", FewshotSpec),
+    ("generate = { ... }", GenerateSpec),
+    ("extract = { ... }", ExtractSpec),
+    ("code = { ... }", CodeSpec),
+    ("[suites.NAME]", SuiteSpec),
+    ("[tiers.NAME]", TierSpec),
+    ("[[triggers]]", TriggerSpec),
+    ("[gates.NAME]", GateSpec),
+    ("[cost]", CostSpec),
+)
+KINDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "`true` or `false`",
+    "object": "table of such tables",
+}
+HEAD = """\
+# The spec language, version 1
+
+Written from the code by `evalc.spec.reference`; a test keeps it fresh.
+
+A spec is TOML 1.1, in one file or several files of a folder. Each begins with `evalc = 1`. Tables
+merge across files; a name defined twice is an error. Relative paths start from the folder of the
+file they stand in. `--set tasks.NAME.key=value` changes a value from the command line, with the
+same checks; relative paths in it start from the working directory.
+
+Names of tables are letters, digits, `_`, `-`, `.` and `+`. Where several models or tasks may be
+named, a glob (`mmlu_*`) stands for all it matches, and `tag:WORD` for the tasks with that tag.
+
+## `[paths]`
+
+Variables for the `path` and `adapter` keys: `[paths] data = "../data"` makes `${data}` usable, and
+`--set paths.data=/elsewhere` moves all of them.
+"""
+
+
+def spec_reference() -> str:
+    """`docs/spec-reference.md`."""
+    definitions = schema()["$defs"]
+    parts = [HEAD]
+    for title, table in TABLES:
+        parts.append(_section(title, table, definitions))
+        if table is TaskSpec:
+            parts.append(_metrics())
+    return "\n".join(parts)
+
+
+def _section(title: str, table: type[Table], definitions: dict[str, Any]) -> str:
+    definition = definitions[table.__name__]
+    lines = [f"## `{title}`", "", inspect.getdoc(table) or "", ""]
+    lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
+    required = definition.get("required", [])
+    for key, node in definition["properties"].items():
+        default = "needed" if key in required else _default(node)
+        meaning = node.get("description", "").replace("|", "\\|")
+        kind = "list of metrics" if key == "metrics" else _kind(node)
+        lines.append(f"| `{key}` | {kind} | {default} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(node: dict[str, Any]) -> str:
+    return f"`{json.dumps(node['default'])}`" if "default" in node else ""
+
+
+def _kind(node: dict[str, Any]) -> str:
+    """The values that a schema node allows, in words."""
+    if "anyOf" in node:
+        return " or ".join(dict.fromkeys(_kind(member) for member in node["anyOf"]))
+    if "enum" in node or "const" in node:
+        return ", ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
+    if "$ref" in node:
+        return f"table `{node['$ref'].rpartition('/')[2].removesuffix('Spec').lower()}`"
+    if node["type"] == "array":
+        return f"list of {_kind(node['items'])}"
+    return KINDS[node["type"]] + _bounds(node)
+
+
+def _bounds(node: dict[str, Any]) -> str:
+    signs = (
+        ("exclusiveMinimum", ">"),
+        ("minimum", "≥"),
+        ("exclusiveMaximum", "<"),
+        ("maximum", "≤"),
+    )
+    found = [f"{sign} {node[key]}" for key, sign in signs if key in node]
+    return f" {', '.join(found)}" if found else ""
+
+
+def _metrics() -> str:
+    lines = ["### Metrics", "", "| name | type of task | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | `{type_}` | {meaning} |" for name, type_, meaning in described()]
+    lines += ["", "A metric may also be a Python function, `package.module:function`."]
+    return "\n".join(lines) + "\n"

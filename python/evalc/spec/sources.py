@@ -1,0 +1,115 @@
+"""Spec files: found, read and parsed; what is wrong with a file is collected, not raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from evalc.diagnostics import Diagnostic, Place, Span
+
+BOM = "\ufeff"
+REASONS = {
+    "Illegal character '\\n'": "a text is not closed on the line where it begins",
+    "Cannot overwrite a value": "a key of this table is defined twice",
+    "Invalid value": "a value is missing or malformed",
+}
+"""What the parser says, said so that it helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A text that defines tables: a spec file, or one `--set` of the command line.
+
+    `base` is the directory that relative paths in it start from. `inline` tells a command line,
+    whose `path` is only a label.
+    """
+
+    path: Path
+    text: str
+    base: Path
+    inline: bool = False
+
+    def place(self, span: tuple[int, int] | None, line: int | None = None) -> Place:
+        """A place in this text; `span` counts its UTF-8 bytes."""
+        text = self.text if self.inline else None
+        return Place(self.path, Span(*span) if span else None, line, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file and the TOML tables in it."""
+
+    source: SourceFile
+    tables: dict[str, Any]
+
+
+def spec_files(paths: Sequence[Path], faults: list[Diagnostic]) -> list[Path]:
+    """The files that `paths` name, each once: a file itself, of a folder its `*.toml`, sorted."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for file in _files_at(path, faults):
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def _files_at(path: Path, faults: list[Diagnostic]) -> Iterable[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        hint = "name a spec file, or a folder with `*.toml` files in it"
+        faults.append(Diagnostic("unreadable-spec", f"`{path}` does not exist", hint=hint))
+        return []
+    files = sorted(file for file in path.glob("*.toml") if file.is_file())
+    if not files:
+        hint = "write a starter there with `evalc init`, or name another folder"
+        message = f"the folder `{path}` has no `*.toml` file directly in it"
+        faults.append(Diagnostic("unreadable-spec", message, hint=hint))
+    return files
+
+
+def read(path: Path, faults: list[Diagnostic]) -> Document | None:
+    """Read and parse one file; None, with the reason in `faults`, when that fails."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        message = f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}"
+        faults.append(Diagnostic("unreadable-spec", message, Place(path)))
+        return None
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        place = Place(path, line=raw.count(b"\n", 0, error.start) + 1)
+        message = f"byte {error.start} (`0x{raw[error.start]:02x}`) is not UTF-8"
+        hint = "save the file as UTF-8"
+        faults.append(Diagnostic("not-utf8", message, place, hint=hint))
+        return None
+    source = SourceFile(path, text, path.resolve().parent)
+    tables = _parsed(source, faults)
+    return None if tables is None else Document(source, tables)
+
+
+def _parsed(source: SourceFile, faults: list[Diagnostic]) -> dict[str, Any] | None:
+    try:
+        return tomli.loads(source.text.removeprefix(BOM))
+    except tomli.TOMLDecodeError as error:
+        place = source.place(_span_at(source.text, error.lineno, error.colno))
+        reason = REASONS.get(error.msg, error.msg[:1].lower() + error.msg[1:])
+        faults.append(Diagnostic("toml-syntax", f"this is not TOML: {reason}", place))
+    except RecursionError:
+        message = "this is not TOML that can be read: it is nested too deeply"
+        faults.append(Diagnostic("toml-syntax", message, source.place(None)))
+    return None
+
+
+def _span_at(text: str, line: int, column: int) -> tuple[int, int]:
+    """The bytes of the character at a 1-based line and column, empty at the end of the text."""
+    lines = text.split("\n")
+    before = "".join(part + "\n" for part in lines[: line - 1])
+    current = (lines[line - 1] if line <= len(lines) else "").removeprefix(BOM)
+    shift = len(BOM.encode()) if line == 1 and text.startswith(BOM) else 0
+    start = shift + len((before + current[: column - 1]).encode())
+    return start, start + len(current[column - 1 : column].rstrip("\r").encode())

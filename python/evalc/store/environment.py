@@ -1,0 +1,278 @@
+"""The LMDB environment: opening rules, buckets, transactions.
+
+Rules paid for elsewhere and kept here: data format 1 (`lib_version=0`), a sparse 1 TiB map, no
+writable map (a full disk would be SIGBUS), every commit synced, stale readers cleared at open,
+one writer. Nothing else opens `lock.mdb`; the Rust core never opens the store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import lmdb
+
+from evalc import _core
+from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.errors import ExitCode
+from evalc.store.filesystem import network_filesystem
+
+KEY_BYTES = 32
+MAP_BYTES = 1 << 40
+SMALLEST_MAP_BYTES = 1 << 30
+RECORDS = b"records.v1"
+QUARANTINE = b"quarantine.v1"
+RUNS = b"runs.v1"
+NOTES = b"notes.v1"
+BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES)
+
+
+def _fault(code: str, message: str, directory: Path, hint: str) -> Faults:
+    found = Diagnostic(code, message, Place(directory), hint=hint)
+    return Faults([found], exit_code=ExitCode.FAILURE)
+
+
+class Store:
+    """Records and what is known about runs, in one directory.
+
+    `damaged` counts the values that failed their checksum since this store was opened; each was
+    treated as absent and, if the store is writable, moved to the quarantine bucket.
+    """
+
+    def __init__(self, directory: Path, env: lmdb.Environment, readonly: bool) -> None:
+        self.directory = directory
+        self.readonly = readonly
+        self.damaged = 0
+        self._env = env
+        self._pid = os.getpid()
+        self._buckets = {
+            name: env.open_db(name, create=not readonly) for name in BUCKETS if self._has(name)
+        }
+
+    @classmethod
+    def open(cls, directory: Path) -> Store:
+        """Open or create the store in `directory`; read-only where it cannot be written."""
+        directory = directory.expanduser().absolute()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _fault(
+                "cache-unusable",
+                f"the cache directory `{directory}` cannot be made: {error.strerror}",
+                directory,
+                "give a writable directory with `--cache` or EVALC_CACHE",
+            ) from None
+        if kind := network_filesystem(directory):
+            raise _fault(
+                "cache-on-network",
+                f"the cache directory `{directory}` is on a network file system (`{kind}`)",
+                directory,
+                "LMDB needs a local disk; give one with `--cache` or EVALC_CACHE",
+            )
+        readonly = not os.access(directory, os.W_OK)
+        return cls(directory, _open(directory, readonly), readonly)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the environment; the store is of no use after it."""
+        self._env.close()
+
+    def _has(self, name: bytes) -> bool:
+        if not self.readonly:
+            return True
+        with self._env.begin() as txn:
+            return txn.get(name) is not None
+
+    @contextmanager
+    def _begin(self, write: bool = False) -> Iterator[lmdb.Transaction]:
+        if os.getpid() != self._pid:
+            raise _fault(
+                "cache-forked",
+                "the store was opened by another process",
+                self.directory,
+                "start worker processes with spawn and open the store in each",
+            )
+        if write and self.readonly:
+            raise _fault(
+                "cache-read-only",
+                f"the cache directory `{self.directory}` cannot be written",
+                self.directory,
+                "change its permissions, or give another with `--cache`",
+            )
+        try:
+            with self._transaction(write) as txn:
+                yield txn
+        except lmdb.DiskError as error:
+            raise self._full(error) from None
+        except lmdb.MapFullError as error:
+            raise self._full(error) from None
+        except lmdb.Error as error:
+            if "Input/output error" in str(error) or "No space left" in str(error):
+                raise self._full(error) from None
+            raise _fault(
+                "cache-failed",
+                f"the store failed: {error}",
+                self.directory,
+                "free the disk or move the directory away to start a new store",
+            ) from None
+
+    def _transaction(self, write: bool) -> lmdb.Transaction:
+        try:
+            return self._env.begin(write=write)
+        except lmdb.MapResizedError:
+            # another process has grown the file past our map
+            self._env.set_mapsize(0)
+            return self._env.begin(write=write)
+
+    def _full(self, error: Exception) -> Faults:
+        return _fault(
+            "cache-full",
+            f"the store cannot be written: {error}",
+            self.directory,
+            "free disk space and run `evalc exec` again; what is committed stays",
+        )
+
+    def hits(self, keys: bytes) -> bytes:
+        """One byte per 32-byte key of the sorted buffer `keys`: 1 where an intact record is."""
+        records = self._buckets.get(RECORDS)
+        if records is None or not keys:
+            return bytes(len(keys) // KEY_BYTES)
+        with self._begin() as txn, txn.cursor(db=records) as cursor:
+            get = cursor.get if txn.stat(records)["entries"] else lambda _: None
+            values = [
+                get(keys[at : at + KEY_BYTES]) for at in range(0, len(keys), KEY_BYTES)
+            ]
+        intact = _core.sealed_intact(values)
+        bad = [
+            keys[i * KEY_BYTES : (i + 1) * KEY_BYTES]
+            for i, value in enumerate(values)
+            if value is not None and not intact[i]
+        ]
+        self._quarantine(bad)
+        return intact
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Payload of each key, or None where there is no intact record."""
+        records = self._buckets.get(RECORDS)
+        if records is None:
+            return [None] * len(keys)
+        with self._begin() as txn:
+            values = [txn.get(key, db=records) for key in keys]
+        payloads = _core.unseal_values(values)
+        pairs = zip(keys, values, payloads, strict=True)
+        self._quarantine([k for k, value, p in pairs if value is not None and p is None])
+        return payloads
+
+    def commit(self, keys: Sequence[bytes], payloads: Sequence[bytes]) -> None:
+        """Write records in one durable transaction; all of them are there afterwards, or none."""
+        if any(len(key) != KEY_BYTES for key in keys):
+            raise ValueError("a record key has 32 bytes")
+        sealed = _core.seal_values(list(payloads))
+        with self._begin(write=True) as txn:
+            for key, value in sorted(zip(keys, sealed, strict=True)):
+                txn.put(key, value, db=self._buckets[RECORDS])
+
+    def _quarantine(self, keys: Iterable[bytes]) -> None:
+        keys = list(keys)
+        self.damaged += len(keys)
+        if self.readonly or not keys:
+            return
+        with self._begin(write=True) as txn:
+            for key in keys:
+                value = txn.pop(key, db=self._buckets[RECORDS])
+                if value is not None:
+                    txn.put(key, value, db=self._buckets[QUARANTINE])
+
+    def write_run(self, name: bytes, manifest: bytes) -> None:
+        """Record a finished run; its presence says that the run is complete."""
+        self._put(RUNS, name, manifest)
+
+    def runs(self) -> list[tuple[bytes, bytes]]:
+        """Recorded runs as (name, manifest), in name order."""
+        bucket = self._buckets.get(RUNS)
+        if bucket is None:
+            return []
+        with self._begin() as txn, txn.cursor(db=bucket) as cursor:
+            pairs = [(bytes(key), bytes(value)) for key, value in cursor]
+        opened = _core.unseal_values([value for _, value in pairs])
+        return [(name, run) for (name, _), run in zip(pairs, opened, strict=True) if run]
+
+    def note(self, name: bytes) -> bytes | None:
+        """A remembered fact (a file digest, a throughput), or None."""
+        bucket = self._buckets.get(NOTES)
+        if bucket is None:
+            return None
+        with self._begin() as txn:
+            return _core.unseal_values([txn.get(name, db=bucket)])[0]
+
+    def remember(self, name: bytes, value: bytes) -> None:
+        """Remember a fact; nothing happens where the store is read-only."""
+        if not self.readonly:
+            self._put(NOTES, name, value)
+
+    def _put(self, bucket: bytes, name: bytes, value: bytes) -> None:
+        with self._begin(write=True) as txn:
+            txn.put(name, _core.seal_values([value])[0], db=self._buckets[bucket])
+
+    def records(self) -> int:
+        """Number of records."""
+        bucket = self._buckets.get(RECORDS)
+        if bucket is None:
+            return 0
+        with self._begin() as txn:
+            return int(txn.stat(bucket)["entries"])
+
+
+def _open(directory: Path, readonly: bool) -> lmdb.Environment:
+    size = MAP_BYTES
+    while True:
+        try:
+            env = lmdb.open(
+                str(directory),
+                map_size=size,
+                max_dbs=16,
+                max_readers=512,
+                writemap=False,
+                sync=True,
+                metasync=True,
+                readonly=readonly,
+                lock=not readonly,
+                create=not readonly,
+                lib_version=0,
+            )
+        except lmdb.MemoryError as error:
+            # an address-space limit: a smaller map still holds tens of millions of records
+            if size <= SMALLEST_MAP_BYTES:
+                raise _unreadable(directory, error) from None
+            size //= 2
+        except (lmdb.Error, OSError) as error:
+            if size > SMALLEST_MAP_BYTES and "Cannot allocate memory" in str(error):
+                size //= 2
+                continue
+            raise _unreadable(directory, error) from None
+        else:
+            if not readonly:
+                env.reader_check()
+            return env
+
+
+def _unreadable(directory: Path, error: Exception) -> Faults:
+    return _fault(
+        "cache-unusable",
+        f"the store in `{directory}` cannot be opened: {error}",
+        directory,
+        "check its permissions, or give another directory with `--cache` or EVALC_CACHE",
+    )

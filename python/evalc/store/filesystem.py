@@ -1,0 +1,34 @@
+"""What kind of file system a directory is on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NETWORK = frozenset(
+    "nfs nfs4 cifs smb3 smbfs afs ncpfs 9p lustre gpfs beegfs ceph glusterfs fuse.glusterfs "
+    "fuse.sshfs fuse.s3fs fuse.gcsfuse fuse.juicefs".split()
+)
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+def network_filesystem(directory: Path, mounts: Path = MOUNTS) -> str | None:
+    """Name of the network file system that `directory` is on, or None if it is local or unknown.
+
+    Reads Linux's mount table (proc(5), mountinfo); elsewhere nothing is known.
+    """
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    target = directory.resolve()
+    best, kind = -1, ""
+    for line in lines:
+        fields = line.split()
+        if "-" not in fields or len(fields) < 5:
+            continue
+        point = Path(fields[4].replace("\\040", " "))
+        depth = len(point.parts)
+        # a later mount on the same point hides the earlier one
+        if depth >= best and (point == target or point in target.parents):
+            best, kind = depth, fields[fields.index("-") + 1]
+    return kind if kind in NETWORK else None

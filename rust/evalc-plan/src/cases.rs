@@ -1,0 +1,394 @@
+//! Rows to cases: the texts that a row asks under a task.
+
+use crate::chat::{ChatTemplate, Message};
+use crate::fault::{closest, Fault};
+use crate::ir::{Choices, Kind, Model, Select, Task};
+use crate::pyjson::python_str;
+use crate::rows::Table;
+use crate::select::Selection;
+use crate::template::{Template, TemplateFault};
+use crate::tokens::Encoder;
+use minijinja::value::ValueKind;
+use minijinja::Value;
+
+/// The texts of one case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// What stands before every continuation.
+    pub context: String,
+    /// Continuations, delimiter included; empty for generation, the text itself for perplexity.
+    pub continuations: Vec<String>,
+    /// Choice texts, without the delimiter.
+    pub choices: Vec<String>,
+    /// JSON of the target.
+    pub target: String,
+    /// Cluster, where the task has clusters.
+    pub cluster: Option<String>,
+    /// One value per slice template.
+    pub slices: Vec<String>,
+}
+
+/// The compiled templates of a task.
+pub struct Writer<'a> {
+    task: &'a Task,
+    prompt: Template,
+    choices: Option<ChoiceTemplates>,
+    target: Option<Template>,
+    cluster: Option<Template>,
+    slices: Vec<Template>,
+    delimiter: String,
+    chat: Option<(ChatTemplate, Option<String>)>,
+    shots: Option<Shots<'a>>,
+}
+
+enum ChoiceTemplates {
+    One(Template),
+    Many(Vec<Template>),
+}
+
+/// Where shots come from.
+pub struct Source<'a> {
+    /// Table of the shots.
+    pub table: &'a Table,
+    /// Its selected rows.
+    pub selection: &'a Selection,
+    /// Whether it is the table of the cases too, so that a case must not be its own shot.
+    pub own: bool,
+}
+
+struct Shots<'a> {
+    template: Template,
+    source: Source<'a>,
+    /// Rendered shots in drawing order, one more than needed where a case may have to be skipped;
+    /// empty when every case draws its own.
+    fixed: Vec<(u32, String)>,
+}
+
+/// Place a template's fault in the spec and, for a rendering fault, in the data.
+pub fn template_fault(
+    fault: &TemplateFault,
+    table: &str,
+    name: &str,
+    field: &str,
+    place: Option<(&str, usize)>,
+) -> Fault {
+    let (code, message) = match (&fault.missing, place) {
+        (Some(column), Some((_, line))) => {
+            ("missing-column", format!("the row on line {line} has no `{column}`"))
+        }
+        (_, Some(_)) => ("template-failed", fault.message.clone()),
+        (_, None) => ("template-syntax", fault.message.clone()),
+    };
+    let mut out = Fault::new(code, message).at(table, name, field);
+    out.span = fault.span;
+    if let Some((file, line)) = place {
+        out = out.in_file(file, Some(line));
+    }
+    match code {
+        "missing-column" => out.hint("add the column to that row, or filter such rows with `where`"),
+        _ => out,
+    }
+}
+
+/// Report variables of a template that no column can fill.
+fn undefined(template: &Template, columns: &[String], name: &str, field: &str) -> Vec<Fault> {
+    template
+        .variables()
+        .iter()
+        .filter(|variable| !columns.iter().any(|c| *c == variable.name))
+        .map(|variable| {
+            let message = format!("undefined template variable `{}`", variable.name);
+            let mut fault = Fault::new("undefined-variable", message).at("tasks", name, field);
+            fault.span = Some(variable.span);
+            fault.suggestion = closest(&variable.name, columns.iter().map(String::as_str));
+            let shown: Vec<&str> = columns.iter().take(20).map(String::as_str).collect();
+            fault.note(format!("the dataset's columns are: {}", shown.join(", ")))
+        })
+        .collect()
+}
+
+impl<'a> Writer<'a> {
+    /// Compile a task's templates and check them against the dataset's columns; all faults at once.
+    pub fn compile(
+        task: &'a Task,
+        columns: &[String],
+        shots: Option<(Source<'a>, &[String])>,
+    ) -> Result<Writer<'a>, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut compile = |source: &str, field: &str, columns: &[String]| -> Option<Template> {
+            match Template::compile(source) {
+                Ok(template) => {
+                    faults.extend(undefined(&template, columns, &task.name, field));
+                    Some(template)
+                }
+                Err(fault) => {
+                    faults.push(template_fault(&fault, "tasks", &task.name, field, None));
+                    None
+                }
+            }
+        };
+        let prompt = compile(&task.prompt, "prompt", columns);
+        let choices = task.choices.as_ref().map(|choices| match choices {
+            Choices::Template(source) => {
+                compile(source, "choices", columns).map(ChoiceTemplates::One)
+            }
+            Choices::List(sources) => sources
+                .iter()
+                .enumerate()
+                .map(|(i, source)| compile(source, &format!("choices.{i}"), columns))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .collect::<Option<Vec<_>>>()
+                .map(ChoiceTemplates::Many),
+        });
+        let target = task.target.as_ref().map(|source| compile(source, "target", columns));
+        let cluster = task.cluster.as_ref().map(|source| compile(source, "cluster", columns));
+        let slices: Vec<Option<Template>> = task
+            .slices
+            .iter()
+            .enumerate()
+            .map(|(i, source)| compile(source, &format!("slices.{i}"), columns))
+            .collect();
+        let shot = match (&task.fewshot, &shots) {
+            (Some(fewshot), Some((_, columns))) => {
+                Some(compile(&fewshot.template, "fewshot.template", columns))
+            }
+            _ => None,
+        };
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut writer = Writer {
+            task,
+            prompt: prompt.expect("no fault, so it compiled"),
+            choices: choices.flatten(),
+            target: target.flatten(),
+            cluster: cluster.flatten(),
+            slices: slices.into_iter().flatten().collect(),
+            delimiter: task.delimiter.clone().unwrap_or_else(|| " ".into()),
+            chat: None,
+            shots: None,
+        };
+        if let (Some(template), Some((source, _))) = (shot.flatten(), shots) {
+            writer.shots = Some(writer.draw(template, source)?);
+        }
+        Ok(writer)
+    }
+
+    /// Write prompts through a model's chat template.
+    pub fn chat(&mut self, model: &Model, encoder: &Encoder) -> Result<(), Fault> {
+        let source = encoder.chat_template.as_deref().ok_or_else(|| {
+            let message = format!("the tokenizer of model `{}` has no chat template", model.name);
+            Fault::new("no-chat-template", message)
+                .at("models", &model.name, "chat")
+                .hint("set `chat = false`, or use the tokenizer of an instruction-tuned model")
+        })?;
+        let template =
+            ChatTemplate::compile(source, &encoder.special_tokens, model.date.as_deref())
+                .map_err(|fault| {
+                    Fault::new("chat-template", format!("the chat template: {}", fault.message))
+                        .at("models", &model.name, "chat")
+                })?;
+        self.chat = Some((template, model.system.clone()));
+        self.delimiter = self.task.delimiter.clone().unwrap_or_default();
+        Ok(())
+    }
+
+    fn draw(&self, template: Template, source: Source<'a>) -> Result<Shots<'a>, Vec<Fault>> {
+        let fewshot = self.task.fewshot.as_ref().expect("a task with shots");
+        let spare = usize::from(source.own);
+        let available = source.selection.rows.len();
+        if available < fewshot.k + spare {
+            let message = format!("{} shots are asked of {available} rows", fewshot.k);
+            return Err(vec![Fault::new("too-few-shots", message)
+                .at("tasks", &self.task.name, "fewshot.k")
+                .hint("lower `k`, or draw from a larger dataset")]);
+        }
+        let wanted = fewshot.k + spare;
+        let positions: Vec<u32> = match fewshot.select {
+            Select::First => (0..wanted as u32).collect(),
+            Select::Random => source.selection.draw(wanted, &fewshot.seed.to_string(), None),
+            Select::PerCase => Vec::new(),
+        };
+        let mut shots = Shots { template, source, fixed: Vec::new() };
+        for position in positions {
+            let row = shots.source.selection.rows[position as usize];
+            let text = self.shot(&shots, row).map_err(|fault| vec![fault])?;
+            shots.fixed.push((row, text));
+        }
+        Ok(shots)
+    }
+
+    fn shot(&self, shots: &Shots<'_>, row: u32) -> Result<String, Fault> {
+        let table = shots.source.table;
+        let value = table.row(row as usize)?;
+        shots.template.render(&value).map_err(|fault| {
+            let place = Some((table.origin(), table.line(row as usize)));
+            template_fault(&fault, "tasks", &self.task.name, "fewshot.template", place)
+        })
+    }
+
+    fn shots(&self, row: u32, id: &str) -> Result<String, Fault> {
+        let (Some(shots), Some(fewshot)) = (&self.shots, &self.task.fewshot) else {
+            return Ok(String::new());
+        };
+        let skip = shots.source.own.then_some(row);
+        if fewshot.select != Select::PerCase {
+            let kept = shots.fixed.iter().filter(|(r, _)| Some(*r) != skip).take(fewshot.k);
+            let texts: Vec<&str> = kept.map(|(_, text)| text.as_str()).collect();
+            return Ok(texts.join(&fewshot.separator));
+        }
+        let seed = format!("{}\0{id}", fewshot.seed);
+        let positions = shots.source.selection.draw(fewshot.k, &seed, skip);
+        let rows = positions.iter().map(|p| shots.source.selection.rows[*p as usize]);
+        let texts = rows.map(|r| self.shot(shots, r)).collect::<Result<Vec<_>, _>>()?;
+        Ok(texts.join(&fewshot.separator))
+    }
+
+    /// Write the case of one row. `place` is the row's file and line, for faults.
+    pub fn write(
+        &self,
+        row: &Value,
+        index: u32,
+        id: &str,
+        place: (&str, usize),
+    ) -> Result<Case, Fault> {
+        let name = &self.task.name;
+        let fail = |fault: TemplateFault, field: &str| {
+            template_fault(&fault, "tasks", name, field, Some(place))
+        };
+        let text = |template: &Template, field: &str| {
+            template.render(row).map_err(|fault| fail(fault, field))
+        };
+        let prompt = text(&self.prompt, "prompt")?;
+        let cluster = self.cluster.as_ref().map(|t| text(t, "cluster")).transpose()?;
+        let slices = self.slices.iter().enumerate();
+        let slices = slices
+            .map(|(i, t)| text(t, &format!("slices.{i}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let choices = self.choices(row, place)?;
+        let target = match &self.target {
+            None => "null".to_owned(),
+            Some(template) => {
+                let value = template.eval(row).map_err(|fault| fail(fault, "target"))?;
+                target(&value, &choices, self.task.kind)
+                    .map_err(|m| bad("bad-target", m, name, "target", place))?
+            }
+        };
+        let (context, continuations) = match self.task.kind {
+            Kind::Perplexity => (String::new(), vec![prompt]),
+            Kind::MultipleChoice => {
+                let joined = choices.iter().map(|c| format!("{}{c}", self.delimiter)).collect();
+                (self.context(prompt, index, id, place)?, joined)
+            }
+            Kind::Generate => (self.context(prompt, index, id, place)?, Vec::new()),
+        };
+        Ok(Case { context, continuations, choices, target, cluster, slices })
+    }
+
+    fn context(
+        &self,
+        prompt: String,
+        index: u32,
+        id: &str,
+        place: (&str, usize),
+    ) -> Result<String, Fault> {
+        let mut text = self.task.description.clone();
+        text.push_str(&self.shots(index, id)?);
+        text.push_str(&prompt);
+        let Some((template, system)) = &self.chat else {
+            return Ok(text);
+        };
+        let message = |role: &str, content: &str| Message {
+            role: role.to_owned(),
+            content: content.to_owned(),
+        };
+        let mut messages: Vec<Message> = Vec::with_capacity(2);
+        messages.extend(system.as_deref().map(|system| message("system", system)));
+        messages.push(message("user", &text));
+        template.render(&messages, true).map_err(|fault| {
+            Fault::new("chat-template", format!("the chat template: {}", fault.message))
+                .at("tasks", &self.task.name, "prompt")
+                .in_file(place.0, Some(place.1))
+        })
+    }
+
+    fn choices(&self, row: &Value, place: (&str, usize)) -> Result<Vec<String>, Fault> {
+        let name = &self.task.name;
+        let choices: Vec<String> = match &self.choices {
+            None => return Ok(Vec::new()),
+            Some(ChoiceTemplates::Many(templates)) => templates
+                .iter()
+                .enumerate()
+                .map(|(i, template)| {
+                    let field = format!("choices.{i}");
+                    template
+                        .render(row)
+                        .map_err(|f| template_fault(&f, "tasks", name, &field, Some(place)))
+                })
+                .collect::<Result<_, _>>()?,
+            Some(ChoiceTemplates::One(template)) => {
+                let value = template
+                    .eval(row)
+                    .map_err(|f| template_fault(&f, "tasks", name, "choices", Some(place)))?;
+                if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
+                    let message = format!("`choices` is a {}, not a list", value.kind());
+                    return Err(bad("bad-choices", message, name, "choices", place));
+                }
+                value.try_iter().into_iter().flatten().map(|v| python_str(&v)).collect()
+            }
+        };
+        if choices.is_empty() {
+            let message = "a case has no choices".to_owned();
+            return Err(bad("bad-choices", message, name, "choices", place));
+        }
+        if let Some(empty) = choices.iter().position(|c| c.is_empty() && self.delimiter.is_empty()) {
+            let message = format!("choice {empty} of a case is empty");
+            return Err(bad("bad-choices", message, name, "choices", place));
+        }
+        Ok(choices)
+    }
+}
+
+fn bad(code: &'static str, message: String, task: &str, field: &str, place: (&str, usize)) -> Fault {
+    Fault::new(code, message).at("tasks", task, field).in_file(place.0, Some(place.1))
+}
+
+/// JSON of a target: an index or 0/1 labels for multiple choice, text or texts otherwise.
+fn target(value: &Value, choices: &[String], kind: Kind) -> Result<String, String> {
+    let json = |value: serde_json::Value| value.to_string();
+    let list = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
+    if kind != Kind::MultipleChoice {
+        return Ok(if list {
+            json(value.try_iter().into_iter().flatten().map(|v| python_str(&v)).collect())
+        } else {
+            json(python_str(value).into())
+        });
+    }
+    if list {
+        let labels: Vec<i64> = value
+            .try_iter()
+            .into_iter()
+            .flatten()
+            .map(|v| i64::from(v.is_true()))
+            .collect();
+        if labels.len() != choices.len() {
+            return Err(format!("{} labels for {} choices", labels.len(), choices.len()));
+        }
+        if !labels.contains(&1) {
+            return Err("no label of the target is 1".into());
+        }
+        return Ok(json(labels.into()));
+    }
+    let text = python_str(value);
+    let index = match value.kind() {
+        ValueKind::Bool => Some(usize::from(value.is_true())),
+        ValueKind::Number => text.parse().ok(),
+        _ => choices.iter().position(|c| *c == text).or_else(|| text.trim().parse().ok()),
+    };
+    match index {
+        Some(index) if index < choices.len() => Ok(json(index.into())),
+        Some(index) => Err(format!("the target {index} is beyond the {} choices", choices.len())),
+        None => Err(format!("the target `{text}` is none of the choices")),
+    }
+}

@@ -1,0 +1,588 @@
+//! Cases to requests: tokenise, split context and continuation, digest. Columns, not objects.
+
+use crate::cases::{Case, Writer};
+use crate::digest::{setting_digest, Digest, RequestHasher, NO_SETTING};
+use crate::fault::{abridge, Fault};
+use crate::ir::{Kind, Overflow, Setting, Task};
+use crate::rows::Table;
+use crate::select::Selection;
+use crate::tokens::Encoder;
+use rayon::prelude::*;
+
+/// A run of tokens in an arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    start: u64,
+    len: u32,
+}
+
+impl Run {
+    fn of(self, arena: &[u32]) -> &[u32] {
+        &arena[self.start as usize..self.start as usize + self.len as usize]
+    }
+}
+
+/// One request: `[prefix] + context tail + continuation`.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// Whether the expansion's shared prefix comes first.
+    pub prefixed: bool,
+    tail: Run,
+    cont: Run,
+    /// Index into the expansion's settings; unused for log-likelihoods.
+    pub setting: u16,
+}
+
+/// All cases of one task for one tokenizer, as columns.
+#[derive(Default)]
+pub struct Expansion {
+    /// Case ids.
+    pub ids: Vec<Box<str>>,
+    /// Row of each case in its table.
+    pub rows: Vec<u32>,
+    /// JSON targets.
+    pub targets: Vec<Box<str>>,
+    /// Clusters, empty where the task has none.
+    pub clusters: Vec<Box<str>>,
+    /// Per slice template: a value a case.
+    pub slices: Vec<Vec<Box<str>>>,
+    /// Words of the text of a perplexity case.
+    pub text_words: Vec<u32>,
+    /// UTF-8 bytes of the text of a perplexity case.
+    pub text_bytes: Vec<u32>,
+    /// Requests of case i are `request_offsets[i]..request_offsets[i + 1]`.
+    pub request_offsets: Vec<u32>,
+    /// Requests.
+    pub requests: Vec<Request>,
+    /// Digest of each request, without model and engine.
+    pub digests: Vec<Digest>,
+    /// Characters of each request's choice text.
+    pub choice_chars: Vec<u32>,
+    /// UTF-8 bytes of each request's choice text.
+    pub choice_bytes: Vec<u32>,
+    /// Settings of generation requests.
+    pub settings: Vec<Setting>,
+    /// Cases whose continuation does not start at a token boundary of the joined text.
+    pub split_words: u32,
+    /// Cases whose context lost tokens at the left.
+    pub truncated: u32,
+    prefix: Vec<u32>,
+    arena: Vec<u32>,
+}
+
+impl Expansion {
+    /// The three runs of a request's token ids.
+    pub fn tokens(&self, request: usize) -> [&[u32]; 3] {
+        let r = &self.requests[request];
+        let prefix: &[u32] = if r.prefixed { &self.prefix } else { &[] };
+        [prefix, r.tail.of(&self.arena), r.cont.of(&self.arena)]
+    }
+
+    /// Tokens of the whole request and of its continuation.
+    pub fn lengths(&self, request: usize) -> (u32, u32) {
+        let r = &self.requests[request];
+        let prefix = if r.prefixed { self.prefix.len() as u32 } else { 0 };
+        (prefix + r.tail.len + r.cont.len, r.cont.len)
+    }
+
+    /// Where two requests share their context run, that alone tells them equal up to it.
+    pub fn same_context(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.requests[a], &self.requests[b]);
+        a.prefixed == b.prefixed && a.tail == b.tail
+    }
+
+    fn append(&mut self, mut part: Expansion) {
+        let (requests, tokens) = (self.requests.len() as u32, self.arena.len() as u64);
+        self.ids.append(&mut part.ids);
+        self.rows.append(&mut part.rows);
+        self.targets.append(&mut part.targets);
+        self.clusters.append(&mut part.clusters);
+        for (whole, part) in self.slices.iter_mut().zip(&mut part.slices) {
+            whole.append(part);
+        }
+        self.text_words.append(&mut part.text_words);
+        self.text_bytes.append(&mut part.text_bytes);
+        self.request_offsets.extend(part.request_offsets[1..].iter().map(|o| o + requests));
+        self.requests.extend(part.requests.iter().map(|r| Request {
+            tail: Run { start: r.tail.start + tokens, ..r.tail },
+            cont: Run { start: r.cont.start + tokens, ..r.cont },
+            ..*r
+        }));
+        self.digests.append(&mut part.digests);
+        self.choice_chars.append(&mut part.choice_chars);
+        self.choice_bytes.append(&mut part.choice_bytes);
+        self.split_words += part.split_words;
+        self.truncated += part.truncated;
+        self.arena.append(&mut part.arena);
+    }
+}
+
+/// What an expansion is made from.
+pub struct Input<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// Its templates.
+    pub writer: &'a Writer<'a>,
+    /// Its data.
+    pub table: &'a Table,
+    /// Selected rows.
+    pub selection: &'a Selection,
+    /// Positions in `selection` that the tier keeps.
+    pub positions: &'a [u32],
+    /// Tokenizer.
+    pub encoder: &'a Encoder,
+    /// Whether prompts are chat conversations.
+    pub chat: bool,
+    /// Longest input of the model in tokens.
+    pub max_length: usize,
+}
+
+/// Cases a worker expands between two hand-overs.
+const CHUNK: usize = 256;
+/// Cases looked at to find the text that all contexts start with.
+const PREFIX_SAMPLE: usize = 8;
+/// One in this many cases is encoded whole as well, to prove the cuts.
+const PROOF_SHARE: u64 = 64;
+
+enum Stop {
+    Faults(Vec<Fault>),
+    /// A composed encoding differed from a whole one.
+    Cut,
+}
+
+/// Expand a task. Deterministic whatever the number of threads.
+pub fn expand(input: &Input<'_>) -> Result<Expansion, Vec<Fault>> {
+    match attempt(input, true) {
+        Ok(expansion) => Ok(expansion),
+        Err(Stop::Faults(faults)) => Err(abridge(faults)),
+        Err(Stop::Cut) => attempt(input, false).map_err(|stop| match stop {
+            Stop::Faults(faults) => abridge(faults),
+            Stop::Cut => unreachable!("whole encodings are not cut"),
+        }),
+    }
+}
+
+fn attempt(input: &Input<'_>, cut: bool) -> Result<Expansion, Stop> {
+    let settings = match &input.task.generate {
+        Some(generate) => generate.settings(&input.encoder.eos_ids),
+        None => Vec::new(),
+    };
+    let prefix = if cut { Prefix::find(input)? } else { Prefix::none(input) };
+    let worker = Worker {
+        input,
+        cut,
+        setting_digests: settings.iter().map(setting_digest).collect(),
+        hasher: prefix.hasher(input.task.kind),
+        prefix: &prefix,
+    };
+    let parts: Vec<Result<Expansion, Stop>> =
+        input.positions.par_chunks(CHUNK).map(|positions| worker.chunk(positions)).collect();
+    let mut whole = blank(input.task);
+    let mut faults = Vec::new();
+    for part in parts {
+        match part {
+            Ok(part) => whole.append(part),
+            Err(Stop::Faults(more)) => faults.extend(more),
+            Err(Stop::Cut) => return Err(Stop::Cut),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Stop::Faults(faults));
+    }
+    whole.settings = settings;
+    whole.prefix = prefix.ids;
+    Ok(whole)
+}
+
+fn blank(task: &Task) -> Expansion {
+    Expansion {
+        slices: vec![Vec::new(); task.slices.len()],
+        request_offsets: vec![0],
+        ..Expansion::default()
+    }
+}
+
+/// The text that (nearly) all contexts of a task start with, encoded once.
+struct Prefix {
+    text: String,
+    ids: Vec<u32>,
+}
+
+impl Prefix {
+    fn none(_: &Input<'_>) -> Prefix {
+        Prefix { text: String::new(), ids: Vec::new() }
+    }
+
+    fn find(input: &Input<'_>) -> Result<Prefix, Stop> {
+        let none = Prefix::none(input);
+        if input.task.kind == Kind::Perplexity || input.positions.len() < PREFIX_SAMPLE {
+            return Ok(none);
+        }
+        let step = input.positions.len() / PREFIX_SAMPLE;
+        let mut common: Option<String> = None;
+        for position in input.positions.iter().step_by(step) {
+            let Ok(case) = case(input, *position) else {
+                return Ok(none); // the expansion itself will report it
+            };
+            common = Some(match common {
+                None => case.context,
+                Some(text) => {
+                    let same = text.char_indices().zip(case.context.chars());
+                    let end = same
+                        .take_while(|((_, a), b)| a == b)
+                        .last()
+                        .map_or(0, |((i, a), _)| i + a.len_utf8());
+                    text[..end].to_owned()
+                }
+            });
+        }
+        let common = common.unwrap_or_default();
+        let Some(end) = input.encoder.last_cut(&common) else {
+            return Ok(none);
+        };
+        let mut ids = leading(input).to_vec();
+        ids.extend(encode(input, &common[..end])?);
+        Ok(Prefix { text: common[..end].to_owned(), ids })
+    }
+
+    fn hasher(&self, kind: Kind) -> RequestHasher {
+        let mut hasher = RequestHasher::new(kind == Kind::Generate);
+        hasher.ids(&self.ids, &mut Vec::new());
+        hasher
+    }
+}
+
+/// Ids before any text: the tokenizer's own, unless a chat template writes them.
+fn leading<'a>(input: &'a Input<'_>) -> &'a [u32] {
+    if input.chat {
+        &[]
+    } else {
+        &input.encoder.prefix_ids
+    }
+}
+
+fn encode(input: &Input<'_>, text: &str) -> Result<Vec<u32>, Stop> {
+    input.encoder.encode(text).map_err(|message| {
+        Stop::Faults(vec![
+            Fault::new("tokenizer-failed", message).at("tasks", &input.task.name, "prompt")
+        ])
+    })
+}
+
+fn case(input: &Input<'_>, position: u32) -> Result<Case, Fault> {
+    let row = input.selection.rows[position as usize];
+    let id = &input.selection.ids[position as usize];
+    let value = input.table.row(row as usize)?;
+    let place = (input.table.origin(), input.table.line(row as usize));
+    input.writer.write(&value, row, id, place)
+}
+
+struct Worker<'a> {
+    input: &'a Input<'a>,
+    cut: bool,
+    setting_digests: Vec<Digest>,
+    prefix: &'a Prefix,
+    hasher: RequestHasher,
+}
+
+/// Token ids of a context: behind the shared prefix or not, and how many of its last tokens may
+/// change with the continuation, with their text.
+struct Context {
+    prefixed: bool,
+    tail: Vec<u32>,
+    /// Tokens of `tail` that stay whatever follows.
+    kept: usize,
+    /// The text behind the last cut, whose encoding is `tail[kept..]`.
+    open: String,
+}
+
+impl Worker<'_> {
+    fn chunk(&self, positions: &[u32]) -> Result<Expansion, Stop> {
+        let mut out = blank(self.input.task);
+        let mut faults = Vec::new();
+        let mut buffer = Vec::new();
+        for position in positions {
+            let case = match case(self.input, *position) {
+                Ok(case) => case,
+                Err(fault) => {
+                    faults.push(fault);
+                    continue;
+                }
+            };
+            let asked = match self.input.task.kind {
+                Kind::MultipleChoice => self.choices(&case, &mut out, &mut buffer),
+                Kind::Generate => self.prompt(&case, &mut out, &mut buffer),
+                Kind::Perplexity => self.windows(&case, &mut out, &mut buffer),
+            };
+            match asked {
+                Ok(()) => {}
+                Err(Stop::Cut) => return Err(Stop::Cut),
+                Err(Stop::Faults(more)) => {
+                    let row = self.input.selection.rows[*position as usize];
+                    let line = Some(self.input.table.line(row as usize));
+                    let origin = self.input.table.origin();
+                    faults.extend(more.into_iter().map(|f| f.in_file(origin, line)));
+                    continue;
+                }
+            }
+            let at = *position as usize;
+            out.ids.push(self.input.selection.ids[at].clone());
+            out.rows.push(self.input.selection.rows[at]);
+            out.targets.push(case.target.into_boxed_str());
+            out.clusters.extend(case.cluster.map(String::into_boxed_str));
+            for (column, value) in out.slices.iter_mut().zip(case.slices) {
+                column.push(value.into_boxed_str());
+            }
+            out.request_offsets.push(out.requests.len() as u32);
+        }
+        if faults.is_empty() {
+            Ok(out)
+        } else {
+            Err(Stop::Faults(faults))
+        }
+    }
+
+    /// Encode a context once; its tail is reused by every continuation.
+    fn context(&self, text: &str) -> Result<Context, Stop> {
+        let shared = !self.prefix.text.is_empty() && text.starts_with(&self.prefix.text);
+        let rest = if shared { &text[self.prefix.text.len()..] } else { text };
+        let end = if self.cut { self.input.encoder.last_cut(rest) } else { None }.unwrap_or(0);
+        let mut tail = if shared { Vec::new() } else { leading(self.input).to_vec() };
+        if end > 0 {
+            tail.extend(encode(self.input, &rest[..end])?);
+        }
+        let kept = tail.len();
+        tail.extend(encode(self.input, &rest[end..])?);
+        Ok(Context { prefixed: shared, tail, kept, open: rest[end..].to_owned() })
+    }
+
+    fn choices(&self, case: &Case, out: &mut Expansion, buffer: &mut Vec<u8>) -> Result<(), Stop> {
+        // the reference harness moves trailing white space of the context to the continuation
+        let stem = case.context.trim_end_matches(python_space);
+        let moved = &case.context[stem.len()..];
+        let empty = stem.is_empty();
+        let mut context = if empty {
+            let ids = self.input.encoder.empty_context_ids.clone();
+            Context { prefixed: false, kept: ids.len(), tail: ids, open: String::new() }
+        } else {
+            self.context(stem)?
+        };
+        let (mut split, proof) = (false, !empty && self.proof(&case.context));
+        let mut conts = Vec::with_capacity(case.continuations.len());
+        for text in &case.continuations {
+            let text = format!("{moved}{text}");
+            let joined = encode(self.input, &format!("{}{text}", context.open))?;
+            let open = context.tail.len() - context.kept;
+            split |= joined.len() < open || joined[..open] != context.tail[context.kept..];
+            let cont = joined.get(open..).unwrap_or_default().to_vec();
+            if proof {
+                self.prove(stem, &text, &context, &cont)?;
+            }
+            conts.push(cont);
+        }
+        out.split_words += u32::from(split);
+        if conts.iter().any(Vec::is_empty) {
+            return Err(Stop::Faults(vec![Fault::new(
+                "empty-continuation",
+                "a choice adds no token to its context",
+            )
+            .at("tasks", &self.input.task.name, "choices")
+            .hint("give choices whose text is not swallowed by the end of the prompt")]));
+        }
+        let longest = conts.iter().map(Vec::len).max().unwrap_or(0);
+        self.fit(&mut context, longest, self.input.max_length + 1, out)?;
+        let tail = self.push(&context.tail, out);
+        let mut hasher = self.start(&context);
+        hasher.ids(&context.tail, buffer);
+        for (cont, choice) in conts.iter().zip(&case.choices) {
+            let run = self.push(cont, out);
+            let mut hasher = hasher.clone();
+            hasher.ids(cont, buffer);
+            out.digests.push(hasher.finish(cont.len() as u64, &NO_SETTING));
+            out.requests.push(Request {
+                prefixed: context.prefixed,
+                tail,
+                cont: run,
+                setting: 0,
+            });
+            out.choice_chars.push(choice.chars().count() as u32);
+            out.choice_bytes.push(choice.len() as u32);
+        }
+        Ok(())
+    }
+
+    fn prompt(&self, case: &Case, out: &mut Expansion, buffer: &mut Vec<u8>) -> Result<(), Stop> {
+        let generate = self.input.task.generate.as_ref();
+        let room = generate.map_or(0, |g| g.max_new_tokens);
+        let mut context = self.context(&case.context)?;
+        if context.tail.is_empty() && !context.prefixed {
+            context.tail = self.input.encoder.empty_context_ids.clone();
+        }
+        if self.proof(&case.context) {
+            let mut whole = leading(self.input).to_vec();
+            whole.extend(encode(self.input, &case.context)?);
+            if !case.context.is_empty() && !self.equals(&context, &[], &whole) {
+                return Err(Stop::Cut);
+            }
+        }
+        self.fit(&mut context, room, self.input.max_length, out)?;
+        let tail = self.push(&context.tail, out);
+        let mut hasher = self.start(&context);
+        hasher.ids(&context.tail, buffer);
+        for (setting, digest) in self.setting_digests.iter().enumerate() {
+            out.digests.push(hasher.clone().finish(0, digest));
+            out.requests.push(Request {
+                prefixed: context.prefixed,
+                tail,
+                cont: Run { start: tail.start, len: 0 },
+                setting: setting as u16,
+            });
+            out.choice_chars.push(0);
+            out.choice_bytes.push(0);
+        }
+        Ok(())
+    }
+
+    /// Disjoint windows in which every token of the text is scored once, with one token of
+    /// context and as much more as fits for the last window (the reference harness's protocol).
+    fn windows(&self, case: &Case, out: &mut Expansion, buffer: &mut Vec<u8>) -> Result<(), Stop> {
+        let text = &case.continuations[0];
+        let mut ids = self.input.encoder.empty_context_ids.clone();
+        ids.truncate(1);
+        let scored = encode(self.input, text)?;
+        if scored.is_empty() {
+            return Err(Stop::Faults(vec![Fault::new("empty-continuation", "a text has no tokens")
+                .at("tasks", &self.input.task.name, "prompt")
+                .hint("filter empty texts with `where`")]));
+        }
+        let leads = ids.len();
+        ids.extend(scored);
+        let window = self.input.max_length;
+        let mut done = leads;
+        while done < ids.len() {
+            let end = ids.len().min(done + window);
+            let start = if done == leads { 0 } else { end.saturating_sub(window + 1) };
+            let tail = self.push(&ids[start..done], out);
+            let cont = self.push(&ids[done..end], out);
+            let mut hasher = RequestHasher::new(false);
+            hasher.ids(&ids[start..end], buffer);
+            out.digests.push(hasher.finish((end - done) as u64, &NO_SETTING));
+            out.requests.push(Request { prefixed: false, tail, cont, setting: 0 });
+            out.choice_chars.push(0);
+            out.choice_bytes.push(0);
+            done = end;
+        }
+        out.text_words.push(words(text));
+        out.text_bytes.push(text.len() as u32);
+        Ok(())
+    }
+
+    fn start(&self, context: &Context) -> RequestHasher {
+        if context.prefixed {
+            self.hasher.clone()
+        } else {
+            RequestHasher::new(self.input.task.kind == Kind::Generate)
+        }
+    }
+
+    fn push(&self, ids: &[u32], out: &mut Expansion) -> Run {
+        let start = out.arena.len() as u64;
+        out.arena.extend_from_slice(ids);
+        Run { start, len: ids.len() as u32 }
+    }
+
+    /// Make room for `after` more tokens within `limit`, or say that there is none.
+    fn fit(
+        &self,
+        context: &mut Context,
+        after: usize,
+        limit: usize,
+        out: &mut Expansion,
+    ) -> Result<(), Stop> {
+        let shared = if context.prefixed { self.prefix.ids.len() } else { 0 };
+        let length = shared + context.tail.len();
+        if length + after <= limit {
+            return Ok(());
+        }
+        let task = self.input.task;
+        if task.overflow == Overflow::Error || after >= limit {
+            let need = length + after;
+            let message = format!("a case needs {need} tokens where the model takes {limit}");
+            return Err(Stop::Faults(vec![Fault::new("context-too-long", message)
+                .at("tasks", &task.name, "prompt")
+                .hint("shorten the prompt, use fewer shots, or set `overflow = \"truncate\"`")]));
+        }
+        let drop = length + after - limit;
+        if context.prefixed {
+            let mut whole = self.prefix.ids.clone();
+            whole.append(&mut context.tail);
+            context.tail = whole;
+            context.prefixed = false;
+        }
+        context.tail.drain(..drop);
+        out.truncated += 1;
+        Ok(())
+    }
+
+    /// Whether this context is in the sample that is encoded whole as well.
+    fn proof(&self, text: &str) -> bool {
+        let hash = blake3::hash(text.as_bytes());
+        let mut head = [0; 8];
+        head.copy_from_slice(&hash.as_bytes()[..8]);
+        self.cut && u64::from_le_bytes(head) % PROOF_SHARE == 0
+    }
+
+    fn prove(
+        &self,
+        stem: &str,
+        text: &str,
+        context: &Context,
+        cont: &[u32],
+    ) -> Result<(), Stop> {
+        let mut alone = leading(self.input).to_vec();
+        alone.extend(encode(self.input, stem)?);
+        let mut joined = leading(self.input).to_vec();
+        joined.extend(encode(self.input, &format!("{stem}{text}"))?);
+        let same = self.equals(context, &[], &alone)
+            && joined.get(alone.len()..).unwrap_or_default() == cont;
+        if same {
+            Ok(())
+        } else {
+            Err(Stop::Cut)
+        }
+    }
+
+    fn equals(&self, context: &Context, cont: &[u32], whole: &[u32]) -> bool {
+        let prefix: &[u32] = if context.prefixed { &self.prefix.ids } else { &[] };
+        prefix.iter().chain(&context.tail).chain(cont).eq(whole)
+    }
+}
+
+/// White space as Python's `str.rstrip` sees it.
+fn python_space(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+/// Pieces of `re.split(r"\s+", text)`, the reference harness's count of words.
+fn words(text: &str) -> u32 {
+    let mut runs = 0;
+    let mut inside = false;
+    for c in text.chars() {
+        let space = python_space(c);
+        runs += u32::from(space && !inside);
+        inside = space;
+    }
+    runs + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn words_are_counted_as_a_split_on_white_space_counts_them() {
+        assert_eq!(words("a b"), 2);
+        assert_eq!(words(" a  b\n"), 4);
+        assert_eq!(words(""), 1);
+    }
+}

@@ -1,0 +1,24 @@
+//! The evalc planner: rows to cases to keyed, deduplicated, ordered requests.
+//!
+//! Pure Rust: no Python, no clock, no environment. What varies between machines is passed in.
+//!
+//! Reading order: `ir` -> `rows` -> `select` -> `cases` -> `expand` -> `requests` -> `tree` ->
+//! `summary`, driven by `plan`.
+
+pub mod cases;
+pub mod chat;
+pub mod digest;
+pub mod expand;
+pub mod fault;
+pub mod ir;
+pub mod plan;
+pub mod pyjson;
+pub mod requests;
+pub mod rows;
+pub mod seal;
+pub mod select;
+pub mod summary;
+pub mod template;
+pub mod tokens;
+pub mod toml_index;
+pub mod tree;

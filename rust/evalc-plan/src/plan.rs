@@ -1,0 +1,419 @@
+//! The plan: an Ir in, what remains to be asked of which model out.
+
+use crate::cases::{Source, Writer};
+use crate::digest::Namespace;
+use crate::expand::{expand, Expansion, Input};
+use crate::fault::Fault;
+use crate::ir::{Ir, Kind, Setting, VERSION};
+use crate::requests::Requests;
+use crate::rows::Table;
+use crate::select::{columns, select, Selection};
+use crate::summary::{summarise, Summary};
+use crate::tokens::Encoder;
+use crate::tree::{Branch, Pack};
+use rayon::prelude::*;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A dataset as loaded: its table, selected rows and column names.
+struct Loaded {
+    table: Table,
+    selection: Selection,
+    columns: Vec<String>,
+}
+
+/// A built plan.
+pub struct Plan {
+    ir: Ir,
+    datasets: Vec<Option<Loaded>>,
+    encoders: Vec<Option<Arc<Encoder>>>,
+    requests: Requests,
+    settings: Vec<Setting>,
+    /// Per cell: index of its expansion's first setting in `settings`.
+    setting_base: Vec<u32>,
+}
+
+/// What distinguishes two expansions of one task.
+type Variant = (usize, String, usize, bool, Option<String>, Option<String>);
+
+impl Plan {
+    /// Check, expand, key and deduplicate. All faults of the Ir at once.
+    pub fn build(ir: &[u8]) -> Result<Plan, Vec<Fault>> {
+        let ir: Ir = serde_json::from_slice(ir)
+            .map_err(|e| vec![Fault::new("bad-ir", format!("the Ir cannot be read: {e}"))])?;
+        if ir.ir != VERSION {
+            let message = format!("the Ir has version {}, not {VERSION}", ir.ir);
+            return Err(vec![Fault::new("bad-ir", message)]);
+        }
+        let (datasets, mut faults) = load_datasets(&ir);
+        let (encoders, more) = load_encoders(&ir);
+        faults.extend(more);
+        let expansions = expand_cells(&ir, &datasets, &encoders, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut settings: Vec<Setting> = Vec::new();
+        let mut setting_base = Vec::new();
+        let mut cells = Vec::new();
+        for (cell, expansion) in ir.cells.iter().zip(expansions) {
+            let expansion = expansion.expect("no fault, so every cell expanded");
+            let model = &ir.models[cell.model];
+            setting_base.push(base_of(&mut settings, &expansion.settings));
+            cells.push((cell.model, Namespace::new(&model.model_id, &model.engine_id), expansion));
+        }
+        let requests = Requests::new(cells);
+        Ok(Plan { ir, datasets, encoders, requests, settings, setting_base })
+    }
+
+    /// Check everything that needs no tokenizer: data, columns, templates, every row's texts.
+    pub fn check(ir: &[u8]) -> Vec<Fault> {
+        let ir: Ir = match serde_json::from_slice(ir) {
+            Ok(ir) => ir,
+            Err(e) => return vec![Fault::new("bad-ir", format!("the Ir cannot be read: {e}"))],
+        };
+        let (datasets, mut faults) = load_datasets(&ir);
+        for task in 0..ir.tasks.len() {
+            faults.extend(write_all(&ir, &datasets, task).err().unwrap_or_default());
+        }
+        faults
+    }
+
+    /// Every unique key, sorted, 32 bytes each.
+    pub fn keys(&self) -> Vec<u8> {
+        self.requests.keys()
+    }
+
+    /// Mark the requests whose records the cache has: one byte per key of [`Plan::keys`].
+    pub fn subtract(&mut self, hits: &[u8]) -> Result<(), String> {
+        if hits.len() != self.requests.unique.len() {
+            let expected = self.requests.unique.len();
+            return Err(format!("{} hits for {expected} keys", hits.len()));
+        }
+        self.requests.cached = hits.iter().map(|hit| *hit != 0).collect();
+        Ok(())
+    }
+
+    /// Number of cells.
+    pub fn cells(&self) -> usize {
+        self.requests.cells.len()
+    }
+
+    /// Counts per cell and in total.
+    pub fn summary(&self) -> Summary {
+        let branches: Vec<(usize, Branch)> = (0..self.ir.models.len())
+            .flat_map(|model| self.branches(model).into_iter().map(move |b| (model, b)))
+            .collect();
+        summarise(&self.ir, &self.requests, &self.settings, &branches)
+    }
+
+    /// Names (model, task) of a cell.
+    pub fn names(&self, cell: usize) -> (&str, &str) {
+        let c = self.ir.cells[cell];
+        (&self.ir.models[c.model].name, &self.ir.tasks[c.task].name)
+    }
+
+    /// Cases that a cell would have without a tier's budget.
+    pub fn population(&self, cell: usize) -> usize {
+        let dataset = self.ir.tasks[self.ir.cells[cell].task].dataset;
+        self.datasets[dataset].as_ref().map_or(0, |loaded| loaded.selection.rows.len())
+    }
+
+    /// A cell's cases.
+    pub fn expansion(&self, cell: usize) -> &Expansion {
+        &self.requests.cells[cell].expansion
+    }
+
+    /// Per request of a cell: index into [`Plan::keys`].
+    pub fn unique(&self, cell: usize) -> &[u32] {
+        &self.requests.cells[cell].unique
+    }
+
+    /// All generation settings.
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The remaining requests of a model as packs, in execution order.
+    pub fn packs(&self, model: usize, budget: u64, limit: usize) -> Vec<Pack> {
+        let branches = self.branches(model);
+        branches.iter().flat_map(|b| b.packs(&self.requests, budget, limit)).collect()
+    }
+
+    /// Row, prompt, choices and target of one case, as JSON.
+    pub fn case(&self, cell: usize, case: usize) -> Result<String, Fault> {
+        let task = self.ir.cells[cell].task;
+        let loaded = self.datasets[self.ir.tasks[task].dataset].as_ref().expect("loaded");
+        let expansion = self.expansion(cell);
+        let row = expansion.rows[case];
+        let value = loaded.table.row(row as usize)?;
+        let (model, encoder) = (self.ir.cells[cell].model, &self.encoders);
+        let writer = writer(&self.ir, &self.datasets, task, Some((model, encoder)))
+            .map_err(|mut faults| faults.remove(0))?;
+        let place = (loaded.table.origin(), loaded.table.line(row as usize));
+        let case_texts = writer.write(&value, row, &expansion.ids[case], place)?;
+        Ok(json!({
+            "id": expansion.ids[case],
+            "line": place.1,
+            "row": value,
+            "prompt": case_texts.context,
+            "choices": case_texts.choices,
+            "target": serde_json::from_str::<serde_json::Value>(&case_texts.target)
+                .unwrap_or(serde_json::Value::Null),
+        })
+        .to_string())
+    }
+
+    /// A few remaining requests of a model whose whole text is known, as (text, ids): for the
+    /// guard that re-encodes prompts with the Python tokenizer before a model is asked.
+    pub fn probes(&self, model: usize, count: usize) -> Vec<(String, Vec<u32>)> {
+        let mut probes = Vec::new();
+        for (cell, requests) in self.requests.cells.iter().enumerate() {
+            if requests.model != model || self.ir.tasks[self.ir.cells[cell].task].kind == Kind::Perplexity
+            {
+                continue;
+            }
+            let expansion = &requests.expansion;
+            if expansion.truncated > 0 || expansion.ids.is_empty() {
+                continue;
+            }
+            for case in [0, expansion.ids.len() / 2] {
+                let first = expansion.request_offsets[case] as usize;
+                let [prefix, tail, _] = expansion.tokens(first);
+                let Ok(text) = self.case(cell, case) else { continue };
+                let Ok(json) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
+                let stem = json["prompt"].as_str().unwrap_or("");
+                let stem = match self.ir.tasks[self.ir.cells[cell].task].kind {
+                    Kind::MultipleChoice => stem.trim_end(),
+                    _ => stem,
+                };
+                if !stem.is_empty() {
+                    probes.push((stem.to_owned(), [prefix, tail].concat()));
+                }
+            }
+        }
+        probes.truncate(count);
+        probes
+    }
+
+    fn branches(&self, model: usize) -> Vec<Branch> {
+        let mut groups: BTreeMap<Option<u32>, Vec<u32>> = BTreeMap::new();
+        for (index, unique) in self.requests.unique.iter().enumerate() {
+            let cell = &self.requests.cells[unique.cell as usize];
+            if self.requests.cached[index] || cell.model != model {
+                continue;
+            }
+            let request = cell.expansion.requests[unique.request as usize];
+            let generates = !cell.expansion.settings.is_empty();
+            let setting = generates.then(|| {
+                self.setting_base[unique.cell as usize] + u32::from(request.setting)
+            });
+            groups.entry(setting).or_default().push(index as u32);
+        }
+        groups.into_iter().map(|(s, order)| Branch::new(&self.requests, s, order)).collect()
+    }
+}
+
+/// Position of a run of settings in the plan's list, appended if it is not there yet.
+fn base_of(settings: &mut Vec<Setting>, run: &[Setting]) -> u32 {
+    if run.is_empty() {
+        return 0;
+    }
+    let found = settings.windows(run.len()).position(|window| window == run);
+    found.unwrap_or_else(|| {
+        settings.extend_from_slice(run);
+        settings.len() - run.len()
+    }) as u32
+}
+
+fn used_datasets(ir: &Ir) -> Vec<bool> {
+    let mut used = vec![false; ir.datasets.len()];
+    for task in &ir.tasks {
+        used[task.dataset] = true;
+        if let Some(fewshot) = &task.fewshot {
+            used[fewshot.dataset] = true;
+        }
+    }
+    used
+}
+
+fn load_datasets(ir: &Ir) -> (Vec<Option<Loaded>>, Vec<Fault>) {
+    let used = used_datasets(ir);
+    let loaded: Vec<Result<Option<Loaded>, Vec<Fault>>> = ir
+        .datasets
+        .par_iter()
+        .zip(used)
+        .map(|(dataset, used)| {
+            if !used {
+                return Ok(None);
+            }
+            let table = Table::load(dataset).map_err(|fault| vec![fault])?;
+            let selection = select(dataset, &table)?;
+            let columns = columns(&table).map_err(|fault| vec![fault])?;
+            Ok(Some(Loaded { table, selection, columns }))
+        })
+        .collect();
+    split(loaded)
+}
+
+fn load_encoders(ir: &Ir) -> (Vec<Option<Arc<Encoder>>>, Vec<Fault>) {
+    let mut by_path: BTreeMap<&str, Arc<Encoder>> = BTreeMap::new();
+    let mut outcomes = Vec::new();
+    for model in &ir.models {
+        if let Some(encoder) = by_path.get(model.bundle.as_str()) {
+            outcomes.push(Ok(Some(Arc::clone(encoder))));
+            continue;
+        }
+        outcomes.push(match Encoder::load(&model.bundle) {
+            Ok(encoder) => {
+                let encoder = Arc::new(encoder);
+                by_path.insert(&model.bundle, Arc::clone(&encoder));
+                Ok(Some(encoder))
+            }
+            Err(message) => Err(vec![Fault::new(
+                "tokenizer-mismatch",
+                format!("the tokenizer of model `{}` cannot be used: {message}", model.name),
+            )
+            .at("models", &model.name, "path")]),
+        });
+    }
+    split(outcomes)
+}
+
+fn split<T>(outcomes: Vec<Result<Option<T>, Vec<Fault>>>) -> (Vec<Option<T>>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let values = outcomes
+        .into_iter()
+        .map(|outcome| {
+            outcome.unwrap_or_else(|more| {
+                faults.extend(more);
+                None
+            })
+        })
+        .collect();
+    (values, faults)
+}
+
+type ModelEncoders<'a> = Option<(usize, &'a [Option<Arc<Encoder>>])>;
+
+/// The writer of a task, for a model if one is given. Without its data it has no faults to report.
+fn writer<'a>(
+    ir: &'a Ir,
+    datasets: &'a [Option<Loaded>],
+    task: usize,
+    model: Option<(usize, &Vec<Option<Arc<Encoder>>>)>,
+) -> Result<Writer<'a>, Vec<Fault>> {
+    let model: ModelEncoders<'_> = model.map(|(m, e)| (m, e.as_slice()));
+    let task = &ir.tasks[task];
+    let loaded = datasets[task.dataset].as_ref().ok_or_else(Vec::new)?;
+    let shots = match &task.fewshot {
+        None => None,
+        Some(fewshot) => {
+            let source = datasets[fewshot.dataset].as_ref().ok_or_else(Vec::new)?;
+            let own = same_rows(ir, fewshot.dataset, task.dataset);
+            let from = Source { table: &source.table, selection: &source.selection, own };
+            Some((from, source.columns.as_slice()))
+        }
+    };
+    let mut writer = Writer::compile(task, &loaded.columns, shots)?;
+    if let Some((model, encoders)) = model {
+        if ir.models[model].chat {
+            let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
+            writer.chat(&ir.models[model], encoder).map_err(|fault| vec![fault])?;
+        }
+    }
+    Ok(writer)
+}
+
+/// Whether two datasets read one file, so that row indices mean the same rows.
+fn same_rows(ir: &Ir, a: usize, b: usize) -> bool {
+    a == b || ir.datasets[a].path == ir.datasets[b].path
+}
+
+fn write_all(ir: &Ir, datasets: &[Option<Loaded>], task: usize) -> Result<(), Vec<Fault>> {
+    let writer = writer(ir, datasets, task, None)?;
+    let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
+    let selection = &loaded.selection;
+    let faults: Vec<Fault> = (0..selection.rows.len())
+        .into_par_iter()
+        .with_min_len(64)
+        .filter_map(|position| {
+            let row = selection.rows[position];
+            let place = (loaded.table.origin(), loaded.table.line(row as usize));
+            let value = loaded.table.row(row as usize);
+            value.and_then(|v| writer.write(&v, row, &selection.ids[position], place)).err()
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(crate::fault::abridge(faults))
+    }
+}
+
+/// Expand every distinct (task, tokenizer, chat) once; cells share the result.
+fn expand_cells(
+    ir: &Ir,
+    datasets: &[Option<Loaded>],
+    encoders: &[Option<Arc<Encoder>>],
+    faults: &mut Vec<Fault>,
+) -> Vec<Option<Arc<Expansion>>> {
+    let mut variants: BTreeMap<Variant, (usize, usize)> = BTreeMap::new();
+    let keys: Vec<Option<Variant>> = ir
+        .cells
+        .iter()
+        .map(|cell| {
+            let model = &ir.models[cell.model];
+            let encoder = encoders[cell.model].as_ref()?;
+            let key = (
+                cell.task,
+                encoder.digest.clone(),
+                model.max_length,
+                model.chat,
+                model.system.clone(),
+                model.date.clone(),
+            );
+            variants.entry(key.clone()).or_insert((cell.model, cell.task));
+            Some(key)
+        })
+        .collect();
+    let jobs: Vec<(&Variant, &(usize, usize))> = variants.iter().collect();
+    let outcomes: Vec<Result<Arc<Expansion>, Vec<Fault>>> = jobs
+        .par_iter()
+        .map(|(_, (model, task))| expand_one(ir, datasets, encoders, *model, *task).map(Arc::new))
+        .collect();
+    let mut made = BTreeMap::new();
+    for ((variant, _), outcome) in jobs.iter().zip(outcomes) {
+        match outcome {
+            Ok(expansion) => {
+                made.insert((*variant).clone(), expansion);
+            }
+            Err(more) => faults.extend(more.into_iter().filter(|f| !faults.contains(f)).collect::<Vec<_>>()),
+        }
+    }
+    keys.into_iter().map(|key| key.and_then(|key| made.get(&key).cloned())).collect()
+}
+
+fn expand_one(
+    ir: &Ir,
+    datasets: &[Option<Loaded>],
+    encoders: &[Option<Arc<Encoder>>],
+    model: usize,
+    task: usize,
+) -> Result<Expansion, Vec<Fault>> {
+    let encoders = encoders.to_vec();
+    let writer = writer(ir, datasets, task, Some((model, &encoders)))?;
+    let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
+    let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
+    let positions = loaded.selection.tier(&ir.tier, ir.seed);
+    expand(&Input {
+        task: &ir.tasks[task],
+        writer: &writer,
+        table: &loaded.table,
+        selection: &loaded.selection,
+        positions: &positions,
+        encoder,
+        chat: ir.models[model].chat,
+        max_length: ir.models[model].max_length,
+    })
+}

@@ -1,0 +1,230 @@
+//! Data files: JSON Lines, CSV and TSV, plain or compressed, as random-access rows.
+
+use crate::digest::Digest;
+use crate::fault::Fault;
+use crate::ir::{Compression, Dataset, Format};
+use minijinja::value::ValueKind;
+use minijinja::Value;
+use std::collections::BTreeMap;
+use std::io::Read;
+
+/// A data file in memory, split into rows. Parsing a row is left to whoever needs it.
+pub struct Table {
+    origin: String,
+    format: Format,
+    bytes: Vec<u8>,
+    header: Vec<String>,
+    rows: Vec<Row>,
+    digest: Digest,
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    start: u64,
+    end: u64,
+    line: u32,
+}
+
+impl Table {
+    /// Read and split a data file.
+    pub fn load(dataset: &Dataset) -> Result<Table, Fault> {
+        let raw = std::fs::read(&dataset.path).map_err(|error| {
+            Fault::new("data-unreadable", format!("cannot read `{}`: {error}", dataset.origin))
+                .at("datasets", &dataset.name, "path")
+                .hint("give a path relative to the spec file, or check its permissions")
+        })?;
+        let digest = *blake3::hash(&raw).as_bytes();
+        let bytes = decompress(raw, dataset)?;
+        if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+            return Err(Fault::new(
+                "data-lfs-pointer",
+                format!("`{}` is a git-LFS pointer, not data", dataset.origin),
+            )
+            .at("datasets", &dataset.name, "path")
+            .hint("run `git lfs pull`"));
+        }
+        let mut table = Table {
+            origin: dataset.origin.clone(),
+            format: dataset.format,
+            bytes,
+            header: Vec::new(),
+            rows: Vec::new(),
+            digest,
+        };
+        match dataset.format {
+            Format::Jsonl => table.split_lines(),
+            Format::Csv | Format::Tsv => table.split_records(),
+        }
+        .map_err(|fault| fault.at("datasets", &dataset.name, "path"))?;
+        if table.rows.is_empty() {
+            return Err(Fault::new("data-empty", format!("`{}` has no rows", dataset.origin))
+                .at("datasets", &dataset.name, "path")
+                .hint("point `path` at a file with at least one row"));
+        }
+        Ok(table)
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no rows; never true of a loaded table.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Digest of the file as stored.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The path a user knows.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// 1-based line on which row `index` starts.
+    pub fn line(&self, index: usize) -> usize {
+        self.rows[index].line as usize
+    }
+
+    /// Row `index` as a mapping.
+    pub fn row(&self, index: usize) -> Result<Value, Fault> {
+        let row = self.rows[index];
+        let slice = &self.bytes[row.start as usize..row.end as usize];
+        match self.format {
+            Format::Jsonl => self.object(slice, row.line),
+            Format::Csv | Format::Tsv => self.record(slice, row.line),
+        }
+    }
+
+    fn object(&self, slice: &[u8], line: u32) -> Result<Value, Fault> {
+        let malformed = |message: String| {
+            Fault::new("data-malformed", message)
+                .in_file(&self.origin, Some(line as usize))
+                .hint("write one JSON object a line")
+        };
+        let value: Value = serde_json::from_slice(slice)
+            .map_err(|e| malformed(format!("line {line} is not JSON: {}", plain(&e, slice))))?;
+        if value.kind() == ValueKind::Map {
+            Ok(value)
+        } else {
+            Err(malformed(format!("line {line} is a {}, not an object", value.kind())))
+        }
+    }
+
+    fn record(&self, slice: &[u8], line: u32) -> Result<Value, Fault> {
+        let mut record = csv::StringRecord::new();
+        let read = self.reader(slice, false).read_record(&mut record);
+        let fields = match read {
+            Ok(true) => record.iter(),
+            _ => {
+                return Err(Fault::new("data-malformed", format!("line {line} is not UTF-8 text"))
+                    .in_file(&self.origin, Some(line as usize))
+                    .hint("save the file as UTF-8"))
+            }
+        };
+        let pairs = self.header.iter().zip(fields).map(|(k, v)| (k.clone(), Value::from(v)));
+        Ok(Value::from(pairs.collect::<BTreeMap<String, Value>>()))
+    }
+
+    fn reader<'a>(&self, bytes: &'a [u8], flexible: bool) -> csv::Reader<&'a [u8]> {
+        csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(flexible)
+            .delimiter(if self.format == Format::Tsv { b'\t' } else { b',' })
+            .from_reader(bytes)
+    }
+
+    fn split_lines(&mut self) -> Result<(), Fault> {
+        let mut start = if self.bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let mut line = 1;
+        while start < self.bytes.len() {
+            let rest = &self.bytes[start..];
+            let length = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
+            if !rest[..length].trim_ascii().is_empty() {
+                self.rows.push(Row { start: start as u64, end: (start + length) as u64, line });
+            }
+            start += length + 1;
+            line += 1;
+        }
+        Ok(())
+    }
+
+    fn split_records(&mut self) -> Result<(), Fault> {
+        let body = if self.bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let mut reader = self.reader(&self.bytes[body..], true);
+        let mut record = csv::ByteRecord::new();
+        let mut rows: Vec<Row> = Vec::new();
+        let mut header: Option<Vec<String>> = None;
+        loop {
+            let start = reader.position().clone();
+            let more = reader.read_byte_record(&mut record).map_err(|error| {
+                Fault::new("data-malformed", format!("cannot read a record: {error}"))
+                    .in_file(&self.origin, Some(start.line() as usize))
+            })?;
+            if !more {
+                break;
+            }
+            let Some(names) = &header else {
+                let names = record.iter().map(|f| String::from_utf8_lossy(f).into_owned());
+                header = Some(names.collect());
+                continue;
+            };
+            if record.len() != names.len() {
+                return Err(Fault::new(
+                    "data-malformed",
+                    format!("a record has {} fields, the header has {}", record.len(), names.len()),
+                )
+                .in_file(&self.origin, Some(start.line() as usize))
+                .hint("quote fields that contain the delimiter or a line break"));
+            }
+            let end = reader.position().byte();
+            rows.push(Row {
+                start: body as u64 + start.byte(),
+                end: body as u64 + end,
+                line: start.line() as u32,
+            });
+        }
+        self.rows = rows;
+        self.header = header.unwrap_or_default();
+        Ok(())
+    }
+}
+
+/// Every row of a file, as one JSON array; `format` and `compression` as the Ir names them.
+pub fn read_all(path: &str, format: &str, compression: &str) -> Result<String, String> {
+    let ir = serde_json::json!({
+        "name": "", "path": path, "format": format, "compression": compression,
+        "origin": path, "rows": null, "where": null, "id": null,
+    });
+    let dataset: Dataset = serde_json::from_value(ir).map_err(|e| e.to_string())?;
+    let table = Table::load(&dataset).map_err(|fault| fault.message)?;
+    let rows: Result<Vec<Value>, Fault> = (0..table.len()).map(|index| table.row(index)).collect();
+    let rows = rows.map_err(|fault| fault.message)?;
+    serde_json::to_string(&rows).map_err(|e| e.to_string())
+}
+
+fn decompress(raw: Vec<u8>, dataset: &Dataset) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    let read = match dataset.compression {
+        Compression::None => return Ok(raw),
+        Compression::Gzip => {
+            flate2::read::MultiGzDecoder::new(raw.as_slice()).read_to_end(&mut bytes)
+        }
+        Compression::Zstd => zstd::stream::copy_decode(raw.as_slice(), &mut bytes).map(|()| 0),
+    };
+    read.map(|_| bytes).map_err(|error| {
+        Fault::new("data-malformed", format!("cannot decompress `{}`: {error}", dataset.origin))
+            .at("datasets", &dataset.name, "path")
+            .hint("check that the file is complete and that its suffix says what it is")
+    })
+}
+
+/// serde_json's message without its own line number, which counts from the row.
+fn plain(error: &serde_json::Error, slice: &[u8]) -> String {
+    let text = error.to_string();
+    let end = text.find(" at line ").unwrap_or(text.len());
+    format!("{} at column {}", &text[..end], error.column().min(slice.len()))
+}

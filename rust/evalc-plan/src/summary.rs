@@ -1,0 +1,134 @@
+//! What a plan will cost, in exact token counts.
+
+use crate::ir::{Ir, Setting};
+use crate::requests::Requests;
+use crate::tree::Branch;
+use serde::Serialize;
+
+/// Counts of one cell, or of the whole plan.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Counts {
+    /// Cases.
+    pub cases: u64,
+    /// Requests of those cases.
+    pub requests: u64,
+    /// Requests that another request of the plan answers.
+    pub deduped: u64,
+    /// Distinct requests that the cache answers.
+    pub cached: u64,
+    /// Distinct requests that remain.
+    pub to_run: u64,
+    /// Input tokens of the remaining requests, each read on its own.
+    pub prefill_tokens_unshared: u64,
+    /// Input tokens of the remaining requests, every shared prefix read once.
+    pub prefill_tokens: u64,
+    /// Sum over those tokens of the tokens each attends to.
+    pub attention_pairs: u64,
+    /// Tokens whose log-probability is wanted.
+    pub scored_tokens: u64,
+    /// Upper bound of generated tokens.
+    pub decode_tokens_bound: u64,
+    /// Upper bound of the tokens that generated tokens attend to.
+    pub decode_pairs_bound: u64,
+    /// Cases whose continuation starts inside a token of the joined text.
+    pub split_words: u64,
+    /// Cases whose context lost tokens.
+    pub truncated: u64,
+}
+
+/// One cell's counts.
+#[derive(Debug, Clone, Serialize)]
+pub struct CellCounts {
+    /// Model name.
+    pub model: String,
+    /// Task name.
+    pub task: String,
+    /// Counts; a request asked by several cells counts where it is asked first.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// Counts per cell and in total.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Per cell.
+    pub cells: Vec<CellCounts>,
+    /// Sum.
+    pub total: Counts,
+}
+
+/// Count a plan.
+pub fn summarise(
+    ir: &Ir,
+    requests: &Requests,
+    settings: &[Setting],
+    branches: &[(usize, Branch)],
+) -> Summary {
+    let mut counts: Vec<Counts> = requests
+        .cells
+        .iter()
+        .map(|cell| Counts {
+            cases: cell.expansion.ids.len() as u64,
+            requests: cell.expansion.requests.len() as u64,
+            deduped: cell.expansion.requests.len() as u64,
+            split_words: cell.expansion.split_words.into(),
+            truncated: cell.expansion.truncated.into(),
+            ..Counts::default()
+        })
+        .collect();
+    for (unique, cached) in requests.unique.iter().zip(&requests.cached) {
+        let cell = &mut counts[unique.cell as usize];
+        cell.deduped -= 1;
+        cell.cached += u64::from(*cached);
+        cell.to_run += u64::from(!*cached);
+    }
+    for (_, branch) in branches {
+        for (i, unique) in branch.order.iter().enumerate() {
+            let cell = &mut counts[requests.unique[*unique as usize].cell as usize];
+            let length = u64::from(requests.input_length(*unique));
+            let fresh = u64::from(branch.fresh(requests, i));
+            cell.prefill_tokens_unshared += length;
+            cell.prefill_tokens += fresh;
+            cell.attention_pairs += pairs(length - fresh, fresh);
+            cell.scored_tokens += u64::from(requests.lengths(*unique).1);
+            if let Some(setting) = branch.setting {
+                let bound = settings[setting as usize].max_new_tokens as u64;
+                cell.decode_tokens_bound += bound;
+                cell.decode_pairs_bound += pairs(length, bound);
+            }
+        }
+    }
+    let mut total = Counts::default();
+    for cell in &counts {
+        total.add(cell);
+    }
+    let named = ir.cells.iter().zip(counts).map(|(cell, counts)| CellCounts {
+        model: ir.models[cell.model].name.clone(),
+        task: ir.tasks[cell.task].name.clone(),
+        counts,
+    });
+    Summary { cells: named.collect(), total }
+}
+
+/// Query-key pairs of `count` causal tokens behind `before` others.
+fn pairs(before: u64, count: u64) -> u64 {
+    before * count + count * (count + 1) / 2
+}
+
+impl Counts {
+    fn add(&mut self, other: &Counts) {
+        self.cases += other.cases;
+        self.requests += other.requests;
+        self.deduped += other.deduped;
+        self.cached += other.cached;
+        self.to_run += other.to_run;
+        self.prefill_tokens_unshared += other.prefill_tokens_unshared;
+        self.prefill_tokens += other.prefill_tokens;
+        self.attention_pairs += other.attention_pairs;
+        self.scored_tokens += other.scored_tokens;
+        self.decode_tokens_bound += other.decode_tokens_bound;
+        self.decode_pairs_bound += other.decode_pairs_bound;
+        self.split_words += other.split_words;
+        self.truncated += other.truncated;
+    }
+}

@@ -1,0 +1,115 @@
+//! Templates, TOML spans, hashes and seals: functions of texts and bytes.
+
+use evalc_plan::template::{self, TemplateFault};
+use evalc_plan::toml_index::{index, Step};
+use evalc_plan::{chat, rows, seal};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use std::collections::BTreeMap;
+
+type IndexRow = (Py<PyList>, Option<(usize, usize)>, Option<(usize, usize)>);
+
+#[pyfunction]
+fn toml_index(py: Python<'_>, text: &str) -> PyResult<Vec<IndexRow>> {
+    let entries = py.detach(|| index(text));
+    entries
+        .into_iter()
+        .map(|entry| {
+            let path = PyList::empty(py);
+            for step in entry.path {
+                match step {
+                    Step::Key(key) => path.append(key)?,
+                    Step::Index(position) => path.append(position)?,
+                }
+            }
+            Ok((path.unbind(), entry.key, entry.value))
+        })
+        .collect()
+}
+
+#[pyfunction]
+fn template_fault<'py>(py: Python<'py>, source: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let Some(fault) = template::fault(source) else { return Ok(None) };
+    let out = PyDict::new(py);
+    out.set_item("message", fault.message)?;
+    out.set_item("span", fault.span)?;
+    Ok(Some(out))
+}
+
+fn value_error(fault: TemplateFault) -> PyErr {
+    PyValueError::new_err(fault.message)
+}
+
+#[pyfunction]
+fn render_template(source: &str, row_json: &str) -> PyResult<String> {
+    template::render_row(source, row_json).map_err(value_error)
+}
+
+#[pyfunction]
+#[pyo3(signature = (template, special_tokens, date, messages, add_generation_prompt))]
+fn render_chat(
+    template: &str,
+    special_tokens: BTreeMap<String, String>,
+    date: Option<&str>,
+    messages: Vec<(String, String)>,
+    add_generation_prompt: bool,
+) -> PyResult<String> {
+    let compiled = chat::ChatTemplate::compile(template, &special_tokens, date);
+    let messages: Vec<chat::Message> =
+        messages.into_iter().map(|(role, content)| chat::Message { role, content }).collect();
+    compiled.and_then(|c| c.render(&messages, add_generation_prompt)).map_err(value_error)
+}
+
+#[pyfunction]
+fn hash_files(py: Python<'_>, paths: Vec<String>) -> PyResult<Vec<String>> {
+    py.detach(|| seal::hash_files(&paths)).map_err(|(path, error)| {
+        PyOSError::new_err(format!("cannot read `{path}`: {error}"))
+    })
+}
+
+#[pyfunction]
+fn seal_values<'py>(py: Python<'py>, values: Vec<Vec<u8>>) -> Vec<Bound<'py, PyBytes>> {
+    values.iter().map(|value| PyBytes::new(py, &seal::seal(value))).collect()
+}
+
+#[pyfunction]
+fn unseal_values<'py>(
+    py: Python<'py>,
+    values: Vec<Option<Vec<u8>>>,
+) -> Vec<Option<Bound<'py, PyBytes>>> {
+    let open = |value: Option<Vec<u8>>| value.as_deref().and_then(seal::unseal).map(<[u8]>::to_vec);
+    values.into_iter().map(|value| open(value).map(|v| PyBytes::new(py, &v))).collect()
+}
+
+#[pyfunction]
+fn sealed_intact<'py>(py: Python<'py>, values: Vec<Option<Vec<u8>>>) -> Bound<'py, PyBytes> {
+    let intact = |value: &Option<Vec<u8>>| {
+        u8::from(value.as_deref().is_some_and(|value| seal::unseal(value).is_some()))
+    };
+    PyBytes::new(py, &values.iter().map(intact).collect::<Vec<u8>>())
+}
+
+#[pyfunction]
+fn digest_fields(tag: &str, fields: Vec<Vec<u8>>) -> String {
+    seal::digest_fields(tag, &fields)
+}
+
+#[pyfunction]
+fn read_rows(py: Python<'_>, path: &str, format: &str, compression: &str) -> PyResult<String> {
+    py.detach(|| rows::read_all(path, format, compression)).map_err(PyValueError::new_err)
+}
+
+/// Add this file's functions to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(toml_index, module)?)?;
+    module.add_function(wrap_pyfunction!(template_fault, module)?)?;
+    module.add_function(wrap_pyfunction!(render_template, module)?)?;
+    module.add_function(wrap_pyfunction!(render_chat, module)?)?;
+    module.add_function(wrap_pyfunction!(hash_files, module)?)?;
+    module.add_function(wrap_pyfunction!(seal_values, module)?)?;
+    module.add_function(wrap_pyfunction!(sealed_intact, module)?)?;
+    module.add_function(wrap_pyfunction!(read_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(digest_fields, module)?)?;
+    module.add_function(wrap_pyfunction!(unseal_values, module)?)
+}

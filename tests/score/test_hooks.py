@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cell_builders import choice_cell, generate_cell
+
+from evalc.diagnostics import Faults
+from evalc.score import INVALID, Extract, Scoring, hook_source_digest, hooks_of, score_cell
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Iterator[Path]:
+    """A user's repository with the package `my_pkg`; forgotten by Python afterwards."""
+    folder = tmp_path / "my_pkg"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "rules.py").write_text("BEST = 'a'\n")
+    (folder / "scorers.py").write_text(
+        "from my_pkg.rules import BEST\n"
+        "def best(case):\n    return case['extracted'][0] == BEST\n"
+        "def margin(case):\n    return case['logliks'][0] - case['logliks'][1]\n"
+        "def broken(case):\n    return {}[case['id']]\n"
+        "def wordy(case):\n    return 'high'\n"
+        "def endless(case):\n    return float('nan')\n"
+        "def last_word(text, case):\n    words = text.split()\n"
+        "    return words[-1] if words else None\n"
+        "def number(text, case):\n    return 3\n"
+        "class Judge:\n    @staticmethod\n    def fair(case):\n        return 0.25\n"
+    )
+    path = list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_pkg"]:
+        del sys.modules[name]
+
+
+def score(cell: Any, root: Path, metric: str, **extract: Any) -> Any:
+    return score_cell(cell, Scoring((metric,), {"": Extract(**extract)}), root=root)
+
+
+def test_a_hook_scores_cases_with_its_own_imports(package: Path) -> None:
+    found = score(generate_cell([["a"], ["b"]], [None, None]), package, "my_pkg.scorers:best")
+    column = found.columns["my_pkg.scorers:best"]
+    assert column.values.tolist() == [1, 0]
+    assert column.binary
+
+
+def test_a_hook_sees_logliks_and_skips_cases_without_records(package: Path) -> None:
+    cell = choice_cell([[-1, -3], [-1, float("nan")]], [0, 0])
+    column = score(cell, package, "my_pkg.scorers:margin").columns["my_pkg.scorers:margin"]
+    assert column.values[0] == 2
+    assert column.present.tolist() == [True, False]
+
+
+def test_a_hook_may_live_in_a_class(package: Path) -> None:
+    name = "my_pkg.scorers:Judge.fair"
+    found = score(generate_cell([["a"]], [None]), package, name)
+    assert found.columns[name].values.tolist() == [0.25]
+
+
+def test_an_extraction_hook_finds_the_answer_or_none(package: Path) -> None:
+    cell = generate_cell([["it is b"], [" "]], ["b", "b"])
+    found = score(cell, package, "exact_match", python="my_pkg.scorers:last_word")
+    assert found.answers[""] == [["b"], [INVALID]]
+    assert found.columns["exact_match"].values.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [("broken", "KeyError"), ("wordy", "'high'"), ("endless", "nan")],
+)
+def test_a_hook_that_fails_is_reported_with_its_case(
+    package: Path, function: str, why: str
+) -> None:
+    with pytest.raises(Faults) as caught:
+        score(generate_cell([["a"]] * 7, [None] * 7), package, f"my_pkg.scorers:{function}")
+    first, *_, last = caught.value.diagnostics
+    assert first.code == "hook-failed"
+    assert "`case-0`" in first.message and why in first.message
+    assert "and 2 more like it" in last.notes
+
+
+def test_the_place_in_the_users_file_is_noted(package: Path) -> None:
+    with pytest.raises(Faults) as caught:
+        score(generate_cell([["a"]], [None]), package, "my_pkg.scorers:broken")
+    (note,) = caught.value.diagnostics[0].notes
+    assert note.endswith("scorers.py:7")
+
+
+def test_an_extraction_hook_must_return_text(package: Path) -> None:
+    with pytest.raises(Faults) as caught:
+        cell = generate_cell([["a"]], ["a"])
+        score(cell, package, "exact_match", python="my_pkg.scorers:number")
+    assert caught.value.diagnostics[0].code == "hook-failed"
+
+
+@pytest.mark.parametrize(
+    "name", ["my_pkg.scorers:absent", "my_pkg.nowhere:best", "no_such_pkg.x:y", "my_pkg.bad:f"]
+)
+def test_a_hook_that_cannot_be_loaded_is_a_fault(package: Path, name: str) -> None:
+    (package / "my_pkg" / "bad.py").write_text("1 / 0\n")
+    with pytest.raises(Faults) as caught:
+        score(generate_cell([["a"]], [None]), package, name)
+    assert caught.value.diagnostics[0].code == "unknown-hook"
+
+
+def test_the_digest_follows_the_source_and_what_it_imports(package: Path) -> None:
+    def digest() -> str:
+        return hook_source_digest("my_pkg.scorers:best", package)
+
+    first = digest()
+    assert digest() == first
+    (package / "unrelated.py").write_text("x = 1\n")
+    assert digest() == first
+    for name in ("rules.py", "scorers.py", "__init__.py"):
+        before = digest()
+        with (package / "my_pkg" / name).open("a") as file:
+            file.write("# changed\n")
+        assert digest() != before
+    assert digest() != hook_source_digest("my_pkg.scorers:margin", package)
+
+
+def test_the_digest_follows_relative_imports(package: Path) -> None:
+    (package / "my_pkg" / "near.py").write_text("from . import rules\ndef f(case): return 1\n")
+    before = hook_source_digest("my_pkg.near:f", package)
+    (package / "my_pkg" / "rules.py").write_text("BEST = 'b'\n")
+    assert hook_source_digest("my_pkg.near:f", package) != before
+
+
+def test_a_digest_runs_nothing(package: Path) -> None:
+    (package / "my_pkg" / "loud.py").write_text("raise SystemExit\ndef f(case): return 1\n")
+    assert len(hook_source_digest("my_pkg.loud:f", package)) == 32
+
+
+def test_an_installed_hook_has_a_digest_too(tmp_path: Path) -> None:
+    assert len(hook_source_digest("json.decoder:JSONDecoder", tmp_path)) == 32
+
+
+def test_the_hooks_of_a_task_are_listed() -> None:
+    scoring = Scoring(("a.b:c", "f1"), {"": Extract(python="d.e:f")})
+    assert hooks_of(scoring) == ["a.b:c", "d.e:f"]
