@@ -1,16 +1,22 @@
-"""What tests of several rooms stand on: the benchmark files and the real model.
+"""What tests of several rooms stand on: benchmark files, the real model, and tiny ones.
 
-Neither is in the repository. Where one is missing its tests are skipped, but fail with CI=true.
+The first two are not in the repository. Where one is missing its tests are skipped, but fail with
+CI=true.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tiny_models import CHATML, write_model
+from workspaces import Workspace
+
+from evalc.plan.tokenizers import bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,3 +56,34 @@ def real_model() -> Path:
     fetched = subprocess.run(command, capture_output=True, text=True, check=False)
     why = (fetched.stderr.strip().splitlines() or ["no reason given"])[-1]
     return present(folder / "model.safetensors", f"the conversion failed ({why})").parent
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a tiny model that no test changes; see `tiny_models`."""
+    return write_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model with a chat template."""
+    return write_model(tmp_path_factory.mktemp("model") / "chat", chat=CHATML)
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, chat_model: Path) -> Path:
+    """A folder with the tokenizer bundles of both, so that tests start no child for them."""
+    cache = tmp_path_factory.mktemp("bundles")
+    for model in (tiny_model, chat_model):
+        bundle(model, cache, trust_remote_code=False, place=None)
+    return cache / "tokenizers"
+
+
+@pytest.fixture
+def workspace(
+    tmp_path: Path, tiny_model: Path, bundles: Path, monkeypatch: pytest.MonkeyPatch
+) -> Workspace:
+    """An empty folder of specs for the tiny model, with its tokenizer's bundle in the cache."""
+    shutil.copytree(bundles, tmp_path / "cache" / "tokenizers")
+    monkeypatch.setenv("EVALC_CACHE", str(tmp_path / "cache"))
+    return Workspace(tmp_path, tiny_model)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-class PlanFaults(Exception):
+class PlanFaults(Exception):  # noqa: N818
     """Faults of a plan's inputs; `str()` is their JSON list."""
 
 @final

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 
-
 import pytest
 from cell_builders import generate_cell
 from reports import answers, full_report, quiz, texts
@@ -40,6 +39,28 @@ def test_an_incomplete_result_never_looks_complete(text) -> None:
     for rendered in (text(report_view(report)), report_markdown(report)):
         assert "2/3" in rendered
         assert "ncomplete" in rendered
+
+
+def test_a_report_that_lacks_a_task_never_looks_complete(text) -> None:
+    report = build_report([quiz([1])], unscored=[("base", "code", "it needs a switch")])
+    assert not report["complete"]
+    assert from_json(to_json(report), "r.json") == report
+    for rendered in (text(report_view(report)), report_markdown(report)):
+        assert "code (base): not scored; it needs a switch" in rendered
+
+
+def test_a_manifest_that_leaves_things_open_is_shown_as_far_as_it_goes(text) -> None:
+    run = {
+        "name": "r1",
+        "asked": 3,
+        "seconds": None,
+        "usd": None,
+        "prefill_tokens": 0,
+        "prefill_tokens_unshared": 0,
+    }
+    assert "run r1: asked 3 requests, read 0 tokens\n" in text(
+        report_view(build_report([quiz([1])], runs=[run, {"name": "r2"}]))
+    )
 
 
 def test_a_sample_never_looks_like_the_full_run(text) -> None:
@@ -116,7 +137,7 @@ def test_a_case_without_a_record_has_a_null_score() -> None:
 def test_numbers_that_json_cannot_hold_are_null() -> None:
     report = build_report([texts(scale=1e6)], cases=True)
     assert metric(report, 0, "word_perplexity")["value"] is None
-    json.loads(to_json(report), parse_constant=lambda name: pytest.fail(name))
+    json.loads(to_json(report), parse_constant=pytest.fail)
 
 
 def test_names_and_texts_cannot_break_the_table() -> None:

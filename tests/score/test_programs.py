@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import socket
 import sys
 import textwrap
@@ -165,6 +167,17 @@ def test_code_pass_at_k_runs_every_repeat() -> None:
     assert scores.columns["code_pass@1"].values[:2].tolist() == [0.5, 0]
     assert scores.columns["code_pass@2"].values[:2].tolist() == [1, 0]
     assert scores.columns["code_pass@1"].present.tolist() == [True, True, False]
+
+
+def test_the_canonical_solutions_of_humaneval_pass_and_wrong_ones_fail(shared: Path) -> None:
+    path = shared / "data" / "humaneval" / "HumanEval.jsonl.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file][:24]
+    completions = [[row["canonical_solution"], "    return None"] for row in rows]
+    cell = generate_cell(completions, [None] * len(rows), rows)
+    scoring = Scoring(("code_pass@1",), code=CodeSettings(HUMANEVAL, timeout=60))
+    column = score_cell(cell, scoring, allow_code_execution=True).columns["code_pass@1"]
+    assert column.values.tolist() == [0.5] * len(rows)
 
 
 def test_code_runs_only_when_allowed(tmp_path: Path) -> None:

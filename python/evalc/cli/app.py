@@ -60,31 +60,34 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str]) -> int:
     try:
         result: Any = evalc.main(args=arguments, prog_name="evalc", standalone_mode=False)
-    except Faults as faults:
-        form = "json" if "--json" in arguments else _format(arguments)
-        output.diagnostics(faults.diagnostics, form)  # type: ignore[arg-type]
-        return faults.exit_code
-    except EvalcError as error:
-        output.talk(f"error: {error}")
-        return error.exit_code
-    except click.exceptions.Abort:
-        return ExitCode.INTERRUPTED
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         output.talk("interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
+    except Exception as error:
+        return _failed(error, arguments)
+    return int(result) if isinstance(result, int) else ExitCode.DONE
+
+
+def _failed(error: Exception, arguments: list[str]) -> int:
+    if isinstance(error, Faults):
+        form = "json" if "--json" in arguments else _format(arguments)
+        output.diagnostics(error.diagnostics, form)  # type: ignore[arg-type]
+        return error.exit_code
+    if isinstance(error, EvalcError):
+        output.talk(f"error: {error}")
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
         env.silence_stdout()
         return ExitCode.FAILURE
-    except Exception as error:  # a bug of ours: still no traceback unless it is asked for
-        if env.wants_traceback():
-            raise
-        output.talk(f"internal error: {type(error).__name__}: {error}")
-        output.talk("hint: set EVALC_TRACEBACK=1 and report what it prints")
-        return ExitCode.FAILURE
-    return int(result) if isinstance(result, int) else ExitCode.DONE
+    # a bug of ours: still no traceback unless it is asked for
+    if env.wants_traceback():
+        raise error
+    output.talk(f"internal error: {type(error).__name__}: {error}")
+    output.talk("hint: set EVALC_TRACEBACK=1 and report what it prints")
+    return ExitCode.FAILURE
 
 
 def _format(arguments: list[str]) -> str:

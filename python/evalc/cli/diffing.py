@@ -11,7 +11,7 @@ from evalc.cli import output
 from evalc.cli.options import request, selection_options
 from evalc.cli.reporting import make_report
 from evalc.errors import ExitCode
-from evalc.report import Report, diff_markdown, diff_reports, diff_json, diff_view, from_json
+from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view, from_json
 
 
 @click.command("diff")
@@ -32,8 +32,9 @@ def diff_command(
         with request(asked).planned() as (planned, store):
             live = make_report(planned, store, cases=True, allow_code_execution=False)
     left, right = (sides[name] or live for name in (a, b))
-    chosen = (_model(left, a, sides[a]), _model(right, b, sides[b]))
-    found = diff_reports(left, right, names=(a, b), models=None if None in chosen else chosen)
+    first, second = _model(left, a, sides[a]), _model(right, b, sides[b])
+    chosen = (first, second) if first and second else None
+    found = diff_reports(left, right, names=(a, b), models=chosen)
     if as_json:
         output.data(diff_json(found))
     elif markdown:

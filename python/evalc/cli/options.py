@@ -63,7 +63,10 @@ def _cache(_: click.Context, __: click.Parameter, value: str | None) -> Path:
 def spec_options(command: F) -> F:
     """PATHS and `--set`."""
     command = click.option(
-        "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
         help="Override a value, as tasks.gsm8k.generate.max_new_tokens=64. Repeatable.",
     )(command)
     return click.argument("paths", nargs=-1, type=click.Path(path_type=Path))(command)
@@ -72,7 +75,9 @@ def spec_options(command: F) -> F:
 def cache_option(command: F) -> F:
     """`--cache`."""
     return click.option(
-        "--cache", callback=_cache, metavar="DIR",
+        "--cache",
+        callback=_cache,
+        metavar="DIR",
         help="Cache directory. Default: EVALC_CACHE, else the user's cache folder.",
     )(command)
 
@@ -87,7 +92,9 @@ def selection_options(command: F) -> F:
         command = click.option(
             f"--{name}", f"{name}s", multiple=True, metavar="NAME", help=help_text
         )(command)
-    command = click.option("--tier", metavar="NAME", help="Budget of cases; default: full.")(command)
+    command = click.option("--tier", metavar="NAME", help="Budget of cases; default: full.")(
+        command
+    )
     return cache_option(spec_options(command))
 
 

@@ -30,7 +30,9 @@ def document(value: Any) -> None:
 def table(renderable: RenderableType) -> None:
     """Write a table to stdout, coloured on a terminal only."""
     console = Console(
-        file=sys.stdout, width=None if sys.stdout.isatty() else WIDEST, highlight=False,
+        file=sys.stdout,
+        width=None if sys.stdout.isatty() else WIDEST,
+        highlight=False,
         no_color=not env.wants_color(sys.stdout),
     )
     console.print(renderable)
@@ -50,7 +52,5 @@ def talker() -> Console:
 def diagnostics(found: Sequence[Diagnostic], form: Format) -> None:
     """Show diagnostics: for machines on stdout, for people on stderr."""
     machine = form in ("json", "github")
-    text = render(
-        found, form, root=Path.cwd(), color=not machine and env.wants_color(sys.stderr)
-    )
+    text = render(found, form, root=Path.cwd(), color=not machine and env.wants_color(sys.stderr))
     (sys.stdout if machine else sys.stderr).write(text)

@@ -9,8 +9,16 @@ from rich.console import RenderableType
 from rich.table import Table
 
 COLUMNS = (
-    "cases", "requests", "deduped", "cached", "to run",
-    "prefill", "unshared", "decode ≤", "time ≤", "USD ≤",
+    "cases",
+    "requests",
+    "deduped",
+    "cached",
+    "to run",
+    "prefill",
+    "unshared",
+    "decode ≤",
+    "time ≤",
+    "USD ≤",
 )
 
 
@@ -68,7 +76,7 @@ def count(number: float) -> str:
     """A count in at most five characters or so: 512, 23.4k, 1.20M."""
     for limit, divisor, suffix in ((10_000, 1, ""), (10_000_000, 1e3, "k"), (1e10, 1e6, "M")):
         if number < limit:
-            return f"{number / divisor:,.0f}{suffix}" if divisor == 1 else f"{number / divisor:,.1f}{suffix}"
+            return f"{number / divisor:,.{0 if divisor == 1 else 1}f}{suffix}"
     return f"{number / 1e9:,.1f}G"
 
 

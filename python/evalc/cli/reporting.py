@@ -38,7 +38,12 @@ def report_command(
     """Show scores with standard errors and intervals from what the cache holds; ask nothing."""
     with request(arguments).planned() as (planned, store):
         return show_report(
-            planned, store, as_json=as_json, markdown=markdown, slices=slices, cases=cases,
+            planned,
+            store,
+            as_json=as_json,
+            markdown=markdown,
+            slices=slices,
+            cases=cases,
             allow_code_execution=allow_code_execution,
         )
 
@@ -64,9 +69,7 @@ def show_report(
     return ExitCode.DONE
 
 
-def make_report(
-    planned: Planned, store: Store, cases: bool, allow_code_execution: bool
-) -> Report:
+def make_report(planned: Planned, store: Store, cases: bool, allow_code_execution: bool) -> Report:
     """The report of a plan, from the store's records."""
     scores = score_cells(planned, store, allow_code_execution)
     return build_report(

@@ -28,7 +28,9 @@ def init_command(directory: Path, model: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
         output.data(str(target))
-    output.talk(f"next: edit `path` in {directory / 'evalc.toml'}, then run `evalc plan {directory}`")
+    output.talk(
+        f"next: edit `path` in {directory / 'evalc.toml'}, then run `evalc plan {directory}`"
+    )
 
 
 @click.command("schema")

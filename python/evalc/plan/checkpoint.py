@@ -53,6 +53,12 @@ class Checkpoint:
                 return value
         return None
 
+    @property
+    def attention(self) -> str:
+        """The attention family that computes it; capped logits are only right without fusion."""
+        text = self.config.get("text_config") or self.config
+        return "eager" if text.get("attn_logit_softcapping") else "sdpa"
+
     def shape(self) -> Shape:
         """Sizes for the cost model, from the weight files' headers."""
         text = self.config.get("text_config") or self.config
@@ -76,24 +82,41 @@ def read_checkpoint(path: Path, place: Place | None, name: str) -> Checkpoint:
     pointer in place of either.
     """
     if not path.is_dir():
-        raise _fault("missing-model", f"the directory of model `{name}` does not exist: `{path}`",
-                     place, "give the path of a model directory, relative to the spec file")
+        raise _fault(
+            "missing-model",
+            f"the directory of model `{name}` does not exist: `{path}`",
+            place,
+            "give the path of a model directory, relative to the spec file",
+        )
     config_file = path / "config.json"
     try:
         config = json.loads(config_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise _fault("missing-model", f"`{path}` has no `config.json`", place,
-                     "point at the directory that `save_pretrained` wrote") from None
+        raise _fault(
+            "missing-model",
+            f"`{path}` has no `config.json`",
+            place,
+            "point at the directory that `save_pretrained` wrote",
+        ) from None
     except (OSError, ValueError) as error:
-        raise _fault("bad-model", f"`{config_file}` cannot be read: {error}", place,
-                     "restore the file from where the model came from") from None
+        raise _fault(
+            "bad-model",
+            f"`{config_file}` cannot be read: {error}",
+            place,
+            "restore the file from where the model came from",
+        ) from None
     weights = tuple(sorted(path.glob("*.safetensors")))
     if not weights:
         pickled = sorted(path.glob("*.bin")) + sorted(path.glob("*.pt"))
-        raise _fault("missing-weights", f"`{path}` has no `*.safetensors` weights", place,
-                     "save the model with `save_pretrained` (safetensors); pickled weights such as "
-                     f"`{pickled[0].name}` are never loaded" if pickled else
-                     "complete the download of the model")
+        raise _fault(
+            "missing-weights",
+            f"`{path}` has no `*.safetensors` weights",
+            place,
+            "save the model with `save_pretrained` (safetensors); pickled weights such as "
+            f"`{pickled[0].name}` are never loaded"
+            if pickled
+            else "complete the download of the model",
+        )
     for file in weights:
         _header(file, place)
     return Checkpoint(path, config, weights)
@@ -105,8 +128,12 @@ def _header(file: Path, place: Place | None = None) -> dict[str, Any]:
         with file.open("rb") as stream:
             head = stream.read(len(LFS_HEAD))
             if head == LFS_HEAD:
-                raise _fault("weights-lfs-pointer", f"`{file}` is a git-LFS pointer, not weights",
-                             place, "run `git lfs pull` in the model directory")
+                raise _fault(
+                    "weights-lfs-pointer",
+                    f"`{file}` is a git-LFS pointer, not weights",
+                    place,
+                    "run `git lfs pull` in the model directory",
+                )
             stream.seek(0)
             length = int.from_bytes(stream.read(8), "little")
             if length > file.stat().st_size:
@@ -114,8 +141,12 @@ def _header(file: Path, place: Place | None = None) -> dict[str, Any]:
             header: dict[str, Any] = json.loads(stream.read(length))
             return header
     except (OSError, ValueError) as error:
-        raise _fault("bad-model", f"`{file}` is not a safetensors file: {error}", place,
-                     "complete the download of the model") from None
+        raise _fault(
+            "bad-model",
+            f"`{file}` is not a safetensors file: {error}",
+            place,
+            "complete the download of the model",
+        ) from None
 
 
 def _number(config: Mapping[str, Any], *keys: str) -> int:

@@ -1,4 +1,4 @@
-"""What the remaining work will cost: seconds and money, from recorded speeds or a labelled guess."""
+"""What the remaining work will cost: seconds and money, from recorded speeds or a guess."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ class Speed:
 
     def plus(self, other: Speed) -> Speed:
         """This speed with an older one faded in."""
-        return Speed(*(
-            new + MEMORY * old
-            for new, old in zip(asdict(self).values(), asdict(other).values(), strict=True)
-        ))
+        return Speed(
+            *(
+                new + MEMORY * old
+                for new, old in zip(asdict(self).values(), asdict(other).values(), strict=True)
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,7 @@ def record(store: Store, identity: Identity, hardware: str, speed: Speed) -> Non
 
 def prefill_flops(shape: Shape, counts: Mapping[str, int]) -> float:
     """Operations of reading prompts and scoring continuations."""
-    return shape.flops(
-        counts["prefill_tokens"], counts["attention_pairs"], counts["scored_tokens"]
-    )
+    return shape.flops(counts["prefill_tokens"], counts["attention_pairs"], counts["scored_tokens"])
 
 
 def decode_flops(shape: Shape, counts: Mapping[str, int]) -> float:

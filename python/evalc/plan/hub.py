@@ -21,16 +21,33 @@ def local_model(located: str, place: Place | None) -> Path:
     try:
         library = importlib.import_module("huggingface_hub")
     except ImportError:
-        raise Faults([Diagnostic("needs-huggingface-hub", f"`{located}` needs huggingface_hub",
-                                 place, hint="install it with `pip install 'evalc[data]'`")]) from None
+        raise Faults(
+            [
+                Diagnostic(
+                    "needs-huggingface-hub",
+                    f"`{located}` needs huggingface_hub",
+                    place,
+                    hint="install it with `pip install 'evalc[data]'`",
+                )
+            ]
+        ) from None
     name, _, revision = located.removeprefix(PREFIX).partition("@")
     try:
-        return Path(library.snapshot_download(name, revision=revision or None,
-                                              allow_patterns=FILES))
+        return Path(
+            library.snapshot_download(name, revision=revision or None, allow_patterns=FILES)
+        )
     except Exception as error:  # the library raises a wide and changing family of errors
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Faults([Diagnostic("hub-unavailable", f"`{located}` cannot be had: {first}", place,
-                                 hint="check the name and the network, or give a local path")]) from None
+        raise Faults(
+            [
+                Diagnostic(
+                    "hub-unavailable",
+                    f"`{located}` cannot be had: {first}",
+                    place,
+                    hint="check the name and the network, or give a local path",
+                )
+            ]
+        ) from None
 
 
 def local_data(located: str, place: Place | None) -> Path:

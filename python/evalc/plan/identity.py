@@ -24,9 +24,12 @@ ENGINE_VERSION = 1
 """Raise when the engine computes other numbers for the same request."""
 
 INERT = frozenset(
-    "_name_or_path _model_name_or_path transformers_version torch_dtype dtype use_cache "
-    "bos_token_id eos_token_id pad_token_id unk_token_id task_specific_params architectures_note "
-    "output_attentions output_hidden_states return_dict torchscript".split()
+    [
+        *("_name_or_path", "_model_name_or_path", "transformers_version", "torch_dtype", "dtype"),
+        *("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "use_cache"),
+        *("task_specific_params", "output_attentions", "output_hidden_states", "return_dict"),
+        "torchscript",
+    ]
 )
 """Keys of `config.json` that do not change the function from token ids to logits."""
 
@@ -68,7 +71,7 @@ def identify(
     engine = {
         "engine": str(ENGINE_VERSION),
         "dtype": dtype,
-        "attention": "sdpa",
+        "attention": checkpoint.attention,
         "numerics": numerics,
         "device": device,
     }
@@ -91,7 +94,8 @@ def _canonical(config: Mapping[str, Any]) -> bytes:
 def _joined(tag: str, files: Sequence[Path], digests: Sequence[str]) -> str:
     """Digest of named contents; the order of shards is that of their names."""
     names = [file.name.encode() for file in files]
-    fields = [part for pair in zip(names, digests, strict=True) for part in (pair[0], pair[1].encode())]
+    pairs = zip(names, digests, strict=True)
+    fields = [part for name, digest in pairs for part in (name, digest.encode())]
     return _core.digest_fields(tag, fields)
 
 

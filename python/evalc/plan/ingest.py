@@ -37,11 +37,20 @@ def data_file(path: Path, cache: Path, name: str, place: Place | None) -> DataFi
     """
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
-        raise Faults([Diagnostic("missing-data", f"the file of dataset `{name}` {what}: `{path}`",
-                                 place, hint="give the path of a file, relative to the spec file")])
+        raise Faults(
+            [
+                Diagnostic(
+                    "missing-data",
+                    f"the file of dataset `{name}` {what}: `{path}`",
+                    place,
+                    hint="give the path of a file, relative to the spec file",
+                )
+            ]
+        )
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = COMPRESSIONS.get(suffixes[-1], "none") if suffixes else "none"
-    kind = suffixes[-2 if compression != "none" else -1] if len(suffixes) > (compression != "none") else ""
+    plain = suffixes[:-1] if compression != "none" else suffixes
+    kind = plain[-1] if plain else ""
     if kind == PARQUET and compression == "none":
         return DataFile(_snapshot(path, cache, place), "jsonl", "none")
     if kind not in FORMATS:
@@ -59,15 +68,31 @@ def _snapshot(path: Path, cache: Path, place: Place | None) -> Path:
     try:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError:
-        raise Faults([Diagnostic("needs-pyarrow", f"reading `{path.name}` needs pyarrow", place,
-                                 hint="install it with `pip install 'evalc[data]'`")]) from None
+        raise Faults(
+            [
+                Diagnostic(
+                    "needs-pyarrow",
+                    f"reading `{path.name}` needs pyarrow",
+                    place,
+                    hint="install it with `pip install 'evalc[data]'`",
+                )
+            ]
+        ) from None
     try:
         batches = parquet.ParquetFile(path).iter_batches()
         write_rows((row for batch in batches for row in batch.to_pylist()), target)
     except (OSError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise Faults([Diagnostic("bad-data", f"`{path.name}` is not a Parquet file: {first}", place,
-                                 hint="check that the file is complete")]) from None
+        raise Faults(
+            [
+                Diagnostic(
+                    "bad-data",
+                    f"`{path.name}` is not a Parquet file: {first}",
+                    place,
+                    hint="check that the file is complete",
+                )
+            ]
+        ) from None
     return target
 
 
@@ -91,9 +116,7 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str) + "\n"
 
 
-def prepared(
-    file: DataFile, hook: str, root: Path, cache: Path, place: Place | None
-) -> DataFile:
+def prepared(file: DataFile, hook: str, root: Path, cache: Path, place: Place | None) -> DataFile:
     """Rows of `file` passed through the user's `prepare` function, snapshotted by content.
 
     The function takes a list of rows and returns an iterable of rows. It runs again only when the

@@ -189,7 +189,7 @@ def _dataset(folder: Folder, name: str, cache: Path) -> dict[str, Any]:
 
 
 def _task(name: str, spec: TaskSpec, datasets: Sequence[str]) -> dict[str, Any]:
-    choices = None
+    choices: dict[str, Any] | None = None
     if isinstance(spec.choices, str):
         choices = {"template": spec.choices}
     elif spec.choices is not None:

@@ -164,9 +164,7 @@ def _diagnostic(folder: Folder, fault: dict[str, Any]) -> Diagnostic:
     )
 
 
-def _in_spec(
-    folder: Folder, loc: Sequence[str | int], span: Sequence[int] | None
-) -> Place | None:
+def _in_spec(folder: Folder, loc: Sequence[str | int], span: Sequence[int] | None) -> Place | None:
     if not loc:
         return None
     return folder.place(tuple(loc), (span[0], span[1]) if span else None)

@@ -12,8 +12,18 @@ from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 
 BUNDLE_VERSION = 1
-PATTERNS = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt",
-            "*.model", "*.tiktoken", "chat_template*", "generation_config.json", "config.json")
+PATTERNS = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "*.tiktoken",
+    "chat_template*",
+    "generation_config.json",
+    "config.json",
+)
 CHILD = "evalc.exec.bundle"
 
 
@@ -27,8 +37,11 @@ def bundle(model: Path, cache: Path, trust_remote_code: bool, place: Place | Non
     if trust_remote_code:
         files += sorted(model.glob("*.py"))
     digests = _core.hash_files([str(file) for file in files])
-    fields = [part.encode() for file, digest in zip(files, digests, strict=True)
-              for part in (file.name, digest)]
+    fields = [
+        part.encode()
+        for file, digest in zip(files, digests, strict=True)
+        for part in (file.name, digest)
+    ]
     name = _core.digest_fields(f"evalc.tokenizer.v{BUNDLE_VERSION}", fields)
     path = cache / "tokenizers" / f"{name}.json"
     if not path.exists():
@@ -39,8 +52,16 @@ def bundle(model: Path, cache: Path, trust_remote_code: bool, place: Place | Non
 def _extract(model: Path, path: Path, trust_remote_code: bool, place: Place | None) -> None:
     if importlib.util.find_spec("transformers") is None:
         message = f"the tokenizer of `{model}` has not been read yet, which needs transformers"
-        raise Faults([Diagnostic("needs-transformers", message, place,
-                                 hint="install it once with `pip install 'evalc[exec]'`")])
+        raise Faults(
+            [
+                Diagnostic(
+                    "needs-transformers",
+                    message,
+                    place,
+                    hint="install it once with `pip install 'evalc[exec]'`",
+                )
+            ]
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", CHILD, str(model), str(path)]
     if trust_remote_code:

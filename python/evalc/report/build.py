@@ -29,20 +29,23 @@ def build_report(
     tier: str | None = None,
     plan: Mapping[str, Any] | None = None,
     runs: Sequence[Mapping[str, Any]] = (),
+    unscored: Sequence[tuple[str, str, str]] = (),
     cases: bool = False,
 ) -> Report:
     """The report of these cells, in their order.
 
     `plan` is `Plan.summary()`, `runs` the manifests of the runs behind the records; both are
-    optional. With `cases` every case is listed, which `diff` needs.
+    optional. `unscored` has (model, task, why) of what was wanted but could not be scored: the
+    report is then incomplete. With `cases` every case is listed, which `diff` needs.
     """
     results = [_result(cell, cases) for cell in scores]
     return {
         "schema": SCHEMA,
         "tier": tier,
-        "complete": all(result["complete"] for result in results),
+        "complete": not unscored and all(result["complete"] for result in results),
         "level": LEVEL,
         "results": results,
+        "unscored": [{"model": m, "task": t, "why": why} for m, t, why in unscored],
         "plan": None if plan is None else dict(plan["total"]),
         "runs": [dict(run) for run in runs],
     }

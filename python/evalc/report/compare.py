@@ -33,8 +33,8 @@ class ComparisonEntry(TypedDict):
     """A metric on the n common cases of A and B, `delta` = b - a.
 
     `fixed` and `broken` count the cases that got better and worse (null where neither way is
-    better), `changed` both together. Of the `wanted` cases of A or B `only_a` and `only_b` are scored
-    on one side only; `complete` when all are scored on both.
+    better), `changed` both together. Of the `wanted` cases of A or B, `only_a` and `only_b` are
+    scored on one side only; `complete` when all are scored on both.
     For a metric of the whole corpus (BLEU, perplexity) `a`, `b` and `delta` are the reports' own
     values, given only when both have the same cases, and there is no test. `flips` are all
     changed cases, broken ones first, then by how far they moved.

@@ -65,8 +65,16 @@ class ResultEntry(TypedDict):
     cases: NotRequired[list[CaseEntry]]
 
 
+class UnscoredEntry(TypedDict):
+    """A model under a task that was wanted but not scored, and why, as a clause."""
+
+    model: str
+    task: str
+    why: str
+
+
 class Report(TypedDict):
-    """All results. `complete`: every case of every result is scored.
+    """All results. `complete`: every case of every result is scored, and nothing is `unscored`.
 
     `plan` holds the plan's total counts (`Plan.summary()["total"]`), `runs` the manifests of the
     runs that answered, as the store has them.
@@ -77,6 +85,7 @@ class Report(TypedDict):
     complete: bool
     level: float
     results: list[ResultEntry]
+    unscored: list[UnscoredEntry]
     plan: dict[str, Any] | None
     runs: list[dict[str, Any]]
 

@@ -52,7 +52,11 @@ def coverage(entry: EstimateEntry, population: int | None) -> str:
 def warnings(report: Report) -> list[str]:
     """One sentence for everything that keeps the report from being what it may look like."""
     found = [_incomplete(result) for result in report["results"] if not result["complete"]]
-    if not report["results"]:
+    found += [
+        f"{entry['task']} ({entry['model']}): not scored; {entry['why']}"
+        for entry in report["unscored"]
+    ]
+    if not report["results"] and not report["unscored"]:
         found.append("no task of this selection has a result")
     for result in report["results"]:
         if result["complete"] and not result["total"]:
@@ -100,20 +104,21 @@ def _plan_line(plan: dict[str, Any]) -> str:
 
 
 def _run_line(run: dict[str, Any]) -> str:
+    known = {key: value for key, value in run.items() if value is not None}
     parts = []
-    if "asked" in run:
-        parts.append(f"asked {run['asked']:,} requests")
-    if "seconds" in run:
-        predicted = run.get("predicted_seconds")
+    if "asked" in known:
+        parts.append(f"asked {known['asked']:,} requests")
+    if "seconds" in known:
+        predicted = known.get("predicted_seconds")
         foreseen = "" if predicted is None else f" (predicted {predicted:,.1f} s)"
-        parts.append(f"took {run['seconds']:,.1f} s{foreseen}")
-    if "prefill_tokens" in run:
-        parts.append(f"read {run['prefill_tokens']:,} tokens{_saving(run)}")
-    if "decode_tokens" in run:
-        parts.append(f"wrote {run['decode_tokens']:,} tokens")
-    if run.get("usd") is not None:
-        parts.append(f"cost ${run['usd']:,.2f}")
-    return f"run {run.get('name', '')}".rstrip() + ": " + ", ".join(parts) if parts else ""
+        parts.append(f"took {known['seconds']:,.1f} s{foreseen}")
+    if "prefill_tokens" in known:
+        parts.append(f"read {known['prefill_tokens']:,} tokens{_saving(known)}")
+    if "decode_tokens" in known:
+        parts.append(f"wrote {known['decode_tokens']:,} tokens")
+    if "usd" in known:
+        parts.append(f"cost ${known['usd']:,.2f}")
+    return f"run {known.get('name', '')}".rstrip() + ": " + ", ".join(parts) if parts else ""
 
 
 def _saving(run: dict[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """Programs that a model wrote: assembling their text, and running them under limits.
 
 What is held: wall-clock time, CPU time, address space, size of a written file, core dumps, the
-number of the user's processes (not for root), a folder of its own as working directory, an environment without the caller's variables, no standard
-input or output; every process of its process group is killed at its end. A guard inside the
-interpreter refuses new processes, signals and sockets. What is not held: the program runs as the
-same user, can read and write that user's files, and code that goes round the guard (ctypes, a
-native module) can leave the process group and use the network. It is a guard against accidents,
-not a sandbox; run untrusted models in a container.
+number of the user's processes (not for root), a folder of its own as working directory, an
+environment without the caller's variables, no standard input or output; every process of its
+process group is killed at its end. A guard inside the interpreter refuses new processes, signals
+and sockets.
+
+What is not held: the program runs as the same user and can read and write that user's files, and
+code that goes round the guard (ctypes, a native module) can leave the process group and use the
+network. It is a guard against accidents, not a sandbox; run untrusted models in a container.
 """
 
 from __future__ import annotations

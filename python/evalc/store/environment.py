@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import lmdb
 
@@ -152,7 +153,7 @@ class Store:
             return bytes(len(keys) // KEY_BYTES)
         with self._begin() as txn, txn.cursor(db=records) as cursor:
             get = cursor.get if txn.stat(records)["entries"] else lambda _: None
-            values = [
+            values: list[Any] = [
                 get(keys[at : at + KEY_BYTES]) for at in range(0, len(keys), KEY_BYTES)
             ]
         intact = _core.sealed_intact(values)
@@ -170,7 +171,7 @@ class Store:
         if records is None:
             return [None] * len(keys)
         with self._begin() as txn:
-            values = [txn.get(key, db=records) for key in keys]
+            values: list[Any] = [txn.get(key, db=records) for key in keys]
         payloads = _core.unseal_values(values)
         pairs = zip(keys, values, payloads, strict=True)
         self._quarantine([k for k, value, p in pairs if value is not None and p is None])
@@ -216,7 +217,8 @@ class Store:
         if bucket is None:
             return None
         with self._begin() as txn:
-            return _core.unseal_values([txn.get(name, db=bucket)])[0]
+            value: Any = txn.get(name, db=bucket)
+        return _core.unseal_values([value])[0]
 
     def remember(self, name: bytes, value: bytes) -> None:
         """Remember a fact; nothing happens where the store is read-only."""

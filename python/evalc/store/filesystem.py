@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 NETWORK = frozenset(
-    "nfs nfs4 cifs smb3 smbfs afs ncpfs 9p lustre gpfs beegfs ceph glusterfs fuse.glusterfs "
-    "fuse.sshfs fuse.s3fs fuse.gcsfuse fuse.juicefs".split()
+    [
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "lustre", "gpfs"),
+        *("beegfs", "ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs"),
+        *("fuse.gcsfuse", "fuse.juicefs"),
+    ]
 )
 MOUNTS = Path("/proc/self/mountinfo")
 

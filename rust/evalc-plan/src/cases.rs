@@ -42,7 +42,7 @@ pub struct Writer<'a> {
 }
 
 enum ChoiceTemplates {
-    One(Template),
+    One(Box<Template>),
     Many(Vec<Template>),
 }
 
@@ -85,7 +85,9 @@ pub fn template_fault(
         out = out.in_file(file, Some(line));
     }
     match code {
-        "missing-column" => out.hint("add the column to that row, or filter such rows with `where`"),
+        "missing-column" => {
+            out.hint("add the column to that row, or filter such rows with `where`")
+        }
         _ => out,
     }
 }
@@ -95,7 +97,7 @@ fn undefined(template: &Template, columns: &[String], name: &str, field: &str) -
     template
         .variables()
         .iter()
-        .filter(|variable| !columns.iter().any(|c| *c == variable.name))
+        .filter(|variable| !columns.contains(&variable.name))
         .map(|variable| {
             let message = format!("undefined template variable `{}`", variable.name);
             let mut fault = Fault::new("undefined-variable", message).at("tasks", name, field);
@@ -130,7 +132,7 @@ impl<'a> Writer<'a> {
         let prompt = compile(&task.prompt, "prompt", columns);
         let choices = task.choices.as_ref().map(|choices| match choices {
             Choices::Template(source) => {
-                compile(source, "choices", columns).map(ChoiceTemplates::One)
+                compile(source, "choices", columns).map(Box::new).map(ChoiceTemplates::One)
             }
             Choices::List(sources) => sources
                 .iter()
@@ -184,11 +186,15 @@ impl<'a> Writer<'a> {
                 .hint("set `chat = false`, or use the tokenizer of an instruction-tuned model")
         })?;
         let template =
-            ChatTemplate::compile(source, &encoder.special_tokens, model.date.as_deref())
-                .map_err(|fault| {
-                    Fault::new("chat-template", format!("the chat template: {}", fault.message))
-                        .at("models", &model.name, "chat")
-                })?;
+            ChatTemplate::compile(source, &encoder.special_tokens, model.date.as_deref()).map_err(
+                |fault| {
+                    Fault::new("chat-template", format!("the chat template: {}", fault.message)).at(
+                        "models",
+                        &model.name,
+                        "chat",
+                    )
+                },
+            )?;
         self.chat = Some((template, model.system.clone()));
         self.delimiter = self.task.delimiter.clone().unwrap_or_default();
         Ok(())
@@ -263,9 +269,8 @@ impl<'a> Writer<'a> {
         let prompt = text(&self.prompt, "prompt")?;
         let cluster = self.cluster.as_ref().map(|t| text(t, "cluster")).transpose()?;
         let slices = self.slices.iter().enumerate();
-        let slices = slices
-            .map(|(i, t)| text(t, &format!("slices.{i}")))
-            .collect::<Result<Vec<_>, _>>()?;
+        let slices =
+            slices.map(|(i, t)| text(t, &format!("slices.{i}"))).collect::<Result<Vec<_>, _>>()?;
         let choices = self.choices(row, place)?;
         let target = match &self.target {
             None => "null".to_owned(),
@@ -342,7 +347,8 @@ impl<'a> Writer<'a> {
             let message = "a case has no choices".to_owned();
             return Err(bad("bad-choices", message, name, "choices", place));
         }
-        if let Some(empty) = choices.iter().position(|c| c.is_empty() && self.delimiter.is_empty()) {
+        if let Some(empty) = choices.iter().position(|c| c.is_empty() && self.delimiter.is_empty())
+        {
             let message = format!("choice {empty} of a case is empty");
             return Err(bad("bad-choices", message, name, "choices", place));
         }
@@ -350,7 +356,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn bad(code: &'static str, message: String, task: &str, field: &str, place: (&str, usize)) -> Fault {
+fn bad(
+    code: &'static str,
+    message: String,
+    task: &str,
+    field: &str,
+    place: (&str, usize),
+) -> Fault {
     Fault::new(code, message).at("tasks", task, field).in_file(place.0, Some(place.1))
 }
 
@@ -366,12 +378,8 @@ fn target(value: &Value, choices: &[String], kind: Kind) -> Result<String, Strin
         });
     }
     if list {
-        let labels: Vec<i64> = value
-            .try_iter()
-            .into_iter()
-            .flatten()
-            .map(|v| i64::from(v.is_true()))
-            .collect();
+        let labels: Vec<i64> =
+            value.try_iter().into_iter().flatten().map(|v| i64::from(v.is_true())).collect();
         if labels.len() != choices.len() {
             return Err(format!("{} labels for {} choices", labels.len(), choices.len()));
         }

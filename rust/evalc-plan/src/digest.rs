@@ -200,8 +200,9 @@ mod tests {
         }
     }
 
-    const GOLDEN_REQUEST: &str = "";
-    const GOLDEN_KEY: &str = "";
-    const GOLDEN_SETTING: &str = "";
-    const GOLDEN_ORDER: u128 = 0;
+    // computed with the Python package blake3 from the encodings as documented, not by this code
+    const GOLDEN_REQUEST: &str = "acaf4149dec0821074a31840f6b3b94dd2bb77950966af5074a855d5ef873727";
+    const GOLDEN_KEY: &str = "0f9a02874621b5c2fc95953d6300e4e604b1a2a8b58161fb4e2c1f22e2e62da8";
+    const GOLDEN_SETTING: &str = "e7252a1ebe71ae3c43e1433bbf261b5c8247258966b72f883a6fae9af376f8a5";
+    const GOLDEN_ORDER: u128 = 268382740363903253257133831279563293303;
 }

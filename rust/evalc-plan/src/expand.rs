@@ -1,121 +1,14 @@
-//! Cases to requests: tokenise, split context and continuation, digest. Columns, not objects.
+//! Cases to requests: tokenise, split context and continuation, digest.
 
 use crate::cases::{Case, Writer};
 use crate::digest::{setting_digest, Digest, RequestHasher, NO_SETTING};
+use crate::expansion::{Expansion, Request, Run};
 use crate::fault::{abridge, Fault};
-use crate::ir::{Kind, Overflow, Setting, Task};
+use crate::ir::{Kind, Overflow, Task};
 use crate::rows::Table;
 use crate::select::Selection;
 use crate::tokens::Encoder;
 use rayon::prelude::*;
-
-/// A run of tokens in an arena.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    start: u64,
-    len: u32,
-}
-
-impl Run {
-    fn of(self, arena: &[u32]) -> &[u32] {
-        &arena[self.start as usize..self.start as usize + self.len as usize]
-    }
-}
-
-/// One request: `[prefix] + context tail + continuation`.
-#[derive(Debug, Clone, Copy)]
-pub struct Request {
-    /// Whether the expansion's shared prefix comes first.
-    pub prefixed: bool,
-    tail: Run,
-    cont: Run,
-    /// Index into the expansion's settings; unused for log-likelihoods.
-    pub setting: u16,
-}
-
-/// All cases of one task for one tokenizer, as columns.
-#[derive(Default)]
-pub struct Expansion {
-    /// Case ids.
-    pub ids: Vec<Box<str>>,
-    /// Row of each case in its table.
-    pub rows: Vec<u32>,
-    /// JSON targets.
-    pub targets: Vec<Box<str>>,
-    /// Clusters, empty where the task has none.
-    pub clusters: Vec<Box<str>>,
-    /// Per slice template: a value a case.
-    pub slices: Vec<Vec<Box<str>>>,
-    /// Words of the text of a perplexity case.
-    pub text_words: Vec<u32>,
-    /// UTF-8 bytes of the text of a perplexity case.
-    pub text_bytes: Vec<u32>,
-    /// Requests of case i are `request_offsets[i]..request_offsets[i + 1]`.
-    pub request_offsets: Vec<u32>,
-    /// Requests.
-    pub requests: Vec<Request>,
-    /// Digest of each request, without model and engine.
-    pub digests: Vec<Digest>,
-    /// Characters of each request's choice text.
-    pub choice_chars: Vec<u32>,
-    /// UTF-8 bytes of each request's choice text.
-    pub choice_bytes: Vec<u32>,
-    /// Settings of generation requests.
-    pub settings: Vec<Setting>,
-    /// Cases whose continuation does not start at a token boundary of the joined text.
-    pub split_words: u32,
-    /// Cases whose context lost tokens at the left.
-    pub truncated: u32,
-    prefix: Vec<u32>,
-    arena: Vec<u32>,
-}
-
-impl Expansion {
-    /// The three runs of a request's token ids.
-    pub fn tokens(&self, request: usize) -> [&[u32]; 3] {
-        let r = &self.requests[request];
-        let prefix: &[u32] = if r.prefixed { &self.prefix } else { &[] };
-        [prefix, r.tail.of(&self.arena), r.cont.of(&self.arena)]
-    }
-
-    /// Tokens of the whole request and of its continuation.
-    pub fn lengths(&self, request: usize) -> (u32, u32) {
-        let r = &self.requests[request];
-        let prefix = if r.prefixed { self.prefix.len() as u32 } else { 0 };
-        (prefix + r.tail.len + r.cont.len, r.cont.len)
-    }
-
-    /// Where two requests share their context run, that alone tells them equal up to it.
-    pub fn same_context(&self, a: usize, b: usize) -> bool {
-        let (a, b) = (&self.requests[a], &self.requests[b]);
-        a.prefixed == b.prefixed && a.tail == b.tail
-    }
-
-    fn append(&mut self, mut part: Expansion) {
-        let (requests, tokens) = (self.requests.len() as u32, self.arena.len() as u64);
-        self.ids.append(&mut part.ids);
-        self.rows.append(&mut part.rows);
-        self.targets.append(&mut part.targets);
-        self.clusters.append(&mut part.clusters);
-        for (whole, part) in self.slices.iter_mut().zip(&mut part.slices) {
-            whole.append(part);
-        }
-        self.text_words.append(&mut part.text_words);
-        self.text_bytes.append(&mut part.text_bytes);
-        self.request_offsets.extend(part.request_offsets[1..].iter().map(|o| o + requests));
-        self.requests.extend(part.requests.iter().map(|r| Request {
-            tail: Run { start: r.tail.start + tokens, ..r.tail },
-            cont: Run { start: r.cont.start + tokens, ..r.cont },
-            ..*r
-        }));
-        self.digests.append(&mut part.digests);
-        self.choice_chars.append(&mut part.choice_chars);
-        self.choice_bytes.append(&mut part.choice_bytes);
-        self.split_words += part.split_words;
-        self.truncated += part.truncated;
-        self.arena.append(&mut part.arena);
-    }
-}
 
 /// What an expansion is made from.
 pub struct Input<'a> {
@@ -167,7 +60,7 @@ fn attempt(input: &Input<'_>, cut: bool) -> Result<Expansion, Stop> {
         Some(generate) => generate.settings(&input.encoder.eos_ids),
         None => Vec::new(),
     };
-    let prefix = if cut { Prefix::find(input)? } else { Prefix::none(input) };
+    let prefix = if cut { Prefix::find(input)? } else { Prefix::none() };
     let worker = Worker {
         input,
         cut,
@@ -177,7 +70,7 @@ fn attempt(input: &Input<'_>, cut: bool) -> Result<Expansion, Stop> {
     };
     let parts: Vec<Result<Expansion, Stop>> =
         input.positions.par_chunks(CHUNK).map(|positions| worker.chunk(positions)).collect();
-    let mut whole = blank(input.task);
+    let mut whole = Expansion::blank(input.task.slices.len());
     let mut faults = Vec::new();
     for part in parts {
         match part {
@@ -194,14 +87,6 @@ fn attempt(input: &Input<'_>, cut: bool) -> Result<Expansion, Stop> {
     Ok(whole)
 }
 
-fn blank(task: &Task) -> Expansion {
-    Expansion {
-        slices: vec![Vec::new(); task.slices.len()],
-        request_offsets: vec![0],
-        ..Expansion::default()
-    }
-}
-
 /// The text that (nearly) all contexts of a task start with, encoded once.
 struct Prefix {
     text: String,
@@ -209,12 +94,12 @@ struct Prefix {
 }
 
 impl Prefix {
-    fn none(_: &Input<'_>) -> Prefix {
+    fn none() -> Prefix {
         Prefix { text: String::new(), ids: Vec::new() }
     }
 
     fn find(input: &Input<'_>) -> Result<Prefix, Stop> {
-        let none = Prefix::none(input);
+        let none = Prefix::none();
         if input.task.kind == Kind::Perplexity || input.positions.len() < PREFIX_SAMPLE {
             return Ok(none);
         }
@@ -263,9 +148,11 @@ fn leading<'a>(input: &'a Input<'_>) -> &'a [u32] {
 
 fn encode(input: &Input<'_>, text: &str) -> Result<Vec<u32>, Stop> {
     input.encoder.encode(text).map_err(|message| {
-        Stop::Faults(vec![
-            Fault::new("tokenizer-failed", message).at("tasks", &input.task.name, "prompt")
-        ])
+        Stop::Faults(vec![Fault::new("tokenizer-failed", message).at(
+            "tasks",
+            &input.task.name,
+            "prompt",
+        )])
     })
 }
 
@@ -298,7 +185,7 @@ struct Context {
 
 impl Worker<'_> {
     fn chunk(&self, positions: &[u32]) -> Result<Expansion, Stop> {
-        let mut out = blank(self.input.task);
+        let mut out = Expansion::blank(self.input.task.slices.len());
         let mut faults = Vec::new();
         let mut buffer = Vec::new();
         for position in positions {
@@ -391,20 +278,15 @@ impl Worker<'_> {
         }
         let longest = conts.iter().map(Vec::len).max().unwrap_or(0);
         self.fit(&mut context, longest, self.input.max_length + 1, out)?;
-        let tail = self.push(&context.tail, out);
+        let tail = out.push(&context.tail);
         let mut hasher = self.start(&context);
         hasher.ids(&context.tail, buffer);
         for (cont, choice) in conts.iter().zip(&case.choices) {
-            let run = self.push(cont, out);
+            let run = out.push(cont);
             let mut hasher = hasher.clone();
             hasher.ids(cont, buffer);
             out.digests.push(hasher.finish(cont.len() as u64, &NO_SETTING));
-            out.requests.push(Request {
-                prefixed: context.prefixed,
-                tail,
-                cont: run,
-                setting: 0,
-            });
+            out.requests.push(Request { prefixed: context.prefixed, tail, cont: run, setting: 0 });
             out.choice_chars.push(choice.chars().count() as u32);
             out.choice_bytes.push(choice.len() as u32);
         }
@@ -426,7 +308,7 @@ impl Worker<'_> {
             }
         }
         self.fit(&mut context, room, self.input.max_length, out)?;
-        let tail = self.push(&context.tail, out);
+        let tail = out.push(&context.tail);
         let mut hasher = self.start(&context);
         hasher.ids(&context.tail, buffer);
         for (setting, digest) in self.setting_digests.iter().enumerate() {
@@ -451,9 +333,12 @@ impl Worker<'_> {
         ids.truncate(1);
         let scored = encode(self.input, text)?;
         if scored.is_empty() {
-            return Err(Stop::Faults(vec![Fault::new("empty-continuation", "a text has no tokens")
-                .at("tasks", &self.input.task.name, "prompt")
-                .hint("filter empty texts with `where`")]));
+            return Err(Stop::Faults(vec![Fault::new(
+                "empty-continuation",
+                "a text has no tokens",
+            )
+            .at("tasks", &self.input.task.name, "prompt")
+            .hint("filter empty texts with `where`")]));
         }
         let leads = ids.len();
         ids.extend(scored);
@@ -462,8 +347,8 @@ impl Worker<'_> {
         while done < ids.len() {
             let end = ids.len().min(done + window);
             let start = if done == leads { 0 } else { end.saturating_sub(window + 1) };
-            let tail = self.push(&ids[start..done], out);
-            let cont = self.push(&ids[done..end], out);
+            let tail = out.push(&ids[start..done]);
+            let cont = out.push(&ids[done..end]);
             let mut hasher = RequestHasher::new(false);
             hasher.ids(&ids[start..end], buffer);
             out.digests.push(hasher.finish((end - done) as u64, &NO_SETTING));
@@ -483,12 +368,6 @@ impl Worker<'_> {
         } else {
             RequestHasher::new(self.input.task.kind == Kind::Generate)
         }
-    }
-
-    fn push(&self, ids: &[u32], out: &mut Expansion) -> Run {
-        let start = out.arena.len() as u64;
-        out.arena.extend_from_slice(ids);
-        Run { start, len: ids.len() as u32 }
     }
 
     /// Make room for `after` more tokens within `limit`, or say that there is none.
@@ -532,13 +411,7 @@ impl Worker<'_> {
         self.cut && u64::from_le_bytes(head) % PROOF_SHARE == 0
     }
 
-    fn prove(
-        &self,
-        stem: &str,
-        text: &str,
-        context: &Context,
-        cont: &[u32],
-    ) -> Result<(), Stop> {
+    fn prove(&self, stem: &str, text: &str, context: &Context, cont: &[u32]) -> Result<(), Stop> {
         let mut alone = leading(self.input).to_vec();
         alone.extend(encode(self.input, stem)?);
         let mut joined = leading(self.input).to_vec();

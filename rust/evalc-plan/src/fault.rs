@@ -54,9 +54,12 @@ impl Fault {
     /// Point at `table.name.field` of the spec; an empty field points at the table itself.
     pub fn at(mut self, table: &str, name: &str, field: &str) -> Self {
         self.loc = vec![Loc::Key(table.into()), Loc::Key(name.into())];
-        self.loc.extend(field.split('.').filter(|f| !f.is_empty()).map(|part| {
-            part.parse().map_or_else(|_| Loc::Key(part.into()), Loc::Index)
-        }));
+        self.loc.extend(
+            field
+                .split('.')
+                .filter(|f| !f.is_empty())
+                .map(|part| part.parse().map_or_else(|_| Loc::Key(part.into()), Loc::Index)),
+        );
         self
     }
 

@@ -2,13 +2,14 @@
 //!
 //! Pure Rust: no Python, no clock, no environment. What varies between machines is passed in.
 //!
-//! Reading order: `ir` -> `rows` -> `select` -> `cases` -> `expand` -> `requests` -> `tree` ->
+//! Reading order: `ir` -> `rows` -> `select` -> `cases` -> `expand` (into `expansion`) -> `requests` -> `tree` ->
 //! `summary`, driven by `plan`.
 
 pub mod cases;
 pub mod chat;
 pub mod digest;
 pub mod expand;
+pub mod expansion;
 pub mod fault;
 pub mod ir;
 pub mod plan;

@@ -2,7 +2,8 @@
 
 use crate::cases::{Source, Writer};
 use crate::digest::Namespace;
-use crate::expand::{expand, Expansion, Input};
+use crate::expand::{expand, Input};
+use crate::expansion::Expansion;
 use crate::fault::Fault;
 use crate::ir::{Ir, Kind, Setting, VERSION};
 use crate::requests::Requests;
@@ -147,8 +148,8 @@ impl Plan {
         let expansion = self.expansion(cell);
         let row = expansion.rows[case];
         let value = loaded.table.row(row as usize)?;
-        let (model, encoder) = (self.ir.cells[cell].model, &self.encoders);
-        let writer = writer(&self.ir, &self.datasets, task, Some((model, encoder)))
+        let model = self.ir.cells[cell].model;
+        let writer = writer(&self.ir, &self.datasets, task, Some((model, &self.encoders)))
             .map_err(|mut faults| faults.remove(0))?;
         let place = (loaded.table.origin(), loaded.table.line(row as usize));
         let case_texts = writer.write(&value, row, &expansion.ids[case], place)?;
@@ -169,7 +170,8 @@ impl Plan {
     pub fn probes(&self, model: usize, count: usize) -> Vec<(String, Vec<u32>)> {
         let mut probes = Vec::new();
         for (cell, requests) in self.requests.cells.iter().enumerate() {
-            if requests.model != model || self.ir.tasks[self.ir.cells[cell].task].kind == Kind::Perplexity
+            if requests.model != model
+                || self.ir.tasks[self.ir.cells[cell].task].kind == Kind::Perplexity
             {
                 continue;
             }
@@ -205,9 +207,8 @@ impl Plan {
             }
             let request = cell.expansion.requests[unique.request as usize];
             let generates = !cell.expansion.settings.is_empty();
-            let setting = generates.then(|| {
-                self.setting_base[unique.cell as usize] + u32::from(request.setting)
-            });
+            let setting = generates
+                .then(|| self.setting_base[unique.cell as usize] + u32::from(request.setting));
             groups.entry(setting).or_default().push(index as u32);
         }
         groups.into_iter().map(|(s, order)| Branch::new(&self.requests, s, order)).collect()
@@ -294,16 +295,13 @@ fn split<T>(outcomes: Vec<Result<Option<T>, Vec<Fault>>>) -> (Vec<Option<T>>, Ve
     (values, faults)
 }
 
-type ModelEncoders<'a> = Option<(usize, &'a [Option<Arc<Encoder>>])>;
-
 /// The writer of a task, for a model if one is given. Without its data it has no faults to report.
 fn writer<'a>(
     ir: &'a Ir,
     datasets: &'a [Option<Loaded>],
     task: usize,
-    model: Option<(usize, &Vec<Option<Arc<Encoder>>>)>,
+    model: Option<(usize, &[Option<Arc<Encoder>>])>,
 ) -> Result<Writer<'a>, Vec<Fault>> {
-    let model: ModelEncoders<'_> = model.map(|(m, e)| (m, e.as_slice()));
     let task = &ir.tasks[task];
     let loaded = datasets[task.dataset].as_ref().ok_or_else(Vec::new)?;
     let shots = match &task.fewshot {
@@ -388,7 +386,10 @@ fn expand_cells(
             Ok(expansion) => {
                 made.insert((*variant).clone(), expansion);
             }
-            Err(more) => faults.extend(more.into_iter().filter(|f| !faults.contains(f)).collect::<Vec<_>>()),
+            Err(more) => {
+                let new: Vec<Fault> = more.into_iter().filter(|f| !faults.contains(f)).collect();
+                faults.extend(new);
+            }
         }
     }
     keys.into_iter().map(|key| key.and_then(|key| made.get(&key).cloned())).collect()
@@ -401,8 +402,7 @@ fn expand_one(
     model: usize,
     task: usize,
 ) -> Result<Expansion, Vec<Fault>> {
-    let encoders = encoders.to_vec();
-    let writer = writer(ir, datasets, task, Some((model, &encoders)))?;
+    let writer = writer(ir, datasets, task, Some((model, encoders)))?;
     let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
     let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
     let positions = loaded.selection.tier(&ir.tier, ir.seed);

@@ -1,7 +1,7 @@
 //! All requests of a plan: keyed, deduplicated within and across cells, subtracted by the cache.
 
 use crate::digest::{Key, Namespace};
-use crate::expand::Expansion;
+use crate::expansion::Expansion;
 use rayon::prelude::*;
 use std::sync::Arc;
 

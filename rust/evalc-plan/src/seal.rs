@@ -23,9 +23,8 @@ pub fn seal(payload: &[u8]) -> Vec<u8> {
 /// The payload of a sealed value, or nothing if a single bit of it changed.
 pub fn unseal(value: &[u8]) -> Option<&[u8]> {
     let (head, payload) = value.split_at_checked(HEADER)?;
-    let intact = head[0] == VERSION
-        && head[1] == PLAIN
-        && head[2..] == checksum(head[0], head[1], payload);
+    let intact =
+        head[0] == VERSION && head[1] == PLAIN && head[2..] == checksum(head[0], head[1], payload);
     intact.then_some(payload)
 }
 
@@ -50,10 +49,7 @@ fn checksum(version: u8, codec: u8, payload: &[u8]) -> [u8; 8] {
 
 /// BLAKE3 of each file in hex, on all cores; the first unreadable path is the error.
 pub fn hash_files(paths: &[String]) -> Result<Vec<String>, (String, io::Error)> {
-    paths
-        .par_iter()
-        .map(|path| hash_file(path).map_err(|error| (path.clone(), error)))
-        .collect()
+    paths.par_iter().map(|path| hash_file(path).map_err(|error| (path.clone(), error))).collect()
 }
 
 /// Files above this size are read in one piece and hashed on all cores.
@@ -70,7 +66,8 @@ fn hash_file(path: &str) -> io::Result<String> {
         let mut block = Vec::new();
         loop {
             block.clear();
-            let read = io::Read::read_to_end(&mut io::Read::take(&mut file, BLOCK as u64), &mut block)?;
+            let read =
+                io::Read::read_to_end(&mut io::Read::take(&mut file, BLOCK as u64), &mut block)?;
             if read == 0 {
                 break;
             }

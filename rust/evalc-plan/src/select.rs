@@ -18,6 +18,9 @@ pub struct Selection {
     pub ids: Vec<Box<str>>,
 }
 
+/// A row that passes the filter, with its id.
+type Kept = Option<(u32, Box<str>)>;
+
 /// Rows looked at before the columns of a dataset are believed to be known.
 const COLUMN_SAMPLE: usize = 64;
 
@@ -46,7 +49,7 @@ pub fn select(dataset: &Dataset, table: &Table) -> Result<Selection, Vec<Fault>>
     let (condition, id) = (compile(&dataset.condition, "where")?, compile(&dataset.id, "id")?);
     let (start, stop) = dataset.rows.unwrap_or((0, None));
     let stop = stop.unwrap_or(usize::MAX).min(table.len());
-    let kept: Vec<Result<Option<(u32, Box<str>)>, Fault>> = (start.min(stop)..stop)
+    let kept: Vec<Result<Kept, Fault>> = (start.min(stop)..stop)
         .into_par_iter()
         .with_min_len(64)
         .map(|index| {
@@ -110,7 +113,8 @@ fn distinct(selection: &mut Selection, dataset: &Dataset, table: &Table) -> Resu
         if *times > 1 {
             if dataset.id.is_some() {
                 let lines = (table.line(*first as usize), table.line(*row as usize));
-                let message = format!("rows on lines {} and {} have one id, `{id}`", lines.0, lines.1);
+                let message =
+                    format!("rows on lines {} and {} have one id, `{id}`", lines.0, lines.1);
                 return Err(vec![Fault::new("duplicate-id", message)
                     .at("datasets", &dataset.name, "id")
                     .hint("make `id` unique, or leave it out to identify rows by their content")]);

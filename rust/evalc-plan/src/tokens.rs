@@ -103,7 +103,9 @@ impl Encoder {
             .map_err(|e| format!("cannot encode a text: {e}"))?;
         let ids = PipelineToken::cast_slice(&tokens);
         match ids.iter().find(|id| **id >= self.holes) {
-            Some(_) => Err("a text has a control character that the tokenizer has no token for".into()),
+            Some(_) => {
+                Err("a text has a control character that the tokenizer has no token for".into())
+            }
             None => Ok(ids.to_vec()),
         }
     }

@@ -149,8 +149,11 @@ fn same_context(requests: &Requests, a: u32, b: u32) -> bool {
             .same_context(ua.request as usize, ub.request as usize)
 }
 
+/// Token ids of a request: shared prefix, rest of the context, continuation.
+type Runs<'a> = [&'a [u32]; 3];
+
 /// The runs of two requests, without leading runs that are one and the same memory.
-fn runs<'a>(requests: &'a Requests, a: u32, b: u32) -> ([&'a [u32]; 3], [&'a [u32]; 3], u32) {
+fn runs(requests: &Requests, a: u32, b: u32) -> (Runs<'_>, Runs<'_>, u32) {
     let (mut x, mut y) = (requests.tokens(a), requests.tokens(b));
     let mut skipped = 0;
     let shared = if same_context(requests, a, b) { 2 } else { 1 };
@@ -166,7 +169,7 @@ fn runs<'a>(requests: &'a Requests, a: u32, b: u32) -> ([&'a [u32]; 3], [&'a [u3
 }
 
 /// Walk two run lists in step; `visit` sees equally long pieces and says whether to go on.
-fn walk(x: [&[u32]; 3], y: [&[u32]; 3], mut visit: impl FnMut(&[u32], &[u32]) -> bool) -> Ordering {
+fn walk(x: Runs<'_>, y: Runs<'_>, mut visit: impl FnMut(&[u32], &[u32]) -> bool) -> Ordering {
     let (mut i, mut j) = (0, 0);
     let (mut p, mut q): (&[u32], &[u32]) = (x[0], y[0]);
     loop {

@@ -63,9 +63,8 @@ fn render_chat(
 
 #[pyfunction]
 fn hash_files(py: Python<'_>, paths: Vec<String>) -> PyResult<Vec<String>> {
-    py.detach(|| seal::hash_files(&paths)).map_err(|(path, error)| {
-        PyOSError::new_err(format!("cannot read `{path}`: {error}"))
-    })
+    py.detach(|| seal::hash_files(&paths))
+        .map_err(|(path, error)| PyOSError::new_err(format!("cannot read `{path}`: {error}")))
 }
 
 #[pyfunction]

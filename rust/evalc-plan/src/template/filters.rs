@@ -4,7 +4,7 @@ mod markup;
 mod numbers;
 mod wording;
 
-use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
+use minijinja::value::{Rest, StringInput, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::arguments::{pay, refusal, Arguments};
@@ -47,6 +47,12 @@ pub(crate) fn register(environment: &mut Environment<'static>) {
             || (value.kind() == ValueKind::Iterable && value.len().is_some())
     });
     environment.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
+    environment.add_test("iterable", |state: &State, value: &Value| -> Result<bool, Error> {
+        if value.is_undefined() {
+            StringInput::new(state, value)?;
+        }
+        Ok(!value.is_none() && value.try_iter().is_ok())
+    });
     environment.add_function("dict", dict);
     environment.add_function("cycler", |items: Rest<Value>| {
         minijinja_contrib::globals::cycler(items.0)
@@ -95,6 +101,9 @@ fn join(state: &State, args: &Arguments) -> Result<Value, Error> {
     let separator = args.given(1).map(python_str).unwrap_or_default();
     let attribute = args.some(2);
     let mut out = String::new();
+    if args.value(0)?.is_none() {
+        return Err(refusal("`join` takes a sequence, not none"));
+    }
     for (position, item) in args.defined(state)?.try_iter()?.checked().enumerate() {
         let item = match attribute {
             Some(path) => attribute_of(&item?, path)?,
@@ -105,7 +114,7 @@ fn join(state: &State, args: &Arguments) -> Result<Value, Error> {
             out.push_str(&separator);
         }
         if item.is_undefined() {
-            minijinja::value::StringInput::new(state, &item)?;
+            StringInput::new(state, &item)?;
         }
         match item.as_str() {
             Some(text) => out.push_str(text),

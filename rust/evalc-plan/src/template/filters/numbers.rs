@@ -31,7 +31,8 @@ pub(super) fn int(state: &State, args: &Arguments) -> Result<Value, Error> {
 pub(super) fn float(state: &State, args: &Arguments) -> Result<Value, Error> {
     let value = args.defined(state)?;
     let read = match value.kind() {
-        ValueKind::Bool | ValueKind::Number => f64::try_from(value.clone()).ok(),
+        ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        ValueKind::Number => f64::try_from(value.clone()).ok(),
         ValueKind::String => decimal(value.as_str().unwrap_or_default()),
         _ => None,
     };

@@ -11,10 +11,11 @@ use crate::template::strings;
 
 /// `indent(s, width=4, first=False, blank=False)`.
 pub(super) fn indent(state: &State, args: &Arguments) -> Result<Value, Error> {
-    let text = args.subject(state)?;
+    args.defined(state)?;
+    let text = args.text(0)?;
     let margin = args.given(1).map_or(Ok("    ".to_string()), indentation)?;
     let blank = args.flag(3);
-    let text = text + "\n";
+    let text = format!("{text}\n");
     let mut lines = strings::lines(&text, false);
     let first = lines.remove(0);
     pay(state, margin.len().saturating_mul(lines.len() + 1))?;
@@ -35,7 +36,8 @@ pub(super) fn indent(state: &State, args: &Arguments) -> Result<Value, Error> {
 
 /// `truncate(s, length=255, killwords=False, end="...", leeway=5)`.
 pub(super) fn truncate(state: &State, args: &Arguments) -> Result<Value, Error> {
-    let text = args.subject(state)?;
+    args.defined(state)?;
+    let text = args.text(0)?;
     let size = |slot: usize, or: i64| {
         args.some_count(slot)
             .map(|given| usize::try_from(given.unwrap_or(or)).unwrap_or(0))
