@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from evalc.cli.reference import cli_reference
 from evalc.diagnostics.reference import diagnostics_reference
 from evalc.spec.models import Spec
 from evalc.spec.reference import spec_reference
@@ -17,6 +18,7 @@ from evalc.spec.schema import schema, schema_text
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN: dict[str, Callable[[], str]] = {
     "docs/spec-reference.md": spec_reference,
+    "docs/cli.md": cli_reference,
     "docs/diagnostics.md": diagnostics_reference,
     "specs/evalc.schema.json": schema_text,
 }

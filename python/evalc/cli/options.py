@@ -13,6 +13,7 @@ import click
 from evalc import env
 from evalc.cli import output
 from evalc.plan import Planned, plan
+from evalc.plan.hooks import refuse_hooks, used_hooks
 from evalc.spec import Folder, load, select
 from evalc.store import Store
 
@@ -31,6 +32,7 @@ class Request:
     tasks: tuple[str, ...]
     tier: str | None
     cache: Path
+    no_hooks: bool = False
 
     def folder(self) -> Folder:
         """The checked spec."""
@@ -41,6 +43,8 @@ class Request:
         """Open the store and plan the selection."""
         folder = self.folder()
         selection = select(folder, self.suites, self.models, self.tasks, self.tier)
+        if self.no_hooks:
+            refuse_hooks(folder, used_hooks(folder, selection))
         with Store.open(self.cache / "store") as store:
             planned = plan(folder, selection, self.cache, store)
             if store.damaged:
@@ -92,6 +96,9 @@ def selection_options(command: F) -> F:
         command = click.option(
             f"--{name}", f"{name}s", multiple=True, metavar="NAME", help=help_text
         )(command)
+    command = click.option(
+        "--no-hooks", is_flag=True, help="Refuse to run functions of the spec's own repository."
+    )(command)
     command = click.option("--tier", metavar="NAME", help="Budget of cases; default: full.")(
         command
     )
@@ -113,4 +120,5 @@ def request(arguments: dict[str, Any]) -> Request:
         tasks=names("tasks"),
         tier=arguments.pop("tier", None),
         cache=arguments.pop("cache"),
+        no_hooks=arguments.pop("no_hooks", False),
     )

@@ -56,6 +56,8 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
     total = priced["total"]
     for model in priced["models"]:
         yield f"{model['name']}: {model['dtype']} on {model['device']}, {model['path']}"
+    if priced["hooks"]:
+        yield f"runs your own functions: {', '.join(priced['hooks'])}"
     if priced["nothing_to_run"]:
         yield "nothing to run: every answer is in the cache"
         return

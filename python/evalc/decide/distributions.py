@@ -32,19 +32,23 @@ def t_quantile(p: float, df: float) -> float:
 
 def t_tail(t: float, df: float) -> float:
     """P(T > t) for t >= 0 under Student's t with df degrees of freedom."""
-    return regularised_beta(df / (df + t * t), df / 2, 0.5) / 2
+    whole = df + t * t
+    return regularised_beta(df / whole, t * t / whole, df / 2, 0.5) / 2
 
 
-def regularised_beta(x: float, a: float, b: float) -> float:
-    """I_x(a, b) by its continued fraction (Abramowitz and Stegun 26.5.8, evaluated by Lentz)."""
+def regularised_beta(x: float, rest: float, a: float, b: float) -> float:
+    """I_x(a, b) by its continued fraction (Abramowitz and Stegun 26.5.8, evaluated by Lentz).
+
+    `rest` is 1 - x, given apart because the difference would lose it where x is near 1.
+    """
     if x <= 0:
         return 0.0
-    if x >= 1:
+    if rest <= 0:
         return 1.0
     if x > (a + 1) / (a + b + 2):
-        return 1 - regularised_beta(1 - x, b, a)
+        return 1 - regularised_beta(rest, x, b, a)
     log_front = (
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest)
     )
     return math.exp(log_front) / (a * _beta_fraction(x, a, b))
 

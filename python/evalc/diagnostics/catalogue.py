@@ -100,5 +100,6 @@ CATALOGUE: dict[str, str] = {
     "too-few-shots": "more shots are asked than there are rows",
     "bad-ir": "the planner was handed an Ir that it does not read",
     # command line
+    "hook-refused": "a hook would run although `--no-hooks` forbids it",
     "file-exists": "a file that would be written exists already",
 }

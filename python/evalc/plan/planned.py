@@ -12,6 +12,7 @@ from typing import Any
 from evalc import _core, env
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.plan import cost
+from evalc.plan.hooks import used_hooks
 from evalc.plan.ir import Ir, ResolvedModel, resolve, resolve_data
 from evalc.spec import Folder, Selection
 from evalc.store import Store
@@ -107,6 +108,7 @@ class Planned:
                 }
                 for model in self.models
             ],
+            "hooks": sorted({h.name for h in used_hooks(self.folder, self.selection)}),
             "cells": cells,
             "total": {**self.summary["total"], "estimate": total.as_json()},
         }
