@@ -58,6 +58,11 @@ def wants_color(stream: TextIO) -> bool:
     return stream.isatty()
 
 
+def on_a_terminal() -> bool:
+    """Whether a person sees what is said on stderr, such as the progress of a download."""
+    return sys.stderr.isatty()
+
+
 def wants_traceback() -> bool:
     """Whether an internal error should show where it happened."""
     return bool(os.environ.get("EVALC_TRACEBACK"))

@@ -9,7 +9,8 @@ import pytest
 from cell_builders import choice_cell, generate_cell
 
 from evalc.diagnostics import Faults
-from evalc.score import INVALID, Extract, Scoring, hook_source_digest, hooks_of, score_cell
+from evalc.plan.functions import source_digest
+from evalc.score import INVALID, Extract, Scoring, hooks_of, score_cell
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_a_hook_that_cannot_be_loaded_is_a_fault(package: Path, name: str) -> No
 
 def test_the_digest_follows_the_source_and_what_it_imports(package: Path) -> None:
     def digest() -> str:
-        return hook_source_digest("my_pkg.scorers:best", package)
+        return source_digest("my_pkg.scorers:best", package)
 
     first = digest()
     assert digest() == first
@@ -121,23 +122,23 @@ def test_the_digest_follows_the_source_and_what_it_imports(package: Path) -> Non
         with (package / "my_pkg" / name).open("a") as file:
             file.write("# changed\n")
         assert digest() != before
-    assert digest() != hook_source_digest("my_pkg.scorers:margin", package)
+    assert digest() != source_digest("my_pkg.scorers:margin", package)
 
 
 def test_the_digest_follows_relative_imports(package: Path) -> None:
     (package / "my_pkg" / "near.py").write_text("from . import rules\ndef f(case): return 1\n")
-    before = hook_source_digest("my_pkg.near:f", package)
+    before = source_digest("my_pkg.near:f", package)
     (package / "my_pkg" / "rules.py").write_text("BEST = 'b'\n")
-    assert hook_source_digest("my_pkg.near:f", package) != before
+    assert source_digest("my_pkg.near:f", package) != before
 
 
 def test_a_digest_runs_nothing(package: Path) -> None:
     (package / "my_pkg" / "loud.py").write_text("raise SystemExit\ndef f(case): return 1\n")
-    assert len(hook_source_digest("my_pkg.loud:f", package)) == 32
+    assert len(source_digest("my_pkg.loud:f", package)) == 32
 
 
 def test_an_installed_hook_has_a_digest_too(tmp_path: Path) -> None:
-    assert len(hook_source_digest("json.decoder:JSONDecoder", tmp_path)) == 32
+    assert len(source_digest("json.decoder:JSONDecoder", tmp_path)) == 32
 
 
 def test_the_hooks_of_a_task_are_listed() -> None:

@@ -16,22 +16,37 @@ ROOT = Path(__file__).resolve().parents[2]
 KEYS = [bytes([n]) * 32 for n in range(1, 4)]
 
 
-def child(script: str, *arguments: str) -> str:
-    """What a script in another process prints."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
-    head = "import sys\nfrom pathlib import Path\nfrom evalc.store import Store\n"
-    done = subprocess.run(
-        [sys.executable, "-c", head + script, *arguments],
-        env=environment,
-        capture_output=True,
+HEAD = "import sys\nfrom pathlib import Path\nfrom evalc.store import Store\n"
+
+
+def waiting(script: str, *arguments: str) -> subprocess.Popen[str]:
+    """A script in another process, its stdin open."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HEAD + script, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
     )
-    return done.stdout.strip()
+
+
+def child(script: str, *arguments: str) -> str:
+    """What a script in another process prints; CalledProcessError if it fails."""
+    process = waiting(script, *arguments)
+    out, _ = process.communicate(timeout=60)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, script)
+    return out.strip()
 
 
 READ = """
 with Store.open(Path(sys.argv[1])) as store:
+    print(store.read([bytes([1]) * 32]), store.records())
+"""
+READ_WHEN_TOLD = """
+with Store.open(Path(sys.argv[1])) as store:
+    print("open", flush=True)
+    sys.stdin.readline()
     print(store.read([bytes([1]) * 32]), store.records())
 """
 WRITE = """
@@ -43,11 +58,14 @@ with Store.open(Path(sys.argv[1])) as store:
 
 
 def test_a_second_process_reads_while_the_first_writes(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path) as store, waiting(READ_WHEN_TOLD, str(tmp_path)) as reader:
         store.commit(KEYS[:1], [b"one"])
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "open\n"
         with store._begin(write=True) as txn:
             txn.put(KEYS[1], b"not yet", db=store._buckets[b"records.v1"])
-            assert child(READ, str(tmp_path)) == "[b'one'] 1"
+            out, _ = reader.communicate("read\n", timeout=60)
+        assert out == "[b'one'] 1\n"
 
 
 def test_two_processes_see_what_the_other_committed(tmp_path: Path) -> None:

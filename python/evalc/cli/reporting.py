@@ -71,9 +71,10 @@ def show_report(
 
 def make_report(planned: Planned, store: Store, cases: bool, allow_code_execution: bool) -> Report:
     """The report of a plan, from the store's records."""
-    scores = score_cells(planned, store, allow_code_execution)
+    scores, unscored = score_cells(planned, store, allow_code_execution)
     return build_report(
         scores,
+        unscored=unscored,
         tier=planned.selection.tier,
         plan=planned.summary_now(store),
         runs=_runs(planned, store),
@@ -81,20 +82,22 @@ def make_report(planned: Planned, store: Store, cases: bool, allow_code_executio
     )
 
 
-def score_cells(planned: Planned, store: Store, allow_code_execution: bool) -> list[CellScores]:
-    """Scores of every cell; one whose programs may not run is left out with a word."""
-    scores = []
-    for index, (_, task) in enumerate(planned.selection.cells):
+def score_cells(
+    planned: Planned, store: Store, allow_code_execution: bool
+) -> tuple[list[CellScores], list[tuple[str, str, str]]]:
+    """Scores of every cell, and (model, task, why) of those whose programs may not run."""
+    scores, unscored = [], []
+    for index, (model, task) in enumerate(planned.selection.cells):
         scoring = scoring_of(planned.folder.spec.tasks[task])
         if needs_code_execution(scoring) and not allow_code_execution:
-            output.talk(f"{task}: not scored; it needs --allow-code-execution")
+            unscored.append((model, task, "it needs --allow-code-execution"))
             continue
         root: Path = planned.folder.base(("tasks", task, "metrics"))
         cell = gather(planned, index, store)
         scores.append(
             score_cell(cell, scoring, root=root, allow_code_execution=allow_code_execution)
         )
-    return scores
+    return scores, unscored
 
 
 def _runs(planned: Planned, store: Store) -> list[dict[str, Any]]:

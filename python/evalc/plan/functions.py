@@ -25,7 +25,9 @@ def load_function(name: str, root: Path) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except Exception as error:  # whatever the user's module raises while it is imported
         raise _unknown(name, f"{type(error).__name__}: {error}") from None
-    function = getattr(module, function_name, None)
+    function: Any = module
+    for part in function_name.split("."):
+        function = getattr(function, part, None)
     if not callable(function):
         raise _unknown(name, f"module `{module_name}` has no function `{function_name}`")
     loaded: Callable[..., Any] = function

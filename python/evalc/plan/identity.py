@@ -18,7 +18,7 @@ from typing import Any
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.plan.checkpoint import Checkpoint
-from evalc.store import Store
+from evalc.plan.digests import Digests
 
 ENGINE_VERSION = 1
 """Raise when the engine computes other numbers for the same request."""
@@ -52,21 +52,20 @@ def identify(
     dtype: str,
     device: str,
     numerics: str,
-    store: Store | None,
+    digests: Digests,
     place: Place | None,
 ) -> Identity:
     """Identify a model and the engine that will run it.
 
-    Files are hashed on all cores; a file whose path, size, times and inode are those of an
-    earlier look is not read again (`store` remembers). Raises Faults for an unusable adapter.
+    Files are known by their content, wherever they lie. Raises Faults for an unusable adapter.
     """
-    weights = _digests(checkpoint.weights, store)
+    weights = digests.of(checkpoint.weights)
     components = {
         "weights": _joined("evalc.weights.v1", checkpoint.weights, weights),
         "config": _core.digest_fields("evalc.config.v1", [_canonical(checkpoint.config)]),
-        "adapter": _adapter(adapter, store, place) if adapter else "",
+        "adapter": _adapter(adapter, digests, place) if adapter else "",
         "quantization": quantization or "",
-        "code": _code(checkpoint.path, store) if trust_remote_code else "",
+        "code": _code(checkpoint.path, digests) if trust_remote_code else "",
     }
     engine = {
         "engine": str(ENGINE_VERSION),
@@ -99,40 +98,16 @@ def _joined(tag: str, files: Sequence[Path], digests: Sequence[str]) -> str:
     return _core.digest_fields(tag, fields)
 
 
-def _adapter(path: Path, store: Store | None, place: Place | None) -> str:
+def _adapter(path: Path, digests: Digests, place: Place | None) -> str:
     config, weights = path / "adapter_config.json", sorted(path.glob("*.safetensors"))
     if not config.is_file() or not weights:
         message = f"`{path}` is not a LoRA adapter in safetensors form"
         hint = "point at a directory with `adapter_config.json` and `adapter_model.safetensors`"
         raise Faults([Diagnostic("bad-adapter", message, place, hint=hint)])
     files = [config, *weights]
-    return _joined("evalc.adapter.v1", files, _digests(files, store))
+    return _joined("evalc.adapter.v1", files, digests.of(files))
 
 
-def _code(path: Path, store: Store | None) -> str:
+def _code(path: Path, digests: Digests) -> str:
     files = sorted(path.glob("*.py"))
-    return _joined("evalc.code.v1", files, _digests(files, store))
-
-
-def _digests(files: Sequence[Path], store: Store | None) -> list[str]:
-    """BLAKE3 of each file in hex, from memory where the file is as it was."""
-    stamps = [_stamp(file) for file in files]
-    known = [store.note(stamp) if store else None for stamp in stamps]
-    missing = [str(file) for file, found in zip(files, known, strict=True) if found is None]
-    fresh = iter(_core.hash_files(missing))
-    digests = []
-    for stamp, found in zip(stamps, known, strict=True):
-        digest = found.decode() if found is not None else next(fresh)
-        if found is None and store is not None:
-            store.remember(stamp, digest.encode())
-        digests.append(digest)
-    return digests
-
-
-def _stamp(file: Path) -> bytes:
-    """A note's name: a digest of path, size, modification and change time, device and inode."""
-    real = file.resolve()
-    state = real.stat()
-    numbers = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_dev, state.st_ino)
-    fields = [str(real).encode(), *(str(number).encode() for number in numbers)]
-    return b"file:" + _core.digest_fields("evalc.stamp.v1", fields).encode()
+    return _joined("evalc.code.v1", files, digests.of(files))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,27 @@ def _snapshot(path: Path, cache: Path, place: Place | None) -> Path:
     target = cache / "snapshots" / f"parquet.v{SNAPSHOT_VERSION}-{digest}.jsonl"
     if target.exists():
         return target
+    write_rows(parquet_rows(path, place), target)
+    return target
+
+
+def joined(files: Sequence[DataFile], target: Path, place: Place | None) -> None:
+    """Write the rows of several files, one after another, as JSON Lines. Raises Faults."""
+    write_rows((row for file in files for row in _rows(file, place)), target)
+
+
+def _rows(file: DataFile, place: Place | None) -> Iterator[Mapping[str, Any]]:
+    if file.format == "parquet":
+        yield from parquet_rows(file.path, place)
+        return
+    try:
+        yield from json.loads(_core.read_rows(str(file.path), file.format, file.compression))
+    except (OSError, ValueError) as error:
+        raise _unreadable(file.path, file.format, error, place) from None
+
+
+def parquet_rows(path: Path, place: Place | None) -> Iterator[Mapping[str, Any]]:
+    """Rows of a Parquet file, batch by batch. Raises Faults when it is none."""
     try:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError:
@@ -79,21 +101,17 @@ def _snapshot(path: Path, cache: Path, place: Place | None) -> Path:
             ]
         ) from None
     try:
-        batches = parquet.ParquetFile(path).iter_batches()
-        write_rows((row for batch in batches for row in batch.to_pylist()), target)
+        for batch in parquet.ParquetFile(path).iter_batches():
+            yield from batch.to_pylist()
     except (OSError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise Faults(
-            [
-                Diagnostic(
-                    "bad-data",
-                    f"`{path.name}` is not a Parquet file: {first}",
-                    place,
-                    hint="check that the file is complete",
-                )
-            ]
-        ) from None
-    return target
+        raise _unreadable(path, "Parquet", error, place) from None
+
+
+def _unreadable(path: Path, kind: str, error: Exception, place: Place | None) -> Faults:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    message = f"`{path.name}` is not a {kind} file: {first}"
+    hint = "check that the file is complete"
+    return Faults([Diagnostic("bad-data", message, place, hint=hint)])
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
@@ -112,8 +130,25 @@ def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    encode = json.JSONEncoder(
+        ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False
+    ).encode
     for row in rows:
-        yield json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str) + "\n"
+        try:
+            yield encode(row) + "\n"
+        except ValueError:  # NaN or an infinity, which JSON does not have
+            yield encode(_finite(row)) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """The value with null in the place of numbers that are not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
 
 
 def prepared(file: DataFile, hook: str, root: Path, cache: Path, place: Place | None) -> DataFile:

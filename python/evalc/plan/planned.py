@@ -25,6 +25,7 @@ class Planned:
     """What a selection asks, less what the store already has.
 
     `keys` holds every distinct request key, sorted, 32 bytes each; columns of `cell(i)` index it.
+    `hits` has one byte per key: 1 where the store had a record when the plan was made.
     """
 
     folder: Folder
@@ -32,6 +33,7 @@ class Planned:
     ir: Ir
     handle: _core.Plan
     keys: bytes
+    hits: bytes
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -120,10 +122,11 @@ def plan(folder: Folder, selection: Selection, cache: Path, store: Store) -> Pla
     Raises Faults with all that is wrong; nothing is written but what can be made again.
     """
     ir = resolve(folder, selection, cache, store)
-    handle = _built(folder, ir.content)
+    handle = _built(folder, ir.content, cache / "memo")
     keys = handle.keys()
-    handle.subtract(store.hits(keys))
-    return Planned(folder, selection, ir, handle, keys)
+    hits = store.hits(keys)
+    handle.subtract(hits)
+    return Planned(folder, selection, ir, handle, keys, hits)
 
 
 def check_data(folder: Folder, cache: Path) -> None:
@@ -135,9 +138,9 @@ def check_data(folder: Folder, cache: Path) -> None:
         raise Faults(_diagnostics(folder, str(faults))) from None
 
 
-def _built(folder: Folder, content: bytes) -> _core.Plan:
+def _built(folder: Folder, content: bytes, memo: Path) -> _core.Plan:
     try:
-        return _core.Plan.build(content)
+        return _core.Plan.build(content, str(memo))
     except _core.PlanFaults as faults:
         raise Faults(_diagnostics(folder, str(faults))) from None
 

@@ -3,7 +3,6 @@
 from evalc.score.cells import CellRecords, Kind
 from evalc.score.columns import Column, Corpus, Mean, Ratio
 from evalc.score.extract import INVALID
-from evalc.score.hooks import hook_source_digest
 from evalc.score.metrics import METRICS, parse_metric
 from evalc.score.scores import CellScores, hooks_of, needs_code_execution, score_cell
 from evalc.score.scoring import CodeSettings, Extract, Scoring, column_name
@@ -22,7 +21,6 @@ __all__ = [
     "Ratio",
     "Scoring",
     "column_name",
-    "hook_source_digest",
     "hooks_of",
     "needs_code_execution",
     "parse_metric",

@@ -106,7 +106,7 @@ class FewshotSpec(Table):
     seed: int = 0
     """Seed of the drawing."""
     separator: str = ""
-    """Text between two examples and after the last."""
+    """Text between two examples; what follows the last belongs into the template."""
 
 
 class GenerateSpec(Table):
@@ -156,7 +156,7 @@ class CodeSpec(Table):
     """How a generated program is judged: `code = { ... }` of a task with a `code_pass@k` metric."""
 
     program: Template
-    """The program to run; it passes when it ends with exit code 0. Sees the columns of the row
+    """The program to run; it passes when it reaches its last statement. Sees the columns of the row
     and `{{ completion }}`, the answer."""
     timeout: Amount = 5.0
     """Seconds until the program counts as failed."""

@@ -24,12 +24,13 @@ const TEMPLATES: [(&str, &str); 5] = [
 ];
 
 fn main() {
-    let row = Value::from_serialize(json!({
+    let row: Value = serde_json::from_value(json!({
         "query": "A man is sitting on a roof. He starts pulling up roofing on a roof. ".repeat(3),
         "question": "Which of the following is the body cavity that contains the pituitary gland? ",
         "choices": ["Abdominal", "Cranial", "Pleural", "Spinal"],
         "label": 2,
-    }));
+    }))
+    .expect("a row");
     for (name, source) in TEMPLATES {
         let template = Template::compile(source).expect("a valid template");
         let one = rate(|| (0..RENDERS).map(|_| length(&template, &row)).sum());
@@ -38,7 +39,9 @@ fn main() {
     }
     let template = Template::compile("{{ choices }}").expect("a valid template");
     let native = rate(|| {
-        (0..RENDERS).map(|_| template.eval(&row).ok().and_then(|list| list.len()).unwrap_or(0)).sum()
+        (0..RENDERS)
+            .map(|_| template.eval(&row).ok().and_then(|list| list.len()).unwrap_or(0))
+            .sum()
     });
     println!("{:10} {native:>12.0} evaluations/s on one thread", "choices");
 }

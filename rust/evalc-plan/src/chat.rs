@@ -49,10 +49,8 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, without_generation(source.text()))
             .map_err(|error| source.engine_fault(&error, 0))?;
-        let special_tokens = special_tokens
-            .iter()
-            .map(|(name, token)| (name.clone(), Value::from(token)))
-            .collect();
+        let special_tokens =
+            special_tokens.iter().map(|(name, token)| (name.clone(), Value::from(token))).collect();
         Ok(ChatTemplate { source, environment, special_tokens })
     }
 
@@ -133,7 +131,10 @@ fn to_json(value: &Value, ensure_ascii: Option<bool>, kwargs: Kwargs) -> Result<
             None => kwargs.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
         },
         sort_keys: kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
-        indent: indent.filter(|indent| !indent.is_none()).map(|indent| indentation(&indent)).transpose()?,
+        indent: indent
+            .filter(|indent| !indent.is_none())
+            .map(|indent| indentation(&indent))
+            .transpose()?,
         separators: separators.map(pair).transpose()?,
     };
     kwargs.assert_all_used()?;

@@ -2,13 +2,15 @@
 
 use crate::cases::{Case, Writer};
 use crate::digest::{setting_digest, Digest, RequestHasher, NO_SETTING};
-use crate::expansion::{Expansion, Request, Run};
+use crate::expansion::{Expansion, Request, Run, SPLIT_WORD, TRUNCATED};
 use crate::fault::{abridge, Fault};
-use crate::ir::{Kind, Overflow, Task};
+use crate::ir::{Kind, Overflow, Setting, Task};
+use crate::memo::{KnownCases, RowDigest};
 use crate::rows::Table;
 use crate::select::Selection;
 use crate::tokens::Encoder;
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 /// What an expansion is made from.
 pub struct Input<'a> {
@@ -43,48 +45,87 @@ enum Stop {
     Cut,
 }
 
-/// Expand a task. Deterministic whatever the number of threads.
-pub fn expand(input: &Input<'_>) -> Result<Expansion, Vec<Fault>> {
-    match attempt(input, true) {
-        Ok(expansion) => Ok(expansion),
-        Err(Stop::Faults(faults)) => Err(abridge(faults)),
-        Err(Stop::Cut) => attempt(input, false).map_err(|stop| match stop {
-            Stop::Faults(faults) => abridge(faults),
-            Stop::Cut => unreachable!("whole encodings are not cut"),
-        }),
-    }
+/// A finished expansion.
+pub struct Made {
+    /// The cases.
+    pub expansion: Expansion,
+    /// Cases that were written and tokenised; the others came from the memo.
+    pub fresh: usize,
+    /// Whether encodings were composed of parts.
+    pub cut: bool,
 }
 
-fn attempt(input: &Input<'_>, cut: bool) -> Result<Expansion, Stop> {
-    let settings = match &input.task.generate {
-        Some(generate) => generate.settings(&input.encoder.eos_ids),
-        None => Vec::new(),
+/// Expand a task. Deterministic whatever the number of threads; what the memo knows only saves work.
+pub fn expand(input: &Input<'_>, known: Option<KnownCases>) -> Result<Made, Vec<Fault>> {
+    let faults = |stop| match stop {
+        Stop::Faults(faults) => abridge(faults),
+        Stop::Cut => unreachable!("whole encodings are not cut"),
     };
+    let made = match known {
+        Some(known) => reuse(input, known),
+        None => attempt(input, true),
+    };
+    let mut made = match made {
+        Err(Stop::Cut) => attempt(input, false).map_err(faults)?,
+        made => made.map_err(faults)?,
+    };
+    let positions = input.positions.iter().map(|position| *position as usize);
+    let (ids, rows) = positions.map(|p| (input.selection.ids[p].clone(), input.selection.rows[p])).unzip();
+    made.expansion.ids = ids;
+    made.expansion.rows = rows;
+    made.expansion.settings = settings(input);
+    Ok(made)
+}
+
+fn settings(input: &Input<'_>) -> Vec<Setting> {
+    let generate = input.task.generate.as_ref();
+    generate.map_or_else(Vec::new, |generate| generate.settings(&input.encoder.eos_ids))
+}
+
+fn attempt(input: &Input<'_>, cut: bool) -> Result<Made, Stop> {
     let prefix = if cut { Prefix::find(input)? } else { Prefix::none() };
-    let worker = Worker {
-        input,
-        cut,
-        setting_digests: settings.iter().map(setting_digest).collect(),
-        hasher: prefix.hasher(input.task.kind),
-        prefix: &prefix,
+    let mut expansion = Worker::new(input, cut, &prefix).all(input.positions)?;
+    expansion.prefix = prefix.ids;
+    expansion.prefix_text = prefix.text;
+    Ok(Made { expansion, fresh: input.positions.len(), cut })
+}
+
+/// Take what is known, make the rest with the same prefix.
+fn reuse(input: &Input<'_>, known: KnownCases) -> Result<Made, Stop> {
+    let row = |position: &u32| input.selection.digests[*position as usize];
+    if known.rows.len() == input.positions.len()
+        && known.rows.iter().zip(input.positions).all(|(digest, position)| *digest == row(position))
+    {
+        return Ok(Made { expansion: known.expansion, fresh: 0, cut: known.cut });
+    }
+    let found: HashMap<RowDigest, usize> =
+        known.rows.iter().enumerate().map(|(index, digest)| (*digest, index)).collect();
+    let missing: Vec<u32> =
+        input.positions.iter().filter(|p| !found.contains_key(&row(p))).copied().collect();
+    if missing.len() * 2 > input.positions.len() || !known.expansion.ready() {
+        return attempt(input, true);
+    }
+    let prefix = Prefix {
+        text: known.expansion.prefix_text.clone(),
+        ids: known.expansion.prefix.clone(),
     };
-    let parts: Vec<Result<Expansion, Stop>> =
-        input.positions.par_chunks(CHUNK).map(|positions| worker.chunk(positions)).collect();
-    let mut whole = Expansion::blank(input.task.slices.len());
-    let mut faults = Vec::new();
-    for part in parts {
-        match part {
-            Ok(part) => whole.append(part),
-            Err(Stop::Faults(more)) => faults.extend(more),
-            Err(Stop::Cut) => return Err(Stop::Cut),
+    let fresh = Worker::new(input, known.cut, &prefix).all(&missing)?;
+    let mut expansion = Expansion::blank(input.task.slices.len());
+    expansion.push(known.expansion.arena());
+    let start = expansion.push(fresh.arena()).start;
+    let mut next = 0;
+    for position in input.positions {
+        match found.get(&row(position)) {
+            Some(index) => expansion.take(&known.expansion, *index, 0),
+            None => {
+                expansion.take(&fresh, next, start);
+                next += 1;
+            }
         }
     }
-    if !faults.is_empty() {
-        return Err(Stop::Faults(faults));
-    }
-    whole.settings = settings;
-    whole.prefix = prefix.ids;
-    Ok(whole)
+    expansion.prefix = prefix.ids;
+    expansion.prefix_text = prefix.text;
+    Ok(Made { expansion, fresh: missing.len(), cut: known.cut })
 }
 
 /// The text that (nearly) all contexts of a task start with, encoded once.
@@ -183,7 +224,32 @@ struct Context {
     open: String,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    fn new(input: &'a Input<'a>, cut: bool, prefix: &'a Prefix) -> Worker<'a> {
+        let setting_digests = settings(input).iter().map(setting_digest).collect();
+        Worker { input, cut, setting_digests, hasher: prefix.hasher(input.task.kind), prefix }
+    }
+
+    /// Cases of these positions, on all cores, in order.
+    fn all(&self, positions: &[u32]) -> Result<Expansion, Stop> {
+        let parts: Vec<Result<Expansion, Stop>> =
+            positions.par_chunks(CHUNK).map(|positions| self.chunk(positions)).collect();
+        let mut whole = Expansion::blank(self.input.task.slices.len());
+        let mut faults = Vec::new();
+        for part in parts {
+            match part {
+                Ok(part) => whole.append(part),
+                Err(Stop::Faults(more)) => faults.extend(more),
+                Err(Stop::Cut) => return Err(Stop::Cut),
+            }
+        }
+        if faults.is_empty() {
+            Ok(whole)
+        } else {
+            Err(Stop::Faults(faults))
+        }
+    }
+
     fn chunk(&self, positions: &[u32]) -> Result<Expansion, Stop> {
         let mut out = Expansion::blank(self.input.task.slices.len());
         let mut faults = Vec::new();
@@ -196,6 +262,7 @@ impl Worker<'_> {
                     continue;
                 }
             };
+            out.flags.push(0);
             let asked = match self.input.task.kind {
                 Kind::MultipleChoice => self.choices(&case, &mut out, &mut buffer),
                 Kind::Generate => self.prompt(&case, &mut out, &mut buffer),
@@ -212,9 +279,6 @@ impl Worker<'_> {
                     continue;
                 }
             }
-            let at = *position as usize;
-            out.ids.push(self.input.selection.ids[at].clone());
-            out.rows.push(self.input.selection.rows[at]);
             out.targets.push(case.target.into_boxed_str());
             out.clusters.extend(case.cluster.map(String::into_boxed_str));
             for (column, value) in out.slices.iter_mut().zip(case.slices) {
@@ -267,7 +331,8 @@ impl Worker<'_> {
             }
             conts.push(cont);
         }
-        out.split_words += u32::from(split);
+        let last = out.flags.len() - 1;
+        out.flags[last] |= if split { SPLIT_WORD } else { 0 };
         if conts.iter().any(Vec::is_empty) {
             return Err(Stop::Faults(vec![Fault::new(
                 "empty-continuation",
@@ -399,7 +464,8 @@ impl Worker<'_> {
             context.prefixed = false;
         }
         context.tail.drain(..drop);
-        out.truncated += 1;
+        let last = out.flags.len() - 1;
+        out.flags[last] |= TRUNCATED;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::ir::Setting;
+use std::sync::OnceLock;
 
 /// A run of tokens in an arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +61,59 @@ pub struct Expansion {
     pub choice_bytes: Vec<u32>,
     /// Settings of generation requests.
     pub settings: Vec<Setting>,
-    /// Cases whose continuation does not start at a token boundary of the joined text.
-    pub split_words: u32,
-    /// Cases whose context lost tokens at the left.
-    pub truncated: u32,
-    /// Token ids that prefixed requests start with.
+    /// Per case: [`SPLIT_WORD`] and [`TRUNCATED`].
+    pub flags: Vec<u8>,
+    /// Text that (nearly) all contexts start with, cut where its encoding is settled.
+    pub prefix_text: String,
+    /// Token ids of that text, with what the tokenizer puts before it.
     pub prefix: Vec<u32>,
     /// Token ids that runs point into.
-    pub arena: Vec<u32>,
+    pub arena: Arena,
+}
+
+/// Flag of a case whose continuation does not start at a token boundary of the joined text.
+pub const SPLIT_WORD: u8 = 1;
+/// Flag of a case whose context lost tokens at the left.
+pub const TRUNCATED: u8 = 2;
+
+/// Token ids, in memory or still in a memo file.
+pub enum Arena {
+    /// In memory.
+    Held(Vec<u32>),
+    /// Read when first asked for. A file that is gone or damaged by then reads as nothing, which
+    /// [`Expansion::ready`] reports before anyone looks.
+    Filed(Box<dyn TokenFile>, OnceLock<Option<Vec<u32>>>),
+}
+
+/// Where filed token ids are read from.
+pub trait TokenFile: Send + Sync {
+    /// All of them, or nothing if they cannot be had unchanged.
+    fn read(&self) -> Option<Vec<u32>>;
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Arena::Held(Vec::new())
+    }
+}
+
+impl Arena {
+    fn ids(&self) -> &[u32] {
+        match self {
+            Arena::Held(ids) => ids,
+            Arena::Filed(file, read) => read.get_or_init(|| file.read()).as_deref().unwrap_or(&[]),
+        }
+    }
+
+    fn held(&mut self) -> &mut Vec<u32> {
+        if let Arena::Filed(..) = self {
+            *self = Arena::Held(self.ids().to_vec());
+        }
+        match self {
+            Arena::Held(ids) => ids,
+            Arena::Filed(..) => unreachable!("just read"),
+        }
+    }
 }
 
 impl Expansion {
@@ -75,7 +121,26 @@ impl Expansion {
     pub fn tokens(&self, request: usize) -> [&[u32]; 3] {
         let r = &self.requests[request];
         let prefix: &[u32] = if r.prefixed { &self.prefix } else { &[] };
-        [prefix, r.tail.of(&self.arena), r.cont.of(&self.arena)]
+        let arena = self.arena.ids();
+        [prefix, r.tail.of(arena), r.cont.of(arena)]
+    }
+
+    /// Whether the token ids can be had; reads them.
+    pub fn ready(&self) -> bool {
+        match &self.arena {
+            Arena::Held(_) => true,
+            Arena::Filed(file, read) => read.get_or_init(|| file.read()).is_some(),
+        }
+    }
+
+    /// All token ids that runs point into.
+    pub fn arena(&self) -> &[u32] {
+        self.arena.ids()
+    }
+
+    /// Cases with a flag.
+    pub fn flagged(&self, flag: u8) -> usize {
+        self.flags.iter().filter(|flags| **flags & flag != 0).count()
     }
 
     /// Tokens of the whole request and of its continuation.
@@ -102,14 +167,38 @@ impl Expansion {
 
     /// Keep token ids.
     pub fn push(&mut self, ids: &[u32]) -> Run {
-        let start = self.arena.len() as u64;
-        self.arena.extend_from_slice(ids);
+        let arena = self.arena.held();
+        let start = arena.len() as u64;
+        arena.extend_from_slice(ids);
         Run { start, len: ids.len() as u32 }
+    }
+
+    /// Put case `index` of `from` behind these; `tokens` is where its arena starts in this one.
+    pub fn take(&mut self, from: &Expansion, index: usize, tokens: u64) {
+        let (start, end) = (from.request_offsets[index], from.request_offsets[index + 1]);
+        let requests = start as usize..end as usize;
+        self.targets.push(from.targets[index].clone());
+        self.clusters.extend(from.clusters.get(index).cloned());
+        for (column, source) in self.slices.iter_mut().zip(&from.slices) {
+            column.push(source[index].clone());
+        }
+        self.text_words.extend(from.text_words.get(index));
+        self.text_bytes.extend(from.text_bytes.get(index));
+        self.flags.push(from.flags[index]);
+        self.requests.extend(from.requests[requests.clone()].iter().map(|r| Request {
+            tail: Run { start: r.tail.start + tokens, ..r.tail },
+            cont: Run { start: r.cont.start + tokens, ..r.cont },
+            ..*r
+        }));
+        self.digests.extend(&from.digests[requests.clone()]);
+        self.choice_chars.extend(&from.choice_chars[requests.clone()]);
+        self.choice_bytes.extend(&from.choice_bytes[requests]);
+        self.request_offsets.push(self.requests.len() as u32);
     }
 
     /// Put the cases of `part` behind these.
     pub fn append(&mut self, mut part: Expansion) {
-        let (requests, tokens) = (self.requests.len() as u32, self.arena.len() as u64);
+        let (requests, tokens) = (self.requests.len() as u32, self.arena.ids().len() as u64);
         self.ids.append(&mut part.ids);
         self.rows.append(&mut part.rows);
         self.targets.append(&mut part.targets);
@@ -128,8 +217,7 @@ impl Expansion {
         self.digests.append(&mut part.digests);
         self.choice_chars.append(&mut part.choice_chars);
         self.choice_bytes.append(&mut part.choice_bytes);
-        self.split_words += part.split_words;
-        self.truncated += part.truncated;
-        self.arena.append(&mut part.arena);
+        self.flags.append(&mut part.flags);
+        self.arena.held().append(part.arena.held());
     }
 }

@@ -70,7 +70,7 @@ pub struct Model {
 }
 
 /// How a data file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// One JSON object a line.
@@ -82,7 +82,7 @@ pub enum Format {
 }
 
 /// How a data file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Not at all.
@@ -117,7 +117,7 @@ pub struct Dataset {
 }
 
 /// What a task asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Log-likelihoods of given continuations.
@@ -129,7 +129,7 @@ pub enum Kind {
 }
 
 /// How choices are written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Choices {
     /// One template that yields a list.
@@ -139,7 +139,7 @@ pub enum Choices {
 }
 
 /// A task.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// Name in the spec.
@@ -171,7 +171,7 @@ pub struct Task {
 }
 
 /// What to do with an input that is longer than the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overflow {
     /// Refuse.
@@ -181,7 +181,7 @@ pub enum Overflow {
 }
 
 /// How shots are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Select {
     /// The first k rows.
@@ -193,7 +193,7 @@ pub enum Select {
 }
 
 /// Shots before a prompt.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fewshot {
     /// Index into `datasets`.
@@ -211,7 +211,7 @@ pub struct Fewshot {
 }
 
 /// Generation settings as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Generate {
     /// Upper bound of new tokens.

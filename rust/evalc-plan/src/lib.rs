@@ -12,6 +12,7 @@ pub mod expand;
 pub mod expansion;
 pub mod fault;
 pub mod ir;
+pub mod memo;
 pub mod plan;
 pub mod pyjson;
 pub mod requests;

@@ -2,10 +2,11 @@
 
 use crate::cases::{Source, Writer};
 use crate::digest::Namespace;
-use crate::expand::{expand, Input};
-use crate::expansion::Expansion;
+use crate::expand::{expand, Input, Made};
+use crate::expansion::{Expansion, TRUNCATED};
 use crate::fault::Fault;
-use crate::ir::{Ir, Kind, Setting, VERSION};
+use crate::ir::{Ir, Kind, Select, Setting, Task, VERSION};
+use crate::memo::{Memo, RowDigest};
 use crate::requests::Requests;
 use crate::rows::Table;
 use crate::select::{columns, select, Selection};
@@ -15,6 +16,7 @@ use crate::tree::{Branch, Pack};
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A dataset as loaded: its table, selected rows and column names.
@@ -33,6 +35,7 @@ pub struct Plan {
     settings: Vec<Setting>,
     /// Per cell: index of its expansion's first setting in `settings`.
     setting_base: Vec<u32>,
+    fresh: usize,
 }
 
 /// What distinguishes two expansions of one task.
@@ -40,17 +43,20 @@ type Variant = (usize, String, usize, bool, Option<String>, Option<String>);
 
 impl Plan {
     /// Check, expand, key and deduplicate. All faults of the Ir at once.
-    pub fn build(ir: &[u8]) -> Result<Plan, Vec<Fault>> {
+    ///
+    /// `memo` is a folder in which expansions are remembered; the plan is the same without it.
+    pub fn build(ir: &[u8], memo: Option<&Path>) -> Result<Plan, Vec<Fault>> {
+        let memo = Memo::new(memo);
         let ir: Ir = serde_json::from_slice(ir)
             .map_err(|e| vec![Fault::new("bad-ir", format!("the Ir cannot be read: {e}"))])?;
         if ir.ir != VERSION {
             let message = format!("the Ir has version {}, not {VERSION}", ir.ir);
             return Err(vec![Fault::new("bad-ir", message)]);
         }
-        let (datasets, mut faults) = load_datasets(&ir);
+        let (datasets, mut faults) = load_datasets(&ir, &memo);
         let (encoders, more) = load_encoders(&ir);
         faults.extend(more);
-        let expansions = expand_cells(&ir, &datasets, &encoders, &mut faults);
+        let (expansions, fresh) = expand_cells(&ir, &datasets, &encoders, &memo, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -64,7 +70,7 @@ impl Plan {
             cells.push((cell.model, Namespace::new(&model.model_id, &model.engine_id), expansion));
         }
         let requests = Requests::new(cells);
-        Ok(Plan { ir, datasets, encoders, requests, settings, setting_base })
+        Ok(Plan { ir, datasets, encoders, requests, settings, setting_base, fresh })
     }
 
     /// Check everything that needs no tokenizer: data, columns, templates, every row's texts.
@@ -73,7 +79,7 @@ impl Plan {
             Ok(ir) => ir,
             Err(e) => return vec![Fault::new("bad-ir", format!("the Ir cannot be read: {e}"))],
         };
-        let (datasets, mut faults) = load_datasets(&ir);
+        let (datasets, mut faults) = load_datasets(&ir, &Memo::new(None));
         for task in 0..ir.tasks.len() {
             faults.extend(write_all(&ir, &datasets, task).err().unwrap_or_default());
         }
@@ -92,6 +98,32 @@ impl Plan {
             return Err(format!("{} hits for {expected} keys", hits.len()));
         }
         self.requests.cached = hits.iter().map(|hit| *hit != 0).collect();
+        self.settle()
+    }
+
+    /// Make sure of the token ids of what remains: a memo's token file may be gone or damaged.
+    fn settle(&mut self) -> Result<(), String> {
+        let mut remains = vec![false; self.requests.cells.len()];
+        for (unique, cached) in self.requests.unique.iter().zip(&self.requests.cached) {
+            remains[unique.cell as usize] |= !cached;
+        }
+        for index in (0..remains.len()).filter(|index| remains[*index]) {
+            let old = Arc::clone(&self.requests.cells[index].expansion);
+            if old.ready() {
+                continue;
+            }
+            let cell = self.ir.cells[index];
+            let none = Memo::new(None);
+            let made =
+                expand_one(&self.ir, &self.datasets, &self.encoders, &none, cell.model, cell.task)
+                    .map_err(|faults| faults[0].message.clone())?;
+            let new = Arc::new(made.expansion);
+            for other in &mut self.requests.cells {
+                if Arc::ptr_eq(&other.expansion, &old) {
+                    other.expansion = Arc::clone(&new);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -106,6 +138,11 @@ impl Plan {
             .flat_map(|model| self.branches(model).into_iter().map(move |b| (model, b)))
             .collect();
         summarise(&self.ir, &self.requests, &self.settings, &branches)
+    }
+
+    /// Cases that were written and tokenised for this plan; the others came from the memo.
+    pub fn fresh(&self) -> usize {
+        self.fresh
     }
 
     /// Names (model, task) of a cell.
@@ -176,7 +213,7 @@ impl Plan {
                 continue;
             }
             let expansion = &requests.expansion;
-            if expansion.truncated > 0 || expansion.ids.is_empty() {
+            if expansion.flagged(TRUNCATED) > 0 || expansion.ids.is_empty() {
                 continue;
             }
             for case in [0, expansion.ids.len() / 2] {
@@ -238,7 +275,7 @@ fn used_datasets(ir: &Ir) -> Vec<bool> {
     used
 }
 
-fn load_datasets(ir: &Ir) -> (Vec<Option<Loaded>>, Vec<Fault>) {
+fn load_datasets(ir: &Ir, memo: &Memo) -> (Vec<Option<Loaded>>, Vec<Fault>) {
     let used = used_datasets(ir);
     let loaded: Vec<Result<Option<Loaded>, Vec<Fault>>> = ir
         .datasets
@@ -249,7 +286,7 @@ fn load_datasets(ir: &Ir) -> (Vec<Option<Loaded>>, Vec<Fault>) {
                 return Ok(None);
             }
             let table = Table::load(dataset).map_err(|fault| vec![fault])?;
-            let selection = select(dataset, &table)?;
+            let selection = select(dataset, &table, memo)?;
             let columns = columns(&table).map_err(|fault| vec![fault])?;
             Ok(Some(Loaded { table, selection, columns }))
         })
@@ -354,8 +391,9 @@ fn expand_cells(
     ir: &Ir,
     datasets: &[Option<Loaded>],
     encoders: &[Option<Arc<Encoder>>],
+    memo: &Memo,
     faults: &mut Vec<Fault>,
-) -> Vec<Option<Arc<Expansion>>> {
+) -> (Vec<Option<Arc<Expansion>>>, usize) {
     let mut variants: BTreeMap<Variant, (usize, usize)> = BTreeMap::new();
     let keys: Vec<Option<Variant>> = ir
         .cells
@@ -376,15 +414,16 @@ fn expand_cells(
         })
         .collect();
     let jobs: Vec<(&Variant, &(usize, usize))> = variants.iter().collect();
-    let outcomes: Vec<Result<Arc<Expansion>, Vec<Fault>>> = jobs
+    let outcomes: Vec<Result<Made, Vec<Fault>>> = jobs
         .par_iter()
-        .map(|(_, (model, task))| expand_one(ir, datasets, encoders, *model, *task).map(Arc::new))
+        .map(|(_, (model, task))| expand_one(ir, datasets, encoders, memo, *model, *task))
         .collect();
-    let mut made = BTreeMap::new();
+    let (mut made, mut fresh) = (BTreeMap::new(), 0);
     for ((variant, _), outcome) in jobs.iter().zip(outcomes) {
         match outcome {
-            Ok(expansion) => {
-                made.insert((*variant).clone(), expansion);
+            Ok(one) => {
+                fresh += one.fresh;
+                made.insert((*variant).clone(), Arc::new(one.expansion));
             }
             Err(more) => {
                 let new: Vec<Fault> = more.into_iter().filter(|f| !faults.contains(f)).collect();
@@ -392,21 +431,23 @@ fn expand_cells(
             }
         }
     }
-    keys.into_iter().map(|key| key.and_then(|key| made.get(&key).cloned())).collect()
+    let cells = keys.into_iter().map(|key| key.and_then(|key| made.get(&key).cloned())).collect();
+    (cells, fresh)
 }
 
 fn expand_one(
     ir: &Ir,
     datasets: &[Option<Loaded>],
     encoders: &[Option<Arc<Encoder>>],
+    memo: &Memo,
     model: usize,
     task: usize,
-) -> Result<Expansion, Vec<Fault>> {
+) -> Result<Made, Vec<Fault>> {
     let writer = writer(ir, datasets, task, Some((model, encoders)))?;
     let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
     let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
     let positions = loaded.selection.tier(&ir.tier, ir.seed);
-    expand(&Input {
+    let input = Input {
         task: &ir.tasks[task],
         writer: &writer,
         table: &loaded.table,
@@ -415,5 +456,31 @@ fn expand_one(
         encoder,
         chat: ir.models[model].chat,
         max_length: ir.models[model].max_length,
-    })
+    };
+    let definition = &ir.tasks[task];
+    let beside = beside(ir, datasets, definition);
+    let name = Memo::cases_name(definition, &ir.models[model], &encoder.digest, &beside);
+    let made = expand(&input, memo.cases(&name, definition.slices.len()))?;
+    if made.fresh > 0 {
+        let rows: Vec<RowDigest> =
+            positions.iter().map(|p| loaded.selection.digests[*p as usize]).collect();
+        memo.keep_cases(&name, &rows, &made.expansion, made.cut);
+    }
+    Ok(made)
+}
+
+/// What a case of a task depends on besides its own row: the data of its shots, and its own data
+/// where a case must not be its own shot or draws by its id.
+fn beside(ir: &Ir, datasets: &[Option<Loaded>], task: &Task) -> Vec<String> {
+    let Some(fewshot) = &task.fewshot else { return Vec::new() };
+    let whole = |dataset: usize| {
+        let digest = datasets[dataset].as_ref().map(|loaded| loaded.table.digest());
+        let d = &ir.datasets[dataset];
+        serde_json::json!([digest, d.rows, d.condition, d.id]).to_string()
+    };
+    let mut beside = vec![whole(fewshot.dataset)];
+    if same_rows(ir, fewshot.dataset, task.dataset) || fewshot.select == Select::PerCase {
+        beside.push(whole(task.dataset));
+    }
+    beside
 }

@@ -79,6 +79,20 @@ impl Table {
         &self.digest
     }
 
+    /// Digest of the bytes of row `index`, header included where there is one.
+    pub fn row_digest(&self, index: usize) -> [u8; 16] {
+        let row = self.rows[index];
+        let mut state = blake3::Hasher::new();
+        for name in &self.header {
+            state.update(&(name.len() as u64).to_le_bytes());
+            state.update(name.as_bytes());
+        }
+        state.update(&self.bytes[row.start as usize..row.end as usize]);
+        let mut head = [0; 16];
+        head.copy_from_slice(&state.finalize().as_bytes()[..16]);
+        head
+    }
+
     /// The path a user knows.
     pub fn origin(&self) -> &str {
         &self.origin
@@ -142,7 +156,7 @@ impl Table {
         let mut line = 1;
         while start < self.bytes.len() {
             let rest = &self.bytes[start..];
-            let length = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
+            let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             if !rest[..length].trim_ascii().is_empty() {
                 self.rows.push(Row { start: start as u64, end: (start + length) as u64, line });
             }

@@ -3,6 +3,7 @@
 use crate::digest::{content_id, order_key};
 use crate::fault::Fault;
 use crate::ir::{Dataset, Tier};
+use crate::memo::{KnownRows, Memo, RowDigest};
 use crate::pyjson::python_str;
 use crate::rows::Table;
 use crate::template::Template;
@@ -16,10 +17,12 @@ pub struct Selection {
     pub rows: Vec<u32>,
     /// Id of each row: stable across edits of other rows.
     pub ids: Vec<Box<str>>,
+    /// Digest of each row's bytes.
+    pub digests: Vec<RowDigest>,
 }
 
-/// A row that passes the filter, with its id.
-type Kept = Option<(u32, Box<str>)>;
+/// Id of a row that passes the filter.
+type Kept = Option<Box<str>>;
 
 /// Rows looked at before the columns of a dataset are believed to be known.
 const COLUMN_SAMPLE: usize = 64;
@@ -39,52 +42,26 @@ pub fn columns(table: &Table) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
-/// Apply `rows`, `where` and `id` of a dataset to its table.
-pub fn select(dataset: &Dataset, table: &Table) -> Result<Selection, Vec<Fault>> {
-    let compile = |source: &Option<String>, field: &str| {
-        source.as_deref().map(Template::compile).transpose().map_err(|fault| {
-            vec![crate::cases::template_fault(&fault, "datasets", &dataset.name, field, None)]
-        })
-    };
-    let (condition, id) = (compile(&dataset.condition, "where")?, compile(&dataset.id, "id")?);
-    let (start, stop) = dataset.rows.unwrap_or((0, None));
-    let stop = stop.unwrap_or(usize::MAX).min(table.len());
-    let kept: Vec<Result<Kept, Fault>> = (start.min(stop)..stop)
-        .into_par_iter()
-        .with_min_len(64)
-        .map(|index| {
-            let row = table.row(index)?;
-            let fail = |fault, field| {
-                let place = Some((table.origin(), table.line(index)));
-                crate::cases::template_fault(&fault, "datasets", &dataset.name, field, place)
-            };
-            if let Some(condition) = &condition {
-                let value = condition.eval(&row).map_err(|f| fail(f, "where"))?;
-                if !truthy(&value) {
-                    return Ok(None);
-                }
-            }
-            let name = match &id {
-                Some(id) => python_str(&id.eval(&row).map_err(|f| fail(f, "id"))?),
-                None => content_id(&serde_json::to_vec(&row).unwrap_or_default()),
-            };
-            Ok(Some((index as u32, name.into_boxed_str())))
-        })
-        .collect();
-    let mut selection = Selection { rows: Vec::new(), ids: Vec::new() };
-    let mut faults = Vec::new();
-    for outcome in kept {
-        match outcome {
-            Ok(Some((row, name))) => {
-                selection.rows.push(row);
-                selection.ids.push(name);
-            }
-            Ok(None) => {}
-            Err(fault) => faults.push(fault),
+/// Apply `rows`, `where` and `id` of a dataset to its table; rows that the memo knows are not read.
+pub fn select(dataset: &Dataset, table: &Table, memo: &Memo) -> Result<Selection, Vec<Fault>> {
+    let name = Memo::rows_name(dataset);
+    let known = memo.rows(&name);
+    let rows = match known {
+        Some(known) if known.file == *table.digest() => known,
+        known => {
+            let rows = look(dataset, table, &known.unwrap_or_default())?;
+            memo.keep_rows(&name, &rows);
+            rows
         }
-    }
-    if !faults.is_empty() {
-        return Err(crate::fault::abridge(faults));
+    };
+    let (start, _) = dataset.rows.unwrap_or((0, None));
+    let mut selection = Selection { rows: Vec::new(), ids: Vec::new(), digests: Vec::new() };
+    for (index, (digest, id)) in rows.digests.into_iter().zip(rows.ids).enumerate() {
+        if let Some(id) = id {
+            selection.rows.push((start + index) as u32);
+            selection.ids.push(id);
+            selection.digests.push(digest);
+        }
     }
     if selection.rows.is_empty() {
         let message = format!("no row of `{}` is selected", dataset.origin);
@@ -94,6 +71,61 @@ pub fn select(dataset: &Dataset, table: &Table) -> Result<Selection, Vec<Fault>>
     }
     distinct(&mut selection, dataset, table)?;
     Ok(selection)
+}
+
+/// Digest every row of the range; filter and name those that `known` has not.
+fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows, Vec<Fault>> {
+    let compile = |source: &Option<String>, field: &str| {
+        source.as_deref().map(Template::compile).transpose().map_err(|fault| {
+            vec![crate::cases::template_fault(&fault, "datasets", &dataset.name, field, None)]
+        })
+    };
+    let (condition, id) = (compile(&dataset.condition, "where")?, compile(&dataset.id, "id")?);
+    let (start, stop) = dataset.rows.unwrap_or((0, None));
+    let stop = stop.unwrap_or(usize::MAX).min(table.len());
+    let before: HashMap<&RowDigest, &Kept> = known.digests.iter().zip(&known.ids).collect();
+    let looked: Vec<Result<(RowDigest, Kept), Fault>> = (start.min(stop)..stop)
+        .into_par_iter()
+        .with_min_len(64)
+        .map(|index| {
+            let digest = table.row_digest(index);
+            if let Some(kept) = before.get(&digest) {
+                return Ok((digest, (*kept).clone()));
+            }
+            let row = table.row(index)?;
+            let fail = |fault, field| {
+                let place = Some((table.origin(), table.line(index)));
+                crate::cases::template_fault(&fault, "datasets", &dataset.name, field, place)
+            };
+            if let Some(condition) = &condition {
+                let value = condition.eval(&row).map_err(|f| fail(f, "where"))?;
+                if !truthy(&value) {
+                    return Ok((digest, None));
+                }
+            }
+            let name = match &id {
+                Some(id) => python_str(&id.eval(&row).map_err(|f| fail(f, "id"))?),
+                None => content_id(&serde_json::to_vec(&row).unwrap_or_default()),
+            };
+            Ok((digest, Some(name.into_boxed_str())))
+        })
+        .collect();
+    let mut rows = KnownRows { file: *table.digest(), ..KnownRows::default() };
+    let mut faults = Vec::new();
+    for outcome in looked {
+        match outcome {
+            Ok((digest, kept)) => {
+                rows.digests.push(digest);
+                rows.ids.push(kept);
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() {
+        Ok(rows)
+    } else {
+        Err(crate::fault::abridge(faults))
+    }
 }
 
 /// What counts as false: what Python counts as false, and the texts that say so.
@@ -162,6 +194,7 @@ mod tests {
         Selection {
             rows: (0..n as u32).collect(),
             ids: (0..n).map(|i| format!("row-{i}").into()).collect(),
+            digests: vec![[0; 16]; n],
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a plan will cost, in exact token counts.
 
+use crate::expansion::{SPLIT_WORD, TRUNCATED};
 use crate::ir::{Ir, Setting};
 use crate::requests::Requests;
 use crate::tree::Branch;
@@ -71,8 +72,8 @@ pub fn summarise(
             cases: cell.expansion.ids.len() as u64,
             requests: cell.expansion.requests.len() as u64,
             deduped: cell.expansion.requests.len() as u64,
-            split_words: cell.expansion.split_words.into(),
-            truncated: cell.expansion.truncated.into(),
+            split_words: cell.expansion.flagged(SPLIT_WORD) as u64,
+            truncated: cell.expansion.flagged(TRUNCATED) as u64,
             ..Counts::default()
         })
         .collect();

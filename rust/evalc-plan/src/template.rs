@@ -117,8 +117,9 @@ impl Template {
                 Err(fault) => Err(fault),
                 Ok(_) => Err(TemplateFault::new("the expression is undefined")),
             },
-            ValueKind::Iterable => collect(&value)
-                .map_err(|error| self.source.engine_fault(&error, *offset)),
+            ValueKind::Iterable => {
+                collect(&value).map_err(|error| self.source.engine_fault(&error, *offset))
+            }
             _ => Ok(value),
         }
     }

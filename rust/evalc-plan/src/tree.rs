@@ -3,6 +3,7 @@
 use crate::requests::Requests;
 use rayon::prelude::*;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// Requests of one model and one setting in prefix-tree order.
 pub struct Branch {
@@ -16,8 +17,8 @@ pub struct Branch {
 
 impl Branch {
     /// Sort requests by their token ids: depth-first order of the prefix tree.
-    pub fn new(requests: &Requests, setting: Option<u32>, mut order: Vec<u32>) -> Branch {
-        order.par_sort_unstable_by(|a, b| compare(requests, *a, *b).then(a.cmp(b)));
+    pub fn new(requests: &Requests, setting: Option<u32>, order: Vec<u32>) -> Branch {
+        let order = sorted(requests, order);
         let shared = (0..order.len())
             .into_par_iter()
             .map(|i| if i == 0 { 0 } else { common(requests, order[i - 1], order[i]) })
@@ -139,6 +140,62 @@ impl Pack {
         self.req_cont.push(requests.lengths(unique).1);
         self.req_key.push(unique);
     }
+}
+
+/// Requests in the order of their token ids, equal ones by number.
+///
+/// Requests of a cell share their beginning, so they are sorted by the few tokens behind it, held
+/// beside the number; whole sequences are compared only where those are equal.
+fn sorted(requests: &Requests, order: Vec<u32>) -> Vec<u32> {
+    let mut groups: BTreeMap<(u32, bool), Vec<(u128, u32)>> = BTreeMap::new();
+    for unique in order {
+        let u = &requests.unique[unique as usize];
+        let prefixed =
+            requests.cells[u.cell as usize].expansion.requests[u.request as usize].prefixed;
+        groups.entry((u.cell, prefixed)).or_default().push((0, unique));
+    }
+    let lists: Vec<Vec<u32>> = groups
+        .into_values()
+        .map(|mut list| {
+            list.par_iter_mut().for_each(|(head, unique)| *head = head_of(requests, *unique));
+            list.par_sort_unstable_by(|(x, a), (y, b)| {
+                x.cmp(y).then_with(|| compare(requests, *a, *b)).then(a.cmp(b))
+            });
+            list.into_iter().map(|(_, unique)| unique).collect()
+        })
+        .collect();
+    merged(requests, lists)
+}
+
+/// The first four tokens behind the shared prefix, as one number that sorts as they do.
+fn head_of(requests: &Requests, unique: u32) -> u128 {
+    let [_, tail, cont] = requests.tokens(unique);
+    let tokens = tail.iter().chain(cont).map(|id| u128::from(*id) + 1);
+    tokens.chain(std::iter::repeat(0)).take(4).fold(0, |head, id| head << 32 | id)
+}
+
+/// Merge sorted lists, halves at a time.
+fn merged(requests: &Requests, mut lists: Vec<Vec<u32>>) -> Vec<u32> {
+    if lists.len() < 2 {
+        return lists.pop().unwrap_or_default();
+    }
+    let rest = lists.split_off(lists.len() / 2);
+    let (left, right) = rayon::join(|| merged(requests, lists), || merged(requests, rest));
+    let mut out = Vec::with_capacity(left.len() + right.len());
+    let (mut i, mut j) = (0, 0);
+    while i < left.len() && j < right.len() {
+        let (a, b) = (left[i], right[j]);
+        if compare(requests, a, b).then(a.cmp(&b)).is_le() {
+            out.push(a);
+            i += 1;
+        } else {
+            out.push(b);
+            j += 1;
+        }
+    }
+    out.extend(&left[i..]);
+    out.extend(&right[j..]);
+    out
 }
 
 fn same_context(requests: &Requests, a: u32, b: u32) -> bool {

@@ -1,128 +1,20 @@
 //! The planner from Ir bytes to packs, on real files and a real byte-level tokenizer.
 
+mod fixture;
+
 use evalc_plan::fault::Fault;
 use evalc_plan::plan::Plan;
+use fixture::{bundle, choices, ir, question, questions, task, Folder};
 use serde_json::{json, Value};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-
-/// A folder that goes away with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("evalc-plan-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a temporary folder");
-        Folder(path)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, content).expect("a writable folder");
-        path.to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// GPT-2's letters for bytes.
-fn letters() -> Vec<char> {
-    let mut next = 0x100;
-    (0..=255_u8)
-        .map(|b| match b {
-            0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff => char::from(b),
-            _ => {
-                next += 1;
-                char::from_u32(next - 1).expect("a letter")
-            }
-        })
-        .collect()
-}
-
-/// A byte-level BPE with a few merges, one of them across the place where answers are cut.
-fn bundle(folder: &Folder, prefix: &[u32], chat: Option<&str>) -> String {
-    let mut vocab: BTreeMap<String, u32> =
-        letters().iter().enumerate().map(|(i, c)| (c.to_string(), i as u32)).collect();
-    let merges = ["Ġ t", "h e", "Ġt he", "e r", "A n", "s w", "An sw", "Answ er", "1 2"];
-    for merge in merges {
-        let id = vocab.len() as u32;
-        vocab.insert(merge.replace(' ', ""), id);
-    }
-    let tokenizer = json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
-        "normalizer": null,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
-                          "use_regex": true},
-        "post_processor": null,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true,
-                    "use_regex": true},
-        "model": {"type": "BPE", "dropout": null, "unk_token": null,
-                  "continuing_subword_prefix": null, "end_of_word_suffix": null,
-                  "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-                  "vocab": vocab, "merges": merges},
-    });
-    let content = json!({
-        "bundle": 1, "digest": format!("{prefix:?}{chat:?}"),
-        "tokenizer_json": tokenizer.to_string(),
-        "prefix_ids": prefix, "empty_context_ids": [7], "eos_ids": [9, 8],
-        "chat_template": chat, "special_tokens": {}, "model_max_length": null,
-        "probes": [{"text": "the", "ids": [letters().iter().position(|c| *c == 't'), 257]}],
-    });
-    folder.write("bundle.json", content.to_string())
-}
-
-fn task(kind: &str) -> Value {
-    json!({
-        "name": "t", "dataset": 0, "kind": kind, "description": "", "prompt": "{{ q }}",
-        "delimiter": null, "choices": null, "target": null, "fewshot": null, "generate": null,
-        "overflow": "error", "cluster": null, "slices": [],
-    })
-}
-
-fn choices() -> Value {
-    let mut task = task("multiple_choice");
-    task["choices"] = json!({"template": "{{ c }}"});
-    task["target"] = json!("{{ a }}");
-    task
-}
-
-fn ir(folder: &Folder, rows: &str, tasks: Vec<Value>) -> Value {
-    let data = folder.write("rows.jsonl", rows);
-    let cells: Vec<Value> =
-        (0..tasks.len()).map(|task| json!({"model": 0, "task": task})).collect();
-    json!({
-        "ir": 1, "seed": 0, "tier": {"name": "full", "cases": null, "fraction": null},
-        "models": [{"name": "m", "model_id": "aa", "engine_id": "bb",
-                    "bundle": bundle(folder, &[], None), "max_length": 512, "chat": false,
-                    "system": null, "date": null}],
-        "datasets": [{"name": "d", "path": data, "format": "jsonl", "compression": "none",
-                      "origin": "rows.jsonl", "rows": null, "where": null, "id": null}],
-        "tasks": tasks,
-        "cells": cells,
-    })
-}
+use std::collections::BTreeSet;
+use std::path::Path;
 
 fn build(ir: &Value) -> Plan {
-    Plan::build(ir.to_string().as_bytes()).unwrap_or_else(|faults| panic!("{faults:?}"))
+    Plan::build(ir.to_string().as_bytes(), None).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 fn faults(ir: &Value) -> Vec<Fault> {
-    Plan::build(ir.to_string().as_bytes()).err().expect("a fault")
-}
-
-fn question(i: usize) -> String {
-    json!({"q": format!("the other question number {i} is the\nAnswer:"),
-           "c": ["A", "B", "the other"], "a": i % 3})
-    .to_string()
-        + "\n"
-}
-
-fn questions(n: usize) -> String {
-    (0..n).map(question).collect()
+    Plan::build(ir.to_string().as_bytes(), None).err().expect("a fault")
 }
 
 /// Whole token ids of every request of every pack, with the unique request behind it.

@@ -7,6 +7,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use std::path::PathBuf;
 
 create_exception!(_core, PlanFaults, PyException, "Faults of a plan's inputs, as a JSON list.");
 
@@ -42,8 +43,10 @@ impl Plan {
 #[pymethods]
 impl Plan {
     #[staticmethod]
-    fn build(py: Python<'_>, ir: &[u8]) -> PyResult<Plan> {
-        let inner = py.detach(|| plan::Plan::build(ir)).map_err(|f| faults(&f))?;
+    #[pyo3(signature = (ir, memo=None))]
+    fn build(py: Python<'_>, ir: &[u8], memo: Option<PathBuf>) -> PyResult<Plan> {
+        let inner =
+            py.detach(|| plan::Plan::build(ir, memo.as_deref())).map_err(|f| faults(&f))?;
         Ok(Plan { inner: std::sync::RwLock::new(inner) })
     }
 
@@ -55,6 +58,11 @@ impl Plan {
         } else {
             Err(faults(&found))
         }
+    }
+
+    #[getter]
+    fn fresh(&self) -> usize {
+        self.read().fresh()
     }
 
     fn keys<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

@@ -57,9 +57,12 @@ fn innermost(error: &Error) -> &Error {
     found
 }
 
-/// The expression in the engine's "`doc.text` is undefined".
+/// The expression in the engine's "`doc.text` is undefined" or "f is unknown".
 fn undefined_name(error: &Error) -> Option<String> {
     let detail = error.detail()?;
+    if error.kind() == ErrorKind::UnknownFunction {
+        return detail.strip_suffix(" is unknown").map(str::to_string);
+    }
     let end = detail.find("` is undefined")?;
     let start = detail[..end].rfind('`')? + 1;
     Some(detail[start..end].to_string())

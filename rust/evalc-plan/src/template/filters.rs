@@ -54,9 +54,8 @@ pub(crate) fn register(environment: &mut Environment<'static>) {
         Ok(!value.is_none() && value.try_iter().is_ok())
     });
     environment.add_function("dict", dict);
-    environment.add_function("cycler", |items: Rest<Value>| {
-        minijinja_contrib::globals::cycler(items.0)
-    });
+    environment
+        .add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
 }
 
@@ -98,6 +97,9 @@ fn trim(state: &State, args: &Arguments) -> Result<Value, Error> {
 }
 
 fn join(state: &State, args: &Arguments) -> Result<Value, Error> {
+    if let Some(undefined) = args.given(1).filter(|given| given.is_undefined()) {
+        StringInput::new(state, undefined)?;
+    }
     let separator = args.given(1).map(python_str).unwrap_or_default();
     let attribute = args.some(2);
     let mut out = String::new();

@@ -11,7 +11,15 @@ use crate::pyjson::{as_float, python_repr};
 
 /// Methods that change a value in place, which template values do not allow.
 const MUTATORS: [&str; 10] = [
-    "append", "clear", "extend", "insert", "pop", "popitem", "remove", "setdefault", "sort",
+    "append",
+    "clear",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "remove",
+    "setdefault",
+    "sort",
     "update",
 ];
 

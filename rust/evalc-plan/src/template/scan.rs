@@ -206,9 +206,7 @@ fn string_end(source: &str, start: usize) -> usize {
 }
 
 fn word_end(source: &str, start: usize, limit: usize) -> usize {
-    source[start..limit]
-        .find(|letter| !is_word(letter))
-        .map_or(limit, |offset| start + offset)
+    source[start..limit].find(|letter| !is_word(letter)).map_or(limit, |offset| start + offset)
 }
 
 fn operator_end(source: &str, start: usize, limit: usize) -> usize {

@@ -22,6 +22,9 @@ pub(crate) fn call(
     let Some(text) = value.as_str() else {
         return Err(Error::from(ErrorKind::UnknownMethod));
     };
+    for undefined in args.iter().filter(|arg| arg.is_undefined()) {
+        StringInput::new(state, undefined)?;
+    }
     if let Some(test) = letters::predicate(method) {
         Arguments::bind("a string test", &[], args)?;
         return Ok(Value::from(test(text)));

@@ -71,11 +71,9 @@ fn note_use(
     let guarded = is_guarded(source, &words[position + 1..]);
     match found.iter_mut().find(|variable| variable.name == name) {
         Some(known) => known.guarded |= guarded,
-        None => found.push(Variable {
-            name: name.to_string(),
-            span: (span.start, span.end),
-            guarded,
-        }),
+        None => {
+            found.push(Variable { name: name.to_string(), span: (span.start, span.end), guarded })
+        }
     }
 }
 
@@ -84,9 +82,7 @@ fn set_targets(source: &str, words: &[Token]) -> Vec<String> {
     words
         .iter()
         .map(|word| (word.kind, &source[word.span.clone()]))
-        .take_while(|(kind, text)| {
-            *kind == TokenKind::Name || matches!(*text, "," | "(" | ")")
-        })
+        .take_while(|(kind, text)| *kind == TokenKind::Name || matches!(*text, "," | "(" | ")"))
         .filter(|(kind, _)| *kind == TokenKind::Name)
         .map(|(_, text)| text.to_string())
         .collect()
@@ -100,8 +96,7 @@ fn is_variable(source: &str, words: &[Token], position: usize) -> bool {
     }
     let text = |index: usize| words.get(index).map(|token| text_of(source, &token.span));
     let before = position.checked_sub(1).and_then(text);
-    let keyword_argument =
-        text(position + 1) == Some("=") && matches!(before, Some("(" | ","));
+    let keyword_argument = text(position + 1) == Some("=") && matches!(before, Some("(" | ","));
     !matches!(before, Some("." | "|" | "is")) && !keyword_argument
 }
 

@@ -30,7 +30,8 @@ pub(crate) fn check(
                     known(source, rest.first(), "filter", |name| is_filter(environment, name))?;
                 }
                 "is" if word.kind == TokenKind::Name && position > 0 => {
-                    let negated = rest.first().is_some_and(|word| &text[word.span.clone()] == "not");
+                    let negated =
+                        rest.first().is_some_and(|word| &text[word.span.clone()] == "not");
                     let test = rest.get(usize::from(negated));
                     known(source, test, "test", |name| is_test(environment, name))?;
                 }

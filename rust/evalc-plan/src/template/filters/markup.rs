@@ -30,8 +30,7 @@ pub(super) fn force_escape(state: &State, args: &Arguments) -> Result<Value, Err
 /// `striptags`: no comments, no tags, single spaces. Entities stay as they are.
 pub(super) fn strip_tags(state: &State, args: &Arguments) -> Result<Value, Error> {
     static MARKS: OnceLock<Regex> = OnceLock::new();
-    let marks =
-        MARKS.get_or_init(|| Regex::new("(?s)<!--.*?-->|<.*?>").expect("a valid pattern"));
+    let marks = MARKS.get_or_init(|| Regex::new("(?s)<!--.*?-->|<.*?>").expect("a valid pattern"));
     let text = args.subject(state)?;
     let plain = marks.replace_all(&text, "");
     Ok(Value::from(plain.split_whitespace().collect::<Vec<_>>().join(" ")))

@@ -39,8 +39,7 @@ pub(super) fn truncate(state: &State, args: &Arguments) -> Result<Value, Error> 
     args.defined(state)?;
     let text = args.text(0)?;
     let size = |slot: usize, or: i64| {
-        args.some_count(slot)
-            .map(|given| usize::try_from(given.unwrap_or(or)).unwrap_or(0))
+        args.some_count(slot).map(|given| usize::try_from(given.unwrap_or(or)).unwrap_or(0))
     };
     let (length, leeway) = (size(1, 255)?, size(4, 5)?);
     let end = args.some_text(3)?.unwrap_or("...");

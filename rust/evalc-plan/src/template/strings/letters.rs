@@ -17,8 +17,12 @@ pub(super) fn predicate(method: &str) -> Option<fn(&str) -> bool> {
         "isspace" => |text| all(text, is_space),
         "isascii" => str::is_ascii,
         "isprintable" => |text| text.chars().all(is_printable),
-        "islower" => |text| has_case(text) && !text.chars().any(|c| c.is_uppercase() || is_title(c)),
-        "isupper" => |text| has_case(text) && !text.chars().any(|c| c.is_lowercase() || is_title(c)),
+        "islower" => {
+            |text| has_case(text) && !text.chars().any(|c| c.is_uppercase() || is_title(c))
+        }
+        "isupper" => {
+            |text| has_case(text) && !text.chars().any(|c| c.is_lowercase() || is_title(c))
+        }
         "istitle" => is_title_text,
         "isidentifier" => is_identifier,
         _ => return None,
@@ -58,8 +62,7 @@ fn has_case(text: &str) -> bool {
 
 fn is_alpha(letter: char) -> bool {
     static LETTER: OnceLock<Regex> = OnceLock::new();
-    letter.is_ascii_alphabetic()
-        || (!letter.is_ascii() && in_class(&LETTER, r"^\p{L}$", letter))
+    letter.is_ascii_alphabetic() || (!letter.is_ascii() && in_class(&LETTER, r"^\p{L}$", letter))
 }
 
 fn is_decimal(letter: char) -> bool {

@@ -64,8 +64,7 @@ fn window(text: &str, args: &Arguments) -> Result<Option<(usize, usize)>, Error>
     if start > end {
         return Ok(None);
     }
-    let byte = |at: i64| {
-        text.char_indices().nth(at as usize).map_or(text.len(), |(offset, _)| offset)
-    };
+    let byte =
+        |at: i64| text.char_indices().nth(at as usize).map_or(text.len(), |(offset, _)| offset);
     Ok(Some((byte(start), byte(end))))
 }

@@ -89,6 +89,8 @@ fn words_from_right(text: &str, limit: usize) -> Vec<&str> {
 }
 
 fn is_line_end(letter: char) -> bool {
-    matches!(letter,
-        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    matches!(
+        letter,
+        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
 }

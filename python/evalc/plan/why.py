@@ -1,0 +1,227 @@
+"""The why-log: what the cases of a cell were made of when they were last answered.
+
+Per (model name, task name) the store keeps a head, JSON with the makings of up to 32 eras (an era
+is a run whose components differed from those before it), and a column, zlib over `CASE` records
+sorted by case:
+
+    case   8 bytes of BLAKE2b of the case's id, which is the row's `id` or its content's hash
+    row    8 bytes of a digest of the row's content where an `id` names it and the cell has at most
+           20,000 cases; else 0, and only the digest of the whole data file tells of an edit
+    keys   sum over the case's requests of a part of their keys, each times 2 * position + 1
+    era    index into the head's eras; `PENDING` for a case that was planned but never answered
+
+A case that is asked anew but not answered keeps the era that answered it last.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evalc import _core
+from evalc.plan.planned import Planned
+from evalc.plan.provenance import Provenance, digest, hashes
+from evalc.store import Store
+from evalc.store.environment import WHY
+
+SCHEMA = "evalc.why/1"
+KEY_BYTES = 32
+PENDING = 255
+MOST_ERAS = 32
+CASE = np.dtype([("case", "<u8"), ("row", "<u8"), ("keys", "<u8"), ("era", "u1")])
+
+Bools = npt.NDArray[np.bool_]
+Cases = npt.NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class Era:
+    """Components of a run's requests, and the digest of the file that their rows came from."""
+
+    components: dict[str, str]
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is logged of a cell, without its cases. The last era is the latest run's.
+
+    `cases` counts those of the latest run, `pending` those of them that it left unanswered.
+    """
+
+    model: str
+    task: str
+    definition: str
+    eras: tuple[Era, ...]
+    cases: int
+    pending: int
+
+    def encode(self) -> bytes:
+        """Versioned JSON."""
+        eras = [{"components": era.components, "data": era.data} for era in self.eras]
+        fields = {"schema": SCHEMA, "model": self.model, "task": self.task, "eras": eras}
+        counts = {"cases": self.cases, "pending": self.pending}
+        return json.dumps({**fields, "definition": self.definition, **counts}).encode()
+
+    @classmethod
+    def decode(cls, content: bytes) -> Head | None:
+        """The head in `content`; None for another version's."""
+        fields = json.loads(content)
+        if fields["schema"] != SCHEMA:
+            return None
+        eras = tuple(Era(era["components"], era["data"]) for era in fields["eras"])
+        names = ("model", "task", "definition")
+        return cls(*(fields[n] for n in names), eras, fields["cases"], fields["pending"])
+
+
+@dataclass(frozen=True, slots=True)
+class CellCases:
+    """Cases of a cell as the plan has them: per case, ids, keys digest, and offsets of requests."""
+
+    ids: Sequence[str]
+    requests: npt.NDArray[np.uint32]
+    offsets: npt.NDArray[np.uint32]
+    keys: npt.NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, planned: Planned, cell: int) -> CellCases:
+        """Read the columns of a cell."""
+        columns = planned.cell(cell)
+        requests = np.frombuffer(columns["requests"], dtype="<u4")
+        offsets = np.frombuffer(columns["request_offsets"], dtype="<u4")
+        words = np.frombuffer(planned.keys, dtype="<u8").reshape(-1, 4)
+        own = (words[:, 0] ^ words[:, 1])[requests]
+        counts = np.diff(offsets)
+        place = np.arange(len(requests), dtype=np.uint64)
+        place -= np.repeat(offsets[:-1], counts).astype(np.uint64)
+        return cls(columns["case_ids"], requests, offsets, _sums(own * (2 * place + 1), offsets))
+
+    def answered(self, hits: npt.NDArray[np.uint8]) -> Bools:
+        """Which cases have a record for every request; `hits` is a byte per key of the plan."""
+        missing = (hits[self.requests] == 0).astype(np.uint64)
+        return np.asarray(_sums(missing, self.offsets) == 0)
+
+
+def _sums(values: npt.NDArray[np.uint64], offsets: npt.NDArray[np.uint32]) -> Any:
+    """Sums of the runs that `offsets` bound, modulo 2**64."""
+    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values, dtype=np.uint64)])
+    return running[offsets[1:]] - running[offsets[:-1]]
+
+
+def _name(kind: bytes, model: str, task: str) -> bytes:
+    return kind + b":" + digest(model, task).encode()
+
+
+def _value(store: Store, name: bytes) -> bytes | None:
+    return _core.unseal_values(store.sealed(WHY, [name]))[0]
+
+
+def head(store: Store, model: str, task: str) -> Head | None:
+    """What is logged of a cell."""
+    found = _value(store, _name(b"head", model, task))
+    return Head.decode(found) if found else None
+
+
+def heads(store: Store) -> list[Head]:
+    """Everything that is logged, without cases."""
+    sealed = [value for batch in store.scan(WHY, b"head:") for _, value in batch]
+    found = [Head.decode(value) for value in _core.unseal_values(list(sealed)) if value]
+    return [head for head in found if head is not None]
+
+
+def cases(store: Store, model: str, task: str) -> Cases:
+    """The logged cases of a cell, sorted by `case`."""
+    found = _value(store, _name(b"cases", model, task))
+    return np.frombuffer(zlib.decompress(found) if found else b"", dtype=CASE)
+
+
+class Ledger:
+    """What a run has answered so far; its `commit` stands in for the store's."""
+
+    def __init__(self, planned: Planned, store: Store) -> None:
+        self.hits = np.frombuffer(planned.hits, dtype=np.uint8).copy()
+        self._keys = np.frombuffer(planned.keys, dtype=f"S{KEY_BYTES}")
+        self._store = store
+
+    def commit(self, keys: list[bytes], payloads: list[bytes]) -> None:
+        """Commit to the store, then note the keys."""
+        self._store.commit(keys, payloads)
+        self.hits[np.searchsorted(self._keys, np.array(keys, dtype=f"S{KEY_BYTES}"))] = 1
+
+
+def record(
+    provenance: Provenance, store: Store, hits: npt.NDArray[np.uint8], models: Iterable[str]
+) -> None:
+    """Log the cells of some models; `hits` says which requests have records now.
+
+    A cell of which the log has nothing new to say costs a look at its head.
+    """
+    wanted = set(models)
+    for cell, (model, _) in enumerate(provenance.planned.selection.cells):
+        if model in wanted and not store.readonly:
+            _record(provenance, store, hits, cell)
+
+
+def _record(
+    provenance: Provenance, store: Store, hits: npt.NDArray[np.uint8], cell: int
+) -> None:
+    model, task = provenance.names(cell)
+    counts = provenance.planned.summary["cells"][cell]
+    now = Era(provenance.components(cell), provenance.data(cell))
+    before = head(store, model, task)
+    whole = before is not None and before.pending == 0 and before.cases == counts["cases"]
+    if whole and before is not None and before.eras[-1] == now and counts["to_run"] == 0:
+        return
+    fresh, answered = _fresh(provenance, store, hits, cell)
+    eras = before.eras if before else ()
+    at = eras.index(now) if now in eras else len(eras)
+    eras = eras if now in eras else (*eras, now)
+    fresh["era"] = np.where(answered, at, PENDING).astype(np.uint8)
+    merged = _merged(cases(store, model, task), fresh)
+    eras, merged = _kept(eras, at, merged)
+    done = Head(
+        model, task, provenance.definition(cell), eras, len(fresh), int((~answered).sum())
+    )
+    values = [done.encode(), zlib.compress(merged.tobytes(), 1)]
+    names = [_name(kind, model, task) for kind in (b"head", b"cases")]
+    store.write_sealed(WHY, list(zip(names, _core.seal_values(values), strict=True)))
+
+
+def _fresh(
+    provenance: Provenance, store: Store, hits: npt.NDArray[np.uint8], cell: int
+) -> tuple[Cases, Bools]:
+    """The cell's cases as the plan has them, era not yet set, and which of them are answered."""
+    columns = CellCases.of(provenance.planned, cell)
+    fresh = np.zeros(len(columns.ids), dtype=CASE)
+    fresh["case"], fresh["keys"] = hashes(columns.ids), columns.keys
+    if provenance.digests_rows(cell, len(fresh)):
+        fresh["row"] = provenance.rows(cell, range(len(fresh)))
+    return fresh, columns.answered(hits)
+
+
+def _merged(old: Cases, fresh: Cases) -> Cases:
+    """Fresh cases, but where one is unanswered and logged, the logged one; and all others."""
+    known = old[old["era"] != PENDING]
+    unanswered = fresh["era"] == PENDING
+    fresh = fresh[~(unanswered & np.isin(fresh["case"], known["case"]))]
+    others = known[~np.isin(known["case"], fresh["case"])]
+    merged = np.concatenate([fresh, others])
+    return merged[np.argsort(merged["case"], kind="stable")]
+
+
+def _kept(eras: tuple[Era, ...], latest: int, merged: Cases) -> tuple[tuple[Era, ...], Cases]:
+    """Eras that cases refer to, the latest at the end; the oldest go when there are too many."""
+    used = [i for i in np.unique(merged["era"]).tolist() if i not in (PENDING, latest)]
+    order = [*used[-(MOST_ERAS - 1) :], latest]
+    renumbered = np.full(256, PENDING, dtype=np.uint8)
+    renumbered[order] = np.arange(len(order), dtype=np.uint8)
+    gone = (merged["era"] != PENDING) & (renumbered[merged["era"]] == PENDING)
+    kept = merged[~gone].copy()
+    kept["era"] = renumbered[kept["era"]]
+    return tuple(eras[i] for i in order), kept
