@@ -13,7 +13,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 
 demo: core $(MODEL)/model.safetensors
 	$(BIN)/evalc plan specs/demo
-	$(BIN)/evalc exec specs/demo
+	$(BIN)/evalc exec specs/demo --no-report
 	$(BIN)/evalc report specs/demo
 
 test: core $(MODEL)/model.safetensors

@@ -110,7 +110,7 @@ def mmlu(data: Path) -> str:
         dev = data / "mmlu" / f"{subject}_dev.jsonl"
         if not (dev.is_file() and (data / "mmlu" / f"{subject}_test.jsonl").is_file()):
             continue
-        shots = len(dev.read_text(encoding="utf-8").splitlines())
+        shots = dev.read_bytes().count(b"\n")
         tasks.append(
             MMLU_TASK.format(
                 subject=subject,

@@ -16,10 +16,12 @@ from evalc.errors import EvalcError, ExitCode
 COMMANDS = {
     "init": ("starting", "Write a commented starter spec that runs."),
     "check": ("checking", "Check specs, data and templates; run nothing."),
+    "lock": ("locking", "Pin what comes from the Hub in evalc.lock."),
     "plan": ("planning", "Show what an evaluation would ask and cost."),
     "exec": ("executing", "Ask the models what remains, and report."),
     "report": ("reporting", "Show scores from what the cache holds."),
     "diff": ("diffing", "Compare two models or two reports case by case."),
+    "explain": ("explaining", "Say why a task or a case would run again."),
     "schema": ("starting", "Print the JSON Schema of the spec language."),
 }
 

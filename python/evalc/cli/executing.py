@@ -13,11 +13,14 @@ import click
 from evalc import __version__, env
 from evalc.cli import output
 from evalc.cli.meter import RunMeter
-from evalc.cli.options import request, selection_options
+from evalc.cli.options import rehash_option, request, selection_options
+from evalc.cli.pinning import pinned_path, repeated
 from evalc.cli.reporting import show_report
 from evalc.errors import ExitCode
 from evalc.plan import Planned, cost
 from evalc.plan.ir import ResolvedModel
+from evalc.plan.provenance import Provenance
+from evalc.plan.why import Ledger, logged, record
 from evalc.store import Store
 
 PACK_TOKENS = {"cpu": 8192, "cuda": 65536}
@@ -29,6 +32,7 @@ RUN_SCHEMA = "evalc.run/1"
 
 @click.command("exec")
 @selection_options
+@rehash_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--no-report", is_flag=True, help="Only fill the cache; print no report.")
 @click.option(
@@ -37,10 +41,18 @@ RUN_SCHEMA = "evalc.run/1"
 def exec_command(
     as_json: bool, no_report: bool, allow_code_execution: bool, **arguments: Any
 ) -> int:
-    """Ask the models what the cache does not answer; Ctrl-C and run again to continue."""
-    with request(arguments).planned() as (planned, store):
+    """Ask the models what the cache does not answer; Ctrl-C and run again to continue.
+
+    A file from `plan --out` in place of PATHS runs exactly what it planned, or refuses with exit
+    code 5 and says what has changed since.
+    """
+    asked = request(arguments)
+    path = pinned_path(asked)
+    with repeated(path, asked) if path else asked.planned() as (planned, store):
         if planned.to_run == 0:
             output.talk("nothing to run: every answer is in the cache")
+            names = [model.source.name for model in planned.models]
+            record(Provenance(planned, store), store, Ledger(planned, store).hits, names)
         else:
             _run(planned, store)
         if no_report:
@@ -55,23 +67,25 @@ def _run(planned: Planned, store: Store) -> None:
     progress = importlib.import_module("evalc.exec.progress")
     priced = planned.priced(store)
     began, tallies = time.monotonic(), []
+    provenance, ledger = Provenance(planned, store), Ledger(planned, store)
     with RunMeter(output.talker(), planned, priced) as meter:
         for index, model in enumerate(planned.models):
             device = model.source.device
             packs = planned.handle.packs(index, PACK_TOKENS[device], PACK_REQUESTS[device])
-            if not packs:
-                continue
-            tally = progress.Tally()
-            loop.execute(
-                model.source,
-                packs,
-                planned.settings,
-                planned.keys,
-                store.commit,
-                meter,
-                tokenizer_probe=planned.handle.probes(index, PROBES),
-                tally=tally,
-            )
+            with logged(provenance, store, ledger, model.source.name):
+                if not packs:
+                    continue
+                tally = progress.Tally()
+                loop.execute(
+                    model.source,
+                    packs,
+                    planned.settings,
+                    planned.keys,
+                    ledger.commit,
+                    meter,
+                    tokenizer_probe=planned.handle.probes(index, PROBES),
+                    tally=tally,
+                )
             _remember(planned, store, model, tally)
             tallies.append(tally)
     _write_run(planned, store, priced, tallies, time.monotonic() - began)

@@ -33,6 +33,7 @@ class Request:
     tier: str | None
     cache: Path
     no_hooks: bool = False
+    rehash: bool = False
 
     def folder(self) -> Folder:
         """The checked spec."""
@@ -46,7 +47,9 @@ class Request:
         if self.no_hooks:
             refuse_hooks(folder, used_hooks(folder, selection))
         with Store.open(self.cache / "store") as store:
-            planned = plan(folder, selection, self.cache, store)
+            planned = plan(folder, selection, self.cache, store, self.rehash)
+            for line in planned.ir.locked:
+                output.talk(line)
             if store.damaged:
                 output.talk(
                     f"warning: {store.damaged} cached values failed their checksum; they were "
@@ -86,6 +89,15 @@ def cache_option(command: F) -> F:
     )(command)
 
 
+def rehash_option(command: F) -> F:
+    """`--rehash`."""
+    return click.option(
+        "--rehash",
+        is_flag=True,
+        help="Read weights again, and whatever else is known by its size and times.",
+    )(command)
+
+
 def selection_options(command: F) -> F:
     """PATHS, `--set`, `--suite`, `--model`, `--task`, `--tier` and `--cache`."""
     for name, help_text in (
@@ -121,4 +133,5 @@ def request(arguments: dict[str, Any]) -> Request:
         tier=arguments.pop("tier", None),
         cache=arguments.pop("cache"),
         no_hooks=arguments.pop("no_hooks", False),
+        rehash=arguments.pop("rehash", False),
     )

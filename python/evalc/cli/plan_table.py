@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from evalc.plan.reasons import merged_reasons
+
 COLUMNS = (
     "cases",
     "requests",
@@ -20,6 +22,7 @@ COLUMNS = (
     "time ≤",
     "USD ≤",
 )
+SHOWN_TASKS = 3
 
 
 def plan_table(priced: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -64,6 +67,10 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
     yield f"tier {priced['tier']}; {total['estimate']['flops'] / 1e12:,.2f} TFLOP remain"
     if total["estimate"]["basis"] == "guess":
         yield "~ marks a guess: this model has not run on this hardware yet"
+    for words, cases, tasks in merged_reasons(priced["cells"]):
+        shown = ", ".join(tasks[:SHOWN_TASKS])
+        more = f" and {len(tasks) - SHOWN_TASKS} more" if len(tasks) > SHOWN_TASKS else ""
+        yield f"why {cases:,} {'case' if cases == 1 else 'cases'}: {words}: {shown}{more}"
     for cell in priced["cells"]:
         if cell["split_words"]:
             yield (

@@ -2,30 +2,68 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from evalc.cli import output
-from evalc.cli.options import request, selection_options
+from evalc.cli.options import rehash_option, request, selection_options
+from evalc.cli.pinning import pin, show
 from evalc.cli.plan_table import plan_table
 from evalc.errors import ExitCode
+from evalc.plan import Planned
+from evalc.plan.provenance import Provenance
+from evalc.plan.reasons import Reasons
+from evalc.store import Store
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def with_reasons(planned: Planned, store: Store) -> dict[str, Any]:
+    """The priced plan, each cell with the reasons of the cases that remain."""
+    priced = planned.priced(store)
+    reasons = Reasons(Provenance(planned, store), store).all()
+    for cell, found in zip(priced["cells"], reasons, strict=True):
+        cell["reasons"] = found
+    return priced
 
 
 @click.command("plan")
 @selection_options
+@rehash_option
 @click.option("--json", "as_json", is_flag=True, help="Print a versioned JSON document.")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 6 when work remains, 0 when none does."
 )
-def plan_command(as_json: bool, detailed_exitcode: bool, **arguments: Any) -> int:
+@click.option(
+    "--out", type=FILE, metavar="FILE", help="Write the plan into a file that `exec` runs exactly."
+)
+@click.option(
+    "--show",
+    "shown",
+    type=FILE,
+    metavar="FILE",
+    help="Show the plan in such a file, stale or not; --detailed-exitcode: 5 when it is stale.",
+)
+def plan_command(
+    as_json: bool, detailed_exitcode: bool, out: Path | None, shown: Path | None, **arguments: Any
+) -> int:
     """Show what an evaluation would ask, what the cache answers, and what the rest costs."""
-    with request(arguments).planned() as (planned, store):
-        priced = planned.priced(store)
-    if as_json:
-        output.document(priced)
+    asked = request(arguments)
+    if shown is not None:
+        priced, stale = show(shown, asked, as_json)
+        if stale and detailed_exitcode:
+            return ExitCode.STALE_PLAN
     else:
-        for renderable in plan_table(priced):
-            output.table(renderable)
+        with asked.planned() as (planned, store):
+            priced = with_reasons(planned, store)
+            if out is not None:
+                pin(out, asked, planned, store, priced)
+        if as_json:
+            output.document(priced)
+        else:
+            for renderable in plan_table(priced):
+                output.table(renderable)
     remains = detailed_exitcode and not priced["nothing_to_run"]
     return ExitCode.WORK_REMAINS if remains else ExitCode.DONE

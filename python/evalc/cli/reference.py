@@ -28,8 +28,8 @@ def cli_reference() -> str:
         [
             "# Command line",
             "",
-            "Written by `evalc.cli.reference`; a test keeps it fresh. PATHS are spec files, or folders",
-            "whose `*.toml` are read; without any, `specs` or the working directory.",
+            "Written by `evalc.cli.reference`; a test keeps it fresh. PATHS are spec files, or",
+            "folders whose `*.toml` are read; without any, `specs` or the working directory.",
             "",
             *sections,
             "## Exit codes",

@@ -77,8 +77,17 @@ CATALOGUE: dict[str, str] = {
     "no-chat-template": "chat is asked of a tokenizer without a chat template",
     "chat-template": "a chat template does not parse, or refuses a conversation",
     "needs-huggingface-hub": "an `hf:` path needs huggingface_hub",
-    "hub-unavailable": "a model cannot be had from the Hub",
-    "hub-data": "a dataset on the Hub is asked for",
+    # plan: the Hub and evalc.lock
+    "hub-unavailable": "the Hub cannot be reached, or fails",
+    "hub-offline": "something is not in the cache while HF_HUB_OFFLINE is set",
+    "hub-missing": "the Hub has no such repository, revision or file, or it is private",
+    "hub-refused": "the Hub refuses access to a repository",
+    "hub-data": "a repository on the Hub does not hold what an address asks for",
+    "partial-conversion": "the Hub's Parquet conversion of a dataset holds only part of its rows",
+    "content-differs": "a file from the Hub is not what the Hub or `evalc.lock` says",
+    "bad-lock": "an `evalc.lock` cannot be read, or is of another version",
+    "lock-unwritable": "an `evalc.lock` cannot be written",
+    "unknown-remote": "`--upgrade` names no model or dataset that comes from the Hub",
     # plan: data
     "missing-data": "a dataset's file does not exist",
     "unknown-format": "a dataset's file has an unknown suffix",
@@ -99,6 +108,12 @@ CATALOGUE: dict[str, str] = {
     "context-too-long": "a case needs more tokens than the model takes",
     "too-few-shots": "more shots are asked than there are rows",
     "bad-ir": "the planner was handed an Ir that it does not read",
+    # pinned plans and explain
+    "bad-plan": "a file is not a pinned plan of a version that this evalc reads, or was edited",
+    "stale-plan": "what a pinned plan rests on has changed since it was made",
+    "plan-unwritable": "a pinned plan cannot be written",
+    "plan-options": "a selection is given together with a pinned plan, which holds its own",
+    "unknown-case": "neither a task nor a case of what is selected has this name",
     # command line
     "hook-refused": "a hook would run although `--no-hooks` forbids it",
     "file-exists": "a file that would be written exists already",

@@ -90,9 +90,7 @@ def cached(address: Address, commit: str, paths: Sequence[str]) -> list[Path] | 
     return files if len(files) == len(paths) and all(f.is_file() for f in files) else None
 
 
-def fetched(
-    address: Address, commit: str, paths: Sequence[str], place: Place | None
-) -> list[Path]:
+def fetched(address: Address, commit: str, paths: Sequence[str], place: Place | None) -> list[Path]:
     """Files of a commit, downloaded into the Hugging Face cache where they are not there yet.
 
     Raises Faults.
@@ -159,45 +157,58 @@ def _hub(address: Address, place: Place | None, revision: str = "") -> Iterator[
         raise _explained(address, place, revision, error) from None
 
 
-def _explained(
-    address: Address, place: Place | None, revision: str, error: Exception
-) -> Faults:
+def _explained(address: Address, place: Place | None, revision: str, error: Exception) -> Faults:
     """A diagnostic for what the library raised, by the names of its classes and their causes."""
     chain = _chain(error)
     kinds = {base.__name__ for link in chain for base in type(link).__mro__}
     status = next((s for link in chain if (s := _status(link)) is not None), None)
-    if "OfflineModeIsEnabled" in kinds:
-        message = f"`{address.text}` is not in the cache, and HF_HUB_OFFLINE forbids asking the Hub"
-        return _fault("hub-offline", message, place, "run `evalc lock` once with a network")
-    if "GatedRepoError" in kinds or status == 403:
-        message = f"the Hub refuses access to `{address.repository}`: it is gated"
-        hint = "ask for access on its page, and set HF_TOKEN to a token of that account"
-        return _fault("hub-refused", message, place, hint)
-    if "RevisionNotFoundError" in kinds:
-        message = f"`{address.repository}` has no revision `{revision}`"
-        return _fault("hub-missing", message, place, "name a branch, a tag or a commit after `@`")
-    if "RepositoryNotFoundError" in kinds:
-        message = f"the Hub has no {address.kind} `{address.repository}`, or it is private"
-        hint = "check the name, or set HF_TOKEN to a token that may read it"
-        return _fault("hub-missing", message, place, hint)
-    if "EntryNotFoundError" in kinds and status == 404:
-        message = f"a file of `{address.text}` is gone from the Hub"
-        return _fault("hub-missing", message, place, "pin another revision")
-    if status == 401:
-        message = f"the Hub does not accept the token for `{address.repository}`"
-        return _fault("hub-refused", message, place, "set HF_TOKEN to a valid token")
-    reason = f"the Hub answers {status}" if status else "the Hub cannot be reached"
-    return Faults(
-        [
-            Diagnostic(
-                "hub-unavailable",
-                f"`{address.text}` cannot be had: {reason}",
-                place,
-                notes=(f"{type(chain[-1]).__name__}: {_first(chain[-1])}",),
-                hint="check the network and HF_ENDPOINT, or give a local path",
-            )
-        ]
+    name = address.repository
+    refusals = (
+        (
+            "OfflineModeIsEnabled" in kinds,
+            "hub-offline",
+            f"`{address.text}` is not in the cache, and HF_HUB_OFFLINE forbids to ask the Hub",
+            "run `evalc lock` once with a network",
+        ),
+        (
+            "GatedRepoError" in kinds or status == 403,
+            "hub-refused",
+            f"the Hub refuses access to `{name}`, which is gated or closed",
+            "ask for access on its page, and set HF_TOKEN to a token of that account",
+        ),
+        (
+            "RevisionNotFoundError" in kinds,
+            "hub-missing",
+            f"`{name}` has no revision `{revision}`",
+            "name a branch, a tag or a commit after `@`; `evalc lock --upgrade` for a locked one",
+        ),
+        (
+            "RepositoryNotFoundError" in kinds,
+            "hub-missing",
+            f"the Hub has no {address.kind} `{name}`, or it is private",
+            "check the name, or set HF_TOKEN to a token that may read it",
+        ),
+        (
+            status == 401,
+            "hub-refused",
+            f"the Hub does not accept the token for `{name}`",
+            "set HF_TOKEN to a valid token, or unset it",
+        ),
+        (
+            status == 404,
+            "hub-missing",
+            f"a file of `{address.text}` is gone from the Hub",
+            "name another revision after `@`",
+        ),
     )
+    for applies, code, message, hint in refusals:
+        if applies:
+            return _fault(code, message, place, hint)
+    reason = f"the Hub answers {status}" if status else "the Hub cannot be reached"
+    note = f"{type(chain[-1]).__name__}: {_first(chain[-1])}"
+    message = f"`{address.text}` cannot be had: {reason}"
+    hint = "check the network and HF_ENDPOINT, or give a local path"
+    return Faults([Diagnostic("hub-unavailable", message, place, notes=(note,), hint=hint)])
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -116,6 +116,15 @@ def _unreadable(path: Path, kind: str, error: Exception, place: Place | None) ->
 
 def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
     """Write rows as JSON Lines, atomically: a reader sees all of them or no file."""
+    try:
+        _write_rows(rows, target)
+    except OSError as error:
+        message = f"`{target.parent}` cannot be written: {(error.strerror or str(error)).lower()}"
+        hint = "make room, or choose another cache with `--cache`"
+        raise Faults([Diagnostic("cache-failed", message, hint=hint)]) from None
+
+
+def _write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
     try:

@@ -10,8 +10,11 @@ from typing import Any
 
 from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
-from evalc.plan import hub, identity, ingest, tokenizers
+from evalc.plan import identity, ingest, tokenizers
+from evalc.plan.addresses import is_remote
 from evalc.plan.checkpoint import Shape, read_checkpoint
+from evalc.plan.digests import Digests
+from evalc.plan.remotes import Remotes
 from evalc.plan.sources import ModelSource
 from evalc.spec import Folder, Selection
 from evalc.spec.models import DatasetSpec, GenerateSpec, TaskSpec
@@ -34,24 +37,36 @@ class ResolvedModel:
 
 @dataclass(frozen=True, slots=True)
 class Ir:
-    """The resolved spec: its versioned bytes, and the models in the order that they name."""
+    """The resolved spec: its versioned bytes, and the models in the order that they name.
+
+    `locked` tells what was added to `evalc.lock`, a line for each address.
+    """
 
     content: bytes
     models: tuple[ResolvedModel, ...]
+    locked: tuple[str, ...] = ()
 
 
-def resolve(folder: Folder, selection: Selection, cache: Path, store: Store | None) -> Ir:
-    """Resolve a selection.
+def resolve(
+    folder: Folder,
+    selection: Selection,
+    cache: Path,
+    store: Store | None,
+    rehash: bool = False,
+) -> Ir:
+    """Resolve a selection; `rehash` reads every file that `store` remembers the digest of.
 
-    Writes only into `cache` (tokenizer bundles, data snapshots) and what `store` remembers of
-    files. Raises Faults with every missing model, adapter and data file at once.
+    Writes only into `cache` (tokenizer bundles, data snapshots), what `store` remembers of files,
+    and `evalc.lock` when a remote address is not in it. Raises Faults with every missing model,
+    adapter and data file at once.
     """
     found = _Findings()
+    remotes = Remotes(folder, cache, Digests(store, rehash))
     names = sorted({model for model, _ in selection.cells})
-    models = [found.of(_model, folder, name, cache, store) for name in names]
+    models = [found.of(_model, folder, name, cache, remotes) for name in names]
     tasks = sorted({task for _, task in selection.cells})
     datasets = _datasets(folder, tasks)
-    files = [found.of(_dataset, folder, name, cache) for name in datasets]
+    files = [found.of(_dataset, folder, name, cache, remotes) for name in datasets]
     found.check()
     resolved = tuple(model for model in models if model is not None)
     content = {
@@ -66,15 +81,17 @@ def resolve(folder: Folder, selection: Selection, cache: Path, store: Store | No
             for model, task in selection.cells
         ],
     }
-    return Ir(json.dumps(content, ensure_ascii=False).encode(), resolved)
+    locked = remotes.save()
+    return Ir(json.dumps(content, ensure_ascii=False).encode(), resolved, locked)
 
 
 def resolve_data(folder: Folder, cache: Path) -> bytes:
-    """The Ir of a whole spec without models, for checking data and templates."""
+    """The Ir of a whole spec without models, for checking data and templates; locks nothing."""
     found = _Findings()
+    remotes = Remotes(folder, cache, Digests(None))
     tasks = sorted(folder.spec.tasks)
     datasets = _datasets(folder, tasks)
-    files = [found.of(_dataset, folder, name, cache) for name in datasets]
+    files = [found.of(_dataset, folder, name, cache, remotes) for name in datasets]
     found.check()
     content = {
         "ir": IR_VERSION,
@@ -106,17 +123,12 @@ class _Findings:
             raise Faults(self._found)
 
 
-def _model(folder: Folder, name: str, cache: Path, store: Store | None) -> ResolvedModel:
+def _model(folder: Folder, name: str, cache: Path, remotes: Remotes) -> ResolvedModel:
     spec = folder.spec.models[name]
     place = folder.place(("models", name, "path"))
-    path = hub.local_model(folder.located(("models", name, "path")), place)
+    path = remotes.model(("models", name, "path"))
     checkpoint = read_checkpoint(path, place, name)
-    adapter = None
-    if spec.adapter is not None:
-        adapter = hub.local_model(
-            folder.located(("models", name, "adapter")),
-            folder.place(("models", name, "adapter")),
-        )
+    adapter = remotes.model(("models", name, "adapter")) if spec.adapter is not None else None
     device = spec.device
     if device == "auto":
         device = "cuda" if env.cuda_present() else "cpu"
@@ -128,7 +140,7 @@ def _model(folder: Folder, name: str, cache: Path, store: Store | None) -> Resol
         dtype=spec.dtype,
         device=device,
         numerics=spec.numerics,
-        store=store,
+        digests=remotes.digests,
         place=folder.place(("models", name, "adapter")),
     )
     source = ModelSource(
@@ -166,12 +178,14 @@ def _datasets(folder: Folder, tasks: Sequence[str]) -> list[str]:
     return sorted(used | {fewshot.dataset for fewshot in shots if fewshot is not None})
 
 
-def _dataset(folder: Folder, name: str, cache: Path) -> dict[str, Any]:
+def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[str, Any]:
     spec: DatasetSpec = folder.spec.datasets[name]
     place = folder.place(("datasets", name, "path"))
     located = folder.located(("datasets", name, "path"))
-    path = hub.local_data(located, place)
-    file = ingest.data_file(path, cache, name, place)
+    if is_remote(located):
+        file = remotes.data(("datasets", name, "path"))
+    else:
+        file = ingest.data_file(Path(located), cache, name, place)
     if spec.prepare is not None:
         root = folder.base(("datasets", name, "prepare"))
         prepare_place = folder.place(("datasets", name, "prepare"))

@@ -116,12 +116,16 @@ class Planned:
         }
 
 
-def plan(folder: Folder, selection: Selection, cache: Path, store: Store) -> Planned:
+def plan(
+    folder: Folder, selection: Selection, cache: Path, store: Store, rehash: bool = False
+) -> Planned:
     """Resolve, expand, key, deduplicate, and subtract what the store has.
+
+    `rehash` reads every file again whose digest the store remembers.
 
     Raises Faults with all that is wrong; nothing is written but what can be made again.
     """
-    ir = resolve(folder, selection, cache, store)
+    ir = resolve(folder, selection, cache, store, rehash)
     handle = _built(folder, ir.content, cache / "memo")
     keys = handle.keys()
     hits = store.hits(keys)

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalc import _core
+from evalc.plan.digests import Digests
 from evalc.plan.planned import Planned
 from evalc.plan.shots import rendered_shots
 from evalc.store import Store
@@ -59,6 +60,7 @@ MODEL_KEYS = {
     "device": "device",
 }
 """Components that a key of a model's table decides; the other model components come from `path`."""
+SHORT, DIGEST = 12, 64
 MOST_ROWS = 20_000
 """Above this many cases no row is digested, which takes writing its case."""
 
@@ -67,6 +69,11 @@ def digest(*parts: object) -> str:
     """Hex digest of values, by their canonical JSON."""
     fields = [json.dumps(part, sort_keys=True, ensure_ascii=False).encode() for part in parts]
     return _core.digest_fields("evalc.provenance.v1", fields)
+
+
+def short(value: str) -> str:
+    """A digest cut to 12 digits; a plain value as it is."""
+    return value[:SHORT] if len(value) == DIGEST else value
 
 
 class Provenance:
@@ -78,6 +85,7 @@ class Provenance:
         self._store = store
         self._components: dict[int, dict[str, str]] = {}
         self._files: dict[str, str] = {}
+        self._digests = Digests(store)
 
     def names(self, cell: int) -> tuple[str, str]:
         """Model and task."""
@@ -102,7 +110,7 @@ class Provenance:
         """Hex digest of the content of a dataset's file."""
         path = dataset["path"]
         if path not in self._files:
-            self._files[path] = _core.hash_files([path])[0]
+            self._files[path] = self._digests.of([Path(path)])[0]
         return self._files[path]
 
     def data(self, cell: int) -> str:
@@ -121,10 +129,12 @@ class Provenance:
 
     def _of(self, cell: int) -> dict[str, str]:
         task, model = self.task(cell), self.model(cell)
-        facts = self._bundle(model["bundle"])
+        facts = self.bundle(model["bundle"])
         found = {"template.type": task["kind"]}
         for key in TEMPLATE_PARTS[task["kind"]]:
-            found[f"template.{key}"] = digest(task[key]) if task[key] else ""
+            # an empty delimiter is not the default one; an empty description is none
+            absent = task[key] is None or (key == "description" and not task[key])
+            found[f"template.{key}"] = "" if absent else digest(task[key])
         asks = task["kind"] != "perplexity"
         found["template.chat"] = ""
         if model["chat"] and asks:
@@ -149,7 +159,7 @@ class Provenance:
         rest = {key: value for key, value in fewshot.items() if key != "dataset"}
         return digest("drawn", rest, drawn, self.file(source))
 
-    def _bundle(self, path: str) -> dict[str, Any]:
+    def bundle(self, path: str) -> dict[str, Any]:
         """Digests of a tokenizer bundle, remembered by its name, which is its content's digest."""
         note = b"bundle:" + Path(path).stem.encode()
         known = self._store.note(note)
@@ -168,9 +178,7 @@ class Provenance:
 
     def rows(self, cell: int, cases: Iterable[int]) -> npt.NDArray[np.uint64]:
         """Digests of the content of the rows of `cases`, 8 bytes each."""
-        texts = (
-            json.dumps(self.planned.case(cell, case)["row"], sort_keys=True) for case in cases
-        )
+        texts = (json.dumps(self.planned.case(cell, case)["row"], sort_keys=True) for case in cases)
         return hashes(texts)
 
     def digests_rows(self, cell: int, cases: int) -> bool:

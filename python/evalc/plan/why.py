@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,8 +77,8 @@ class Head:
         if fields["schema"] != SCHEMA:
             return None
         eras = tuple(Era(era["components"], era["data"]) for era in fields["eras"])
-        names = ("model", "task", "definition")
-        return cls(*(fields[n] for n in names), eras, fields["cases"], fields["pending"])
+        model, task, definition = (str(fields[key]) for key in ("model", "task", "definition"))
+        return cls(model, task, definition, eras, fields["cases"], fields["pending"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,17 @@ def heads(store: Store) -> list[Head]:
     """Everything that is logged, without cases."""
     sealed = [value for batch in store.scan(WHY, b"head:") for _, value in batch]
     found = [Head.decode(value) for value in _core.unseal_values(list(sealed)) if value]
-    return [head for head in found if head is not None]
+    return [known for known in found if known is not None]
 
 
-def cases(store: Store, model: str, task: str) -> Cases:
+def cases(store: Store, of: Head | None) -> Cases:
     """The logged cases of a cell, sorted by `case`."""
-    found = _value(store, _name(b"cases", model, task))
-    return np.frombuffer(zlib.decompress(found) if found else b"", dtype=CASE)
+    found = _value(store, _name(b"cases", of.model, of.task)) if of else None
+    if of is None or found is None:
+        return np.zeros(0, dtype=CASE)
+    logged: Cases = np.frombuffer(zlib.decompress(found), dtype=CASE)
+    sound: Cases = logged[(logged["era"] < len(of.eras)) | (logged["era"] == PENDING)]
+    return sound
 
 
 class Ledger:
@@ -168,9 +173,20 @@ def record(
             _record(provenance, store, hits, cell)
 
 
-def _record(
-    provenance: Provenance, store: Store, hits: npt.NDArray[np.uint8], cell: int
-) -> None:
+@contextmanager
+def logged(provenance: Provenance, store: Store, ledger: Ledger, model: str) -> Iterator[None]:
+    """Log a model's cells when the block ends, an interrupted one too."""
+    try:
+        yield
+    except BaseException:
+        # what stopped the run is what the user has to hear of
+        with suppress(Exception):
+            record(provenance, store, ledger.hits, [model])
+        raise
+    record(provenance, store, ledger.hits, [model])
+
+
+def _record(provenance: Provenance, store: Store, hits: npt.NDArray[np.uint8], cell: int) -> None:
     model, task = provenance.names(cell)
     counts = provenance.planned.summary["cells"][cell]
     now = Era(provenance.components(cell), provenance.data(cell))
@@ -183,11 +199,9 @@ def _record(
     at = eras.index(now) if now in eras else len(eras)
     eras = eras if now in eras else (*eras, now)
     fresh["era"] = np.where(answered, at, PENDING).astype(np.uint8)
-    merged = _merged(cases(store, model, task), fresh)
+    merged = _merged(cases(store, before), fresh)
     eras, merged = _kept(eras, at, merged)
-    done = Head(
-        model, task, provenance.definition(cell), eras, len(fresh), int((~answered).sum())
-    )
+    done = Head(model, task, provenance.definition(cell), eras, len(fresh), int((~answered).sum()))
     values = [done.encode(), zlib.compress(merged.tobytes(), 1)]
     names = [_name(kind, model, task) for kind in (b"head", b"cases")]
     store.write_sealed(WHY, list(zip(names, _core.seal_values(values), strict=True)))
@@ -211,7 +225,7 @@ def _merged(old: Cases, fresh: Cases) -> Cases:
     unanswered = fresh["era"] == PENDING
     fresh = fresh[~(unanswered & np.isin(fresh["case"], known["case"]))]
     others = known[~np.isin(known["case"], fresh["case"])]
-    merged = np.concatenate([fresh, others])
+    merged: Cases = np.concatenate([fresh, others])
     return merged[np.argsort(merged["case"], kind="stable")]
 
 

@@ -20,6 +20,7 @@ from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
 from evalc.store.filesystem import network_filesystem
+from evalc.store.marks import day_entries, today
 
 KEY_BYTES = 32
 MAP_BYTES = 1 << 40
@@ -28,7 +29,15 @@ RECORDS = b"records.v1"
 QUARANTINE = b"quarantine.v1"
 RUNS = b"runs.v1"
 NOTES = b"notes.v1"
-BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES)
+WHY = b"why.v1"
+DAYS = b"days.v1"
+CITATIONS = b"citations.v1"
+BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES, WHY, DAYS, CITATIONS)
+BATCH = 4096
+"""Entries that are read, or written in one transaction, at a time."""
+BATCH_BYTES = 1 << 23
+
+Pair = tuple[bytes, bytes]
 
 
 def _fault(code: str, message: str, directory: Path, hint: str) -> Faults:
@@ -182,24 +191,99 @@ class Store:
         if any(len(key) != KEY_BYTES for key in keys):
             raise ValueError("a record key has 32 bytes")
         sealed = _core.seal_values(list(payloads))
-        with self._begin(write=True) as txn:
-            for key, value in sorted(zip(keys, sealed, strict=True)):
-                txn.put(key, value, db=self._buckets[RECORDS])
+        self.write_sealed(RECORDS, sorted(zip(keys, sealed, strict=True)))
+
+    def _date(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> None:
+        """Note that records (sorted keys) are written today; see `evalc.store.marks`."""
+        entries = list(day_entries(keys, today()))
+        sealed = _core.seal_values([content for _, content in entries])
+        for (name, _), value in zip(entries, sealed, strict=True):
+            txn.put(name, value, db=self._buckets[DAYS])
 
     def _quarantine(self, keys: Iterable[bytes]) -> None:
         keys = list(keys)
         self.damaged += len(keys)
-        if self.readonly or not keys:
-            return
+        if not self.readonly and keys:
+            self.set_aside(RECORDS, keys)
+
+    def set_aside(self, bucket: bytes, keys: Sequence[bytes]) -> None:
+        """Move values into quarantine: records under their key, others under bucket:name."""
         with self._begin(write=True) as txn:
             for key in keys:
-                value = txn.pop(key, db=self._buckets[RECORDS])
+                value = txn.pop(key, db=self._buckets[bucket])
                 if value is not None:
-                    txn.put(key, value, db=self._buckets[QUARANTINE])
+                    name = key if bucket == RECORDS else bucket + b":" + key
+                    txn.put(name, value, db=self._buckets[QUARANTINE])
 
-    def write_run(self, name: bytes, manifest: bytes) -> None:
-        """Record a finished run; its presence says that the run is complete."""
-        self._put(RUNS, name, manifest)
+    def scan(self, bucket: bytes, prefix: bytes = b"") -> Iterator[list[Pair]]:
+        """Names and sealed values in name order, in batches of bounded size.
+
+        No transaction is open between batches; what is written meanwhile may or may not be seen.
+        """
+        start: bytes | None = prefix
+        while start is not None and bucket in self._buckets:
+            batch, start = self._batch(self._buckets[bucket], prefix, start)
+            if batch:
+                yield batch
+
+    def _batch(self, db: Any, prefix: bytes, start: bytes) -> tuple[list[Pair], bytes | None]:
+        """Pairs from `start` on, and where the next batch starts, if there is any."""
+        batch: list[Pair] = []
+        size = 0
+        with self._begin() as txn, txn.cursor(db=db) as cursor:
+            if not (cursor.set_range(start) if start else cursor.first()):
+                return batch, None
+            for entry in cursor:
+                key, value = map(bytes, entry)
+                if not key.startswith(prefix):
+                    break
+                batch.append((key, value))
+                size += len(value)
+                if len(batch) == BATCH or size >= BATCH_BYTES:
+                    return batch, batch[-1][0] + b"\0"
+        return batch, None
+
+    def following(self, bucket: bytes, start: bytes) -> bytes | None:
+        """The first name that is `start` or comes after it, if there is any."""
+        db = self._buckets.get(bucket)
+        if db is None:
+            return None
+        with self._begin() as txn, txn.cursor(db=db) as cursor:
+            return bytes(cursor.key()) if cursor.set_range(start) else None
+
+    def sealed(self, bucket: bytes, names: Sequence[bytes]) -> list[bytes | None]:
+        """Values as they are stored, or None where there is none."""
+        db = self._buckets.get(bucket)
+        if db is None:
+            return [None] * len(names)
+        with self._begin() as txn:
+            values: list[Any] = [txn.get(name, db=db) for name in names]
+        return values
+
+    def write_sealed(self, bucket: bytes, pairs: Sequence[Pair]) -> None:
+        """Write values that are sealed already, in one durable transaction."""
+        with self._begin(write=True) as txn:
+            for name, value in pairs:
+                txn.put(name, value, db=self._buckets[bucket])
+            if bucket == RECORDS:
+                self._date(txn, sorted(name for name, _ in pairs))
+
+    def remove(self, bucket: bytes, names: Sequence[bytes]) -> None:
+        """Delete in one durable transaction."""
+        with self._begin(write=True) as txn:
+            for name in names:
+                txn.delete(name, db=self._buckets[bucket])
+
+    def write_run(self, name: bytes, manifest: bytes, citations: Sequence[Pair] = ()) -> None:
+        """Record a finished run; its presence says that the run is complete.
+
+        `citations` are the sets of keys that the manifest names; they are there as soon as it is.
+        """
+        value, *sets = _core.seal_values([manifest, *(content for _, content in citations)])
+        with self._begin(write=True) as txn:
+            for (digest, _), content in zip(citations, sets, strict=True):
+                txn.put(digest, content, db=self._buckets[CITATIONS])
+            txn.put(name, value, db=self._buckets[RUNS])
 
     def runs(self) -> list[tuple[bytes, bytes]]:
         """Recorded runs as (name, manifest), in name order."""
@@ -231,11 +315,15 @@ class Store:
 
     def records(self) -> int:
         """Number of records."""
-        bucket = self._buckets.get(RECORDS)
-        if bucket is None:
+        return self.count(RECORDS)
+
+    def count(self, bucket: bytes) -> int:
+        """Number of entries of a bucket."""
+        db = self._buckets.get(bucket)
+        if db is None:
             return 0
         with self._begin() as txn:
-            return int(txn.stat(bucket)["entries"])
+            return int(txn.stat(db)["entries"])
 
 
 def _open(directory: Path, readonly: bool) -> lmdb.Environment:

@@ -97,7 +97,7 @@ fn undefined(template: &Template, columns: &[String], name: &str, field: &str) -
     template
         .variables()
         .iter()
-        .filter(|variable| !columns.contains(&variable.name))
+        .filter(|variable| !variable.guarded && !columns.contains(&variable.name))
         .map(|variable| {
             let message = format!("undefined template variable `{}`", variable.name);
             let mut fault = Fault::new("undefined-variable", message).at("tasks", name, field);

@@ -70,7 +70,8 @@ pub fn expand(input: &Input<'_>, known: Option<KnownCases>) -> Result<Made, Vec<
         made => made.map_err(faults)?,
     };
     let positions = input.positions.iter().map(|position| *position as usize);
-    let (ids, rows) = positions.map(|p| (input.selection.ids[p].clone(), input.selection.rows[p])).unzip();
+    let (ids, rows) =
+        positions.map(|p| (input.selection.ids[p].clone(), input.selection.rows[p])).unzip();
     made.expansion.ids = ids;
     made.expansion.rows = rows;
     made.expansion.settings = settings(input);
@@ -105,10 +106,8 @@ fn reuse(input: &Input<'_>, known: KnownCases) -> Result<Made, Stop> {
     if missing.len() * 2 > input.positions.len() || !known.expansion.ready() {
         return attempt(input, true);
     }
-    let prefix = Prefix {
-        text: known.expansion.prefix_text.clone(),
-        ids: known.expansion.prefix.clone(),
-    };
+    let prefix =
+        Prefix { text: known.expansion.prefix_text.clone(), ids: known.expansion.prefix.clone() };
     let fresh = Worker::new(input, known.cut, &prefix).all(&missing)?;
     let mut expansion = Expansion::blank(input.task.slices.len());
     expansion.push(known.expansion.arena());

@@ -55,7 +55,12 @@ impl Memo {
     /// Name of a dataset's selection.
     pub fn rows_name(dataset: &Dataset) -> String {
         name(&json!([
-            "rows", dataset.format, dataset.compression, dataset.rows, dataset.condition, dataset.id
+            "rows",
+            dataset.format,
+            dataset.compression,
+            dataset.rows,
+            dataset.condition,
+            dataset.id
         ]))
     }
 
@@ -88,8 +93,10 @@ impl Memo {
         let digests = reader.digests()?;
         let kept = reader.bytes()?.to_vec();
         let mut texts = reader.texts()?.into_iter();
-        let ids: Option<Vec<Option<Box<str>>>> =
-            kept.iter().map(|k| if *k == 1 { texts.next().map(Some) } else { Some(None) }).collect();
+        let ids: Option<Vec<Option<Box<str>>>> = kept
+            .iter()
+            .map(|k| if *k == 1 { texts.next().map(Some) } else { Some(None) })
+            .collect();
         let ids = ids?;
         (ids.len() == digests.len()).then_some(KnownRows { file, digests, ids })
     }
@@ -125,7 +132,12 @@ impl Memo {
         expansion.flags = reader.bytes()?.to_vec();
         expansion.request_offsets = reader.u32s()?;
         expansion.requests = reader.requests()?;
-        expansion.digests = reader.bytes()?.chunks_exact(32).map(|d| d.try_into()).collect::<Result<_, _>>().ok()?;
+        expansion.digests = reader
+            .bytes()?
+            .chunks_exact(32)
+            .map(|d| d.try_into())
+            .collect::<Result<_, _>>()
+            .ok()?;
         expansion.choice_chars = reader.u32s()?;
         expansion.choice_bytes = reader.u32s()?;
         let file = FiledTokens { path: self.path(name, "tokens")?, digest: tokens };
@@ -139,7 +151,8 @@ impl Memo {
 
     /// Remember cases.
     pub fn keep_cases(&self, name: &str, rows: &[RowDigest], expansion: &Expansion, cut: bool) {
-        let (Some(path), Some(tokens)) = (self.path(name, "cases"), self.path(name, "tokens")) else {
+        let (Some(path), Some(tokens)) = (self.path(name, "cases"), self.path(name, "tokens"))
+        else {
             return;
         };
         let ids = pack(expansion.arena());
@@ -210,7 +223,9 @@ fn pack(ids: &[u32]) -> Vec<u8> {
 fn unpack(content: &[u8]) -> Option<Vec<u32>> {
     let (width, body) = content.split_first()?;
     match width {
-        2 => Some(body.chunks_exact(2).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))).collect()),
+        2 => Some(
+            body.chunks_exact(2).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))).collect(),
+        ),
         4 => Some(words(body)),
         _ => None,
     }

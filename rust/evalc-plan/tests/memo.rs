@@ -28,7 +28,10 @@ fn same(folder: &Folder, spec: &Value) -> usize {
     assert_eq!(with.expansion(0).targets, without.expansion(0).targets);
     assert_eq!(with.unique(0), without.unique(0));
     for (a, b) in with.packs(0, 300, 64).iter().zip(without.packs(0, 300, 64)) {
-        assert_eq!((&a.tokens, &a.req_key, &a.node_parent), (&b.tokens, &b.req_key, &b.node_parent));
+        assert_eq!(
+            (&a.tokens, &a.req_key, &a.node_parent),
+            (&b.tokens, &b.req_key, &b.node_parent)
+        );
     }
     with.fresh()
 }

@@ -45,8 +45,7 @@ impl Plan {
     #[staticmethod]
     #[pyo3(signature = (ir, memo=None))]
     fn build(py: Python<'_>, ir: &[u8], memo: Option<PathBuf>) -> PyResult<Plan> {
-        let inner =
-            py.detach(|| plan::Plan::build(ir, memo.as_deref())).map_err(|f| faults(&f))?;
+        let inner = py.detach(|| plan::Plan::build(ir, memo.as_deref())).map_err(|f| faults(&f))?;
         Ok(Plan { inner: std::sync::RwLock::new(inner) })
     }
 

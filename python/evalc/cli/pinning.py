@@ -1,0 +1,132 @@
+"""Pinned plans on the command line: what was asked, written down and asked again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from evalc.cli import output
+from evalc.cli.options import Request, default_path
+from evalc.cli.plan_table import plan_table
+from evalc.diagnostics import Diagnostic, Faults, render
+from evalc.errors import ExitCode
+from evalc.plan import Planned
+from evalc.plan.pinned import is_pinned, pins, read_pinned, write_pinned
+from evalc.plan.staleness import changes, refusal
+from evalc.store import Store
+
+
+def pin(path: Path, asked: Request, planned: Planned, store: Store, plan: dict[str, Any]) -> None:
+    """Write the plan of a request into a file."""
+    ask = {
+        "directory": str(Path.cwd()),
+        "paths": [str(p.absolute()) for p in asked.paths or (default_path(),)],
+        "overrides": list(asked.overrides),
+        "suites": list(asked.suites),
+        "models": list(asked.models),
+        "tasks": list(asked.tasks),
+        "tier": asked.tier,
+        "no_hooks": asked.no_hooks,
+        "cache": str(asked.cache) if _cache_given() else None,
+    }
+    write_pinned(path, ask, pins(planned, store), plan)
+    output.talk(f"written: `{path}`; run exactly this with `evalc exec {path}`")
+
+
+def pinned_path(asked: Request) -> Path | None:
+    """The pinned plan that the PATHS name, if they do. Raises Faults for anything beside it."""
+    plans = [path for path in asked.paths if is_pinned(path)]
+    if not plans:
+        return None
+    refuse_selection(asked, plans[0], others=len(asked.paths) > 1)
+    return plans[0]
+
+
+def refuse_selection(asked: Request, path: Path, others: bool) -> None:
+    """Raise Faults when something is selected beside a pinned plan."""
+    if others or asked.overrides or asked.suites or asked.models or asked.tasks or asked.tier:
+        message = f"the pinned plan `{path}` holds its own paths, selection and overrides"
+        hint = "leave the others out, or make another plan with `evalc plan --out FILE`"
+        raise Faults([Diagnostic("plan-options", message, hint=hint)])
+
+
+@contextmanager
+def repeated(path: Path, asked: Request) -> Iterator[tuple[Planned, Store]]:
+    """Plan what a pinned plan planned, and refuse with exit code 5 unless all is as it was.
+
+    `asked` adds `--rehash`, `--no-hooks` and, when it was given, `--cache`.
+    """
+    content = read_pinned(path)
+    with _again(content, asked, path) as (planned, store):
+        now = pins(planned, store)
+        if found := changes(content, now, planned):
+            raise refusal(path, found, content["pins"]["specs"], now["specs"])
+        yield planned, store
+
+
+@contextmanager
+def _again(
+    content: Mapping[str, Any], asked: Request, path: Path
+) -> Iterator[tuple[Planned, Store]]:
+    """A plan of the same request. What makes planning fail is a change too."""
+    ask = content["ask"]
+    if ask["overrides"] and Path(ask["directory"]).is_dir():
+        # relative paths in `--set` start from where the plan was made
+        os.chdir(ask["directory"])
+    cache = asked.cache if _cache_given() or ask["cache"] is None else Path(ask["cache"])
+    again = replace(
+        asked,
+        paths=tuple(Path(p) for p in ask["paths"]),
+        overrides=tuple(ask["overrides"]),
+        suites=tuple(ask["suites"]),
+        models=tuple(ask["models"]),
+        tasks=tuple(ask["tasks"]),
+        tier=ask["tier"],
+        cache=cache,
+        no_hooks=asked.no_hooks or ask["no_hooks"],
+    )
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(again.planned())
+        except Faults as faults:
+            refused = all(found.code == "hook-refused" for found in faults.diagnostics)
+            if faults.exit_code != ExitCode.USAGE or (asked.no_hooks and refused):
+                raise
+            raise refusal(path, faults.diagnostics) from None
+        yield opened
+
+
+def show(path: Path, asked: Request, as_json: bool) -> tuple[dict[str, Any], bool]:
+    """Print a pinned plan, stale or not; returns the priced plan and whether it is stale."""
+    refuse_selection(asked, path, others=bool(asked.paths))
+    content = read_pinned(path)
+    plan: dict[str, Any] = content["plan"]
+    found: tuple[Diagnostic, ...] = ()
+    try:
+        with repeated(path, asked):
+            pass
+    except Faults as faults:
+        found = faults.diagnostics
+    if as_json:
+        told = json.loads(render(found[1:] or found, "json", root=Path.cwd()))["diagnostics"]
+        output.document({**plan, "pinned": {"stale": bool(found), "changes": told}})
+    else:
+        for renderable in plan_table(plan):
+            output.table(renderable)
+        output.talk(f"`{path}` can be run as it is" if not found else f"`{path}` is stale:")
+        for diagnostic in found[1:] or found:
+            output.talk(f"  {diagnostic.message}")
+    return plan, bool(found)
+
+
+def _cache_given() -> bool:
+    source = click.get_current_context().get_parameter_source("cache")
+    return source is ParameterSource.COMMANDLINE

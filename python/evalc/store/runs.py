@@ -1,0 +1,114 @@
+"""Recorded runs, as far as the store itself reads their manifests: when, which models, what cited.
+
+A manifest is JSON. The store reads `models` (`name`, `model_id`, `engine_id`) and `cites`, a list
+of `{"model", "task", "namespace": hex16, "requests": n, "keys": hex64}`: the cells of the run, each
+with the digest of the set of record keys that it rests on (`evalc.store.marks`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from evalc import _core
+from evalc.store.environment import CITATIONS, KEY_BYTES, Pair, Store
+from evalc.store.marks import DAY_SECONDS, NAMESPACE_BYTES, Marks, citation, marks, unpacked
+
+NAMES = b"namespace:"
+RUN_NAME = "%Y%m%dT%H%M%S"
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A cell of a run: its model, its namespace (8 bytes), the digest (32) of its set of keys."""
+
+    model: str
+    namespace: bytes
+    keys: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A recorded run. `cites` is None where the manifest does not say: then it cites everything."""
+
+    name: bytes
+    day: int | None
+    manifest: Mapping[str, Any]
+    cites: tuple[Cited, ...] | None
+
+
+def recorded_runs(store: Store) -> list[Run]:
+    """Every intact run, in name order."""
+    return [_run(name, content) for name, content in store.runs()]
+
+
+def _run(name: bytes, content: bytes) -> Run:
+    manifest: dict[str, Any] = {}
+    cites = None
+    with suppress(ValueError, KeyError, TypeError):
+        loaded = json.loads(content)
+        manifest = loaded if isinstance(loaded, dict) else {}
+        cites = tuple(
+            Cited(
+                str(entry["model"]),
+                bytes.fromhex(entry["namespace"]),
+                bytes.fromhex(entry["keys"]),
+            )
+            for entry in manifest["cites"]
+        )
+    return Run(name, _day(name), manifest, cites)
+
+
+def _day(name: bytes) -> int | None:
+    try:
+        moment = datetime.strptime(name.decode().split(".")[0], RUN_NAME)
+    except ValueError:
+        return None
+    return int(moment.replace(tzinfo=timezone.utc).timestamp() // DAY_SECONDS)
+
+
+def cited_by(
+    cells: Sequence[tuple[str, str, Sequence[bytes]]],
+) -> tuple[list[dict[str, Any]], list[Pair]]:
+    """What goes into a manifest as `cites`, and the sets of keys to record with it.
+
+    `cells` are (model, task, distinct record keys); one without keys is left out.
+    """
+    entries, sets = [], []
+    for model, task, keys in cells:
+        if not keys:
+            continue
+        namespace = keys[0][:NAMESPACE_BYTES]
+        digest, content = citation(namespace, marks(keys))
+        sets.append((digest, content))
+        entries.append(
+            {
+                "model": model,
+                "task": task,
+                "namespace": namespace.hex(),
+                "requests": len(keys),
+                "keys": digest.hex(),
+            }
+        )
+    return entries, sets
+
+
+def cited_marks(store: Store, digest: bytes) -> Marks | None:
+    """A cited set of keys, or None where it is lost or damaged."""
+    content = _core.unseal_values(store.sealed(CITATIONS, [digest]))[0]
+    return None if content is None else unpacked(content)
+
+
+def remember_name(store: Store, keys: bytes, model: str, model_id: str, engine_id: str) -> None:
+    """Note which model a namespace is, for runs that never end; `keys` are some of its keys."""
+    if len(keys) < KEY_BYTES:
+        return
+    name = NAMES + keys[:NAMESPACE_BYTES].hex().encode()
+    fields = {"model": model, "model_id": model_id, "engine_id": engine_id}
+    content = json.dumps(fields, ensure_ascii=False, sort_keys=True).encode()
+    if store.note(name) != content:
+        store.remember(name, content)

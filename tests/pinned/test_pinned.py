@@ -1,0 +1,266 @@
+"""A pinned plan runs exactly what was planned, or says what has changed and runs nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import write_model
+from workspaces import QUIZ, SUMS, Done, Workspace, quiz_rows
+
+STALE = 5
+
+
+@pytest.fixture
+def pinned(workspace: Workspace) -> Workspace:
+    """A workspace with a quiz, sums and the plan of both in `p.plan`."""
+    workspace.both()
+    done = workspace.call("plan", "--out", "p.plan")
+    assert done.code == 0, done.text
+    return workspace
+
+
+def refused(workspace: Workspace, *words: str) -> Done:
+    """`exec p.plan` ends with 5, says `words`, and asks nothing."""
+    with workspace.store() as store:
+        before = store.records()
+    done = workspace.call("exec", "p.plan")
+    assert done.code == STALE, done.text
+    assert "error[stale-plan]: the pinned plan `p.plan` is stale" in done.err
+    for word in words:
+        assert word in done.err
+    with workspace.store() as store:
+        assert store.records() == before
+    return done
+
+
+def test_a_fresh_plan_runs_and_reports(pinned: Workspace) -> None:
+    done = pinned.call("exec", "p.plan")
+    assert done.code == 0, done.text
+    assert "exact_match" in done.out
+    assert pinned.planned().to_run == 0
+
+
+def test_selection_and_overrides_are_part_of_the_file(workspace: Workspace) -> None:
+    workspace.both()
+    workspace.call(
+        *("plan", "--out", "p.plan", "--task", "sums"),
+        *("--set", "tasks.sums.generate.max_new_tokens=2"),
+    )
+    done = workspace.call("exec", "p.plan", "--json")
+    assert done.code == 0, done.text
+    narrowed = workspace.planned("tasks.sums.generate.max_new_tokens=2", tasks=("sums",))
+    assert narrowed.to_run == 0
+    assert workspace.planned(tasks=("quiz",)).to_run == 24
+
+
+def test_a_plan_can_be_run_from_another_folder(
+    pinned: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    other = Workspace(elsewhere, pinned.model)
+    done = other.call("exec", pinned.root / "p.plan", "--no-report")
+    assert done.code == 0, done.text
+    assert pinned.planned().to_run == 0
+
+
+def test_relative_paths_in_overrides_start_where_the_plan_was_made(
+    workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    workspace.quiz()
+    workspace.rows("../more.jsonl", quiz_rows(3))
+    done = workspace.call("plan", "--out", "p.plan", "--set", "datasets.quiz.path=more.jsonl")
+    assert done.code == 0, done.text
+    other = Workspace(tmp_path_factory.mktemp("elsewhere"), workspace.model)
+    done = other.call("exec", workspace.root / "p.plan", "--no-report")
+    assert done.code == 0, done.text
+
+
+def test_a_comment_and_a_new_tag_make_no_plan_stale(pinned: Workspace) -> None:
+    pinned.write(QUIZ + 'tags = ["new"]\n', SUMS, "# a comment\n")
+    assert pinned.call("exec", "p.plan", "--no-report").code == 0
+
+
+def test_an_edited_task_is_named_with_its_line_and_the_spec_file(pinned: Workspace) -> None:
+    pinned.write(QUIZ.replace("{{ question }}", "Q: {{ question }}"), SUMS)
+    done = refused(pinned, "`prompt` of task `quiz` has changed", "specs/spec.toml:10:11")
+    assert f"edited since: `{pinned.specs / 'spec.toml'}`" in done.err
+    assert "task `sums`" not in done.err
+
+
+def test_an_edited_data_file_is_named(pinned: Workspace) -> None:
+    pinned.rows("quiz.jsonl", quiz_rows(7))
+    refused(pinned, "the data of dataset `quiz` has changed", "quiz.jsonl")
+
+
+def test_other_rows_of_the_same_file_are_named(pinned: Workspace) -> None:
+    pinned.write(QUIZ.replace('path = "quiz.jsonl"', 'path = "quiz.jsonl"\nrows = "0:3"'), SUMS)
+    refused(pinned, "`rows` of dataset `quiz` has changed")
+
+
+def test_other_weights_are_named(workspace: Workspace, tmp_path: Path) -> None:
+    mine = Workspace(tmp_path, shutil.copytree(workspace.model, tmp_path / "mine"))
+    mine.quiz()
+    mine.call("plan", "--out", "p.plan")
+    write_model(tmp_path / "mine", seed=8)
+    refused(mine, "`model weights` of model `m` has changed")
+
+
+def test_another_dtype_is_named(pinned: Workspace) -> None:
+    pinned.write('dtype = "bfloat16"\n', QUIZ, SUMS)
+    refused(pinned, "`dtype` of model `m` has changed", "it was `float32`, it is `bfloat16`")
+
+
+def test_another_selection_is_named(workspace: Workspace) -> None:
+    workspace.both()
+    workspace.write(QUIZ, SUMS, '[suites.s]\nmodels = ["m"]\ntasks = ["quiz"]\n')
+    workspace.call("plan", "--out", "p.plan", "--suite", "s")
+    workspace.write(QUIZ, SUMS, '[suites.s]\nmodels = ["m"]\ntasks = ["sums"]\n')
+    refused(
+        workspace,
+        "task `quiz` on model `m` is no longer selected",
+        "task `sums` on model `m` is selected now",
+    )
+
+
+def test_another_budget_of_a_tier_is_named(workspace: Workspace) -> None:
+    workspace.both()
+    workspace.write(QUIZ, SUMS, "[tiers.smoke]\ncases = 2\n")
+    workspace.call("plan", "--out", "p.plan", "--tier", "smoke")
+    workspace.write(QUIZ, SUMS, "[tiers.smoke]\ncases = 3\n")
+    refused(workspace, "the tier is another one")
+
+
+def test_answers_that_came_since_are_counted(pinned: Workspace) -> None:
+    pinned.call("exec", "--no-report", "--task", "sums")
+    refused(pinned, "6 of its 30 requests have been answered since")
+    pinned.call("exec", "--no-report")
+    refused(pinned, "30 of its 30 requests have been answered since")
+
+
+def test_records_that_are_gone_are_counted(workspace: Workspace) -> None:
+    workspace.both()
+    workspace.call("exec", "--no-report", "--task", "sums")
+    workspace.call("plan", "--out", "p.plan")
+    shutil.rmtree(workspace.cache / "store")
+    refused(workspace, "6 records that it counted on have gone from the cache")
+
+
+def test_specs_that_cannot_be_planned_any_more_make_a_plan_stale(pinned: Workspace) -> None:
+    (pinned.specs / "quiz.jsonl").unlink()
+    refused(pinned, "missing-data")
+    shutil.rmtree(pinned.specs)
+    refused(pinned, "unreadable-spec")
+
+
+def test_the_refusal_is_data_with_json(pinned: Workspace) -> None:
+    pinned.rows("quiz.jsonl", quiz_rows(7))
+    done = pinned.call("exec", "p.plan", "--json")
+    assert done.code == STALE
+    assert [found["code"] for found in done.json["diagnostics"]] == ["stale-plan", "stale-plan"]
+
+
+def test_a_plan_is_shown_stale_or_not_and_the_first_one_too(pinned: Workspace) -> None:
+    shown = pinned.call("plan", "--show", "p.plan")
+    assert shown.code == 0, shown.text
+    assert "can be run as it is" in shown.err
+    pinned.call("exec", "p.plan", "--no-report")
+    again = pinned.call("plan", "--show", "p.plan")
+    assert again.out == shown.out
+    assert "`p.plan` is stale" in again.err
+    shutil.rmtree(pinned.specs)
+    shutil.rmtree(pinned.cache)
+    without = pinned.call("plan", "--show", "p.plan")
+    assert (without.code, without.out) == (0, shown.out)
+    assert pinned.call("plan", "--show", "p.plan", "--detailed-exitcode").code == STALE
+
+
+def test_a_shown_plan_is_the_json_that_was_planned(pinned: Workspace) -> None:
+    planned = pinned.call("plan", "--json").json
+    shown = pinned.call("plan", "--show", "p.plan", "--json").json
+    assert shown.pop("pinned") == {"stale": False, "changes": []}
+    assert shown == planned
+    pinned.rows("quiz.jsonl", quiz_rows(7))
+    shown = pinned.call("plan", "--show", "p.plan", "--json").json
+    assert shown["pinned"]["stale"]
+    assert "data of dataset" in shown["pinned"]["changes"][0]["message"]
+
+
+def test_json_says_when_there_is_nothing_to_do(pinned: Workspace) -> None:
+    assert pinned.call("plan", "--show", "p.plan", "--detailed-exitcode").code == 6
+    pinned.call("exec", "p.plan", "--no-report")
+    done = pinned.call("plan", "--json", "--out", "q.plan", "--detailed-exitcode")
+    assert (done.code, done.json["nothing_to_run"]) == (0, True)
+    assert pinned.call("plan", "--show", "q.plan", "--json").json["nothing_to_run"]
+    ran = pinned.call("exec", "q.plan", "--no-report")
+    assert ran.code == 0
+    assert "nothing to run" in ran.err
+
+
+def test_a_plan_can_be_kept_anywhere_and_written_over(pinned: Workspace) -> None:
+    before = (pinned.root / "p.plan").read_text()
+    assert pinned.call("plan", "--out", "p.plan").code == 0
+    assert (pinned.root / "p.plan").read_text() == before
+    done = pinned.call("plan", "--out", "missing/p.plan")
+    assert done.code == 2
+    assert "plan-unwritable" in done.err
+
+
+def test_nothing_is_selected_beside_a_pinned_plan(pinned: Workspace) -> None:
+    for arguments in (["--task", "quiz"], ["--set", "tasks.quiz.description=x"], ["specs"]):
+        done = pinned.call("exec", "p.plan", *arguments)
+        assert done.code == 2
+        assert "plan-options" in done.err
+
+
+def broken(content: dict[str, Any]) -> dict[str, str]:
+    """Texts that are no pinned plan, by what is wrong with them."""
+    text = json.dumps(content)
+    return {
+        "not JSON": text[: len(text) // 2],
+        "not a pinned plan": "{}",
+        "another version": json.dumps({**content, "schema": "evalc.pinned/9"}),
+        "was changed": text.replace("quiz", "quix"),
+    }
+
+
+def test_a_malformed_plan_is_a_diagnostic(pinned: Workspace) -> None:
+    content = json.loads((pinned.root / "p.plan").read_text())
+    for what, text in broken(content).items():
+        (pinned.root / "p.plan").write_text(text)
+        for arguments in (["exec", "p.plan"], ["plan", "--show", "p.plan"]):
+            done = pinned.call(*arguments)
+            assert done.code == 2
+            assert "bad-plan" in done.err
+            assert what in done.err
+    (pinned.root / "p.plan").write_bytes(b"{\xff")
+    assert pinned.call("exec", "p.plan").code == 2
+    (pinned.root / "p.plan").unlink()
+    assert "cannot be read" in pinned.call("plan", "--show", "p.plan").err
+
+
+def test_a_cache_that_was_named_is_part_of_the_file(pinned: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(pinned.cache, tmp_path / "named")
+    pinned.call("plan", "--out", "p.plan", "--cache", "named")
+    assert pinned.call("exec", "p.plan", "--no-report").code == 0
+    assert pinned.planned().to_run == 30
+    done = pinned.call("exec", "p.plan", "--cache", "named")
+    assert done.code == STALE
+
+
+def test_an_interrupted_run_of_a_plan_can_be_gone_on_with(
+    pinned: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("evalc.cli.executing.PACK_REQUESTS", {"cpu": 4, "cuda": 4})
+        patch.setattr("evalc.plan.why.record", _stop)
+        assert pinned.call("exec", "p.plan").code == 130
+    done = refused(pinned, "have been answered since", "run `evalc exec` with the same selection")
+    assert done.code == STALE
+
+
+def _stop(*_: Any) -> None:
+    raise KeyboardInterrupt
