@@ -84,4 +84,5 @@ def workspace(
     """An empty folder of specs for the tiny model, with its tokenizer's bundle in the cache."""
     shutil.copytree(bundles, tmp_path / "cache" / "tokenizers")
     monkeypatch.setenv("EVALC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "python"))
     return Workspace(tmp_path, tiny_model)

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from tiny_models import write_adapter, write_model
 from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
+
+from evalc.store.environment import RECORDS
 
 TEXTS = """
 [datasets.texts]
@@ -170,15 +174,13 @@ def test_programs_of_a_model_run_only_when_allowed(workspace: Workspace) -> None
     workspace.rows("sums.jsonl", sum_rows(2))
     done = workspace.call("exec", "specs")
     assert done.code == 0, done.err
-    assert "--allow-code-execution" in done.err
+    assert "not scored; it needs --allow-code-execution" in done.text
     assert "code_pass@1" not in done.out
     done = workspace.call("report", "specs", "--allow-code-execution")
     assert "code_pass@1" in done.out, done.err
 
 
 def test_damaged_records_are_told_of_and_asked_again(workspace: Workspace) -> None:
-    from evalc.store.environment import RECORDS
-
     workspace.quiz(2)
     assert workspace.call("exec", "specs", "--no-report").code == 0
     with workspace.store() as store, store._begin(write=True) as txn:
@@ -196,9 +198,6 @@ def test_a_value_that_no_model_should_give_stops_the_run(
     workspace: Workspace, count: int, tmp_path: Path
 ) -> None:
     """NaN weights: the run fails with a diagnostic, nothing of it is recorded."""
-    import numpy as np
-    from safetensors.numpy import load_file, save_file
-
     broken = write_model(tmp_path / "broken")
     file = broken / "model.safetensors"
     weights = load_file(file)

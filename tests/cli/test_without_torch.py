@@ -46,11 +46,12 @@ def asked(
         yield made
 
 
-def test_the_block_does_block(workspace: Workspace) -> None:
+def test_a_model_cannot_be_asked_without_torch(workspace: Workspace) -> None:
     workspace.quiz()
     done = run(workspace, "exec", "specs")
-    assert done.code == 1
+    assert (done.code, "missing-package" in done.err) == (1, True)
     assert "torch is imported" in done.err
+    assert workspace.untouched()
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,7 @@ def test_what_a_run_did_not_reach_keeps_the_era_that_answered_it(ran: Workspace)
         record(Provenance(planned, store), store, hits, ["m"])
         known = head(store, "m", "quiz")
         assert known is not None
-        eras = dict(
-            zip(cases(store, known)["case"].tolist(), cases(store, known)["era"].tolist())
-        )
+        eras = dict(zip(cases(store, known)["case"].tolist(), cases(store, known)["era"].tolist()))
         mine = hashes([columns.ids[0]]).tolist()[0]
         assert eras.pop(mine) == 1
         assert set(eras.values()) == {0}

@@ -11,6 +11,8 @@ import pytest
 from tiny_models import CHATML, write_adapter, write_model, write_rows
 from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
+from evalc.plan.tokenizers import bundle
+
 SHOTS = """
 [datasets.shots]
 path = "shots.jsonl"
@@ -76,13 +78,18 @@ def test_an_edited_prompt_is_named_with_its_old_and_new_digest(ran: Workspace) -
 
 def test_choices_delimiter_and_description_are_parts_of_the_template(ran: Workspace) -> None:
     edits = {
-        "choices": 'tasks.quiz.choices="{{ choices | reverse }}"',
+        "choices": "tasks.quiz.choices=['black', 'pink', 'grey', 'cyan']",
         "delimiter": "tasks.quiz.delimiter=': '",
         "description": "tasks.quiz.description='Say it.'",
     }
     for key, edit in edits.items():
         (reason,) = reasons(ran, "--set", edit)["quiz"]
         assert keys(reason) == [("template", key)]
+
+
+def test_choices_in_another_order_ask_nothing_and_have_no_reason(ran: Workspace) -> None:
+    edit = 'tasks.quiz.choices="{{ choices | reverse }}"'
+    assert reasons(ran, "--set", edit)["quiz"] == []
 
 
 def test_an_empty_delimiter_is_not_the_default_one(ran: Workspace) -> None:
@@ -160,7 +167,9 @@ def test_a_second_model_is_new_to_a_known_task(ran: Workspace, tmp_path: Path) -
     ran.write(QUIZ, SUMS, f"[models.n]\npath = {json.dumps(str(other))}\n")
     document = ran.call("plan", "--json").json
     details = {
-        (cell["model"], reason["detail"]) for cell in document["cells"] for reason in cell["reasons"]
+        (cell["model"], reason["detail"])
+        for cell in document["cells"]
+        for reason in cell["reasons"]
     }
     assert details == {("n", "new model")}
 
@@ -196,6 +205,7 @@ def test_chat_is_a_part_of_the_template_and_hides_no_shots(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     model = write_model(tmp_path / "talker", chat=CHATML)
+    bundle(model, tmp_path / "cache", False, None)
     chat = Workspace(tmp_path, model)
     chat.write(WITH_SHOTS, SHOTS)
     chat.rows("quiz.jsonl", quiz_rows(6))

@@ -16,6 +16,7 @@ from evalc.cli.meter import RunMeter
 from evalc.cli.options import rehash_option, request, selection_options
 from evalc.cli.pinning import pinned_path, repeated
 from evalc.cli.reporting import show_report
+from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned, cost
 from evalc.plan.ir import ResolvedModel
@@ -63,8 +64,7 @@ def exec_command(
 
 
 def _run(planned: Planned, store: Store) -> None:
-    loop = importlib.import_module("evalc.exec.loop")
-    progress = importlib.import_module("evalc.exec.progress")
+    loop, progress = _room("loop"), _room("progress")
     priced = planned.priced(store)
     began, tallies = time.monotonic(), []
     provenance, ledger = Provenance(planned, store), Ledger(planned, store)
@@ -89,6 +89,17 @@ def _run(planned: Planned, store: Store) -> None:
             _remember(planned, store, model, tally)
             tallies.append(tally)
     _write_run(planned, store, priced, tallies, time.monotonic() - began)
+
+
+def _room(name: str) -> Any:
+    """A module of `evalc.exec`, which imports torch and transformers. Raises Faults without."""
+    try:
+        return importlib.import_module(f"evalc.exec.{name}")
+    except ImportError as error:
+        message = f"a model cannot be asked without torch and transformers: {error}"
+        hint = "install them with `pip install 'evalc[exec]'`"
+        found = Diagnostic("missing-package", message, hint=hint)
+        raise Faults([found], exit_code=ExitCode.FAILURE) from None
 
 
 def _remember(planned: Planned, store: Store, model: ResolvedModel, tally: Any) -> None:

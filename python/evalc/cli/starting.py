@@ -25,8 +25,13 @@ def init_command(directory: Path, model: str) -> None:
         raise Faults([Diagnostic("file-exists", message, Place(directory / present[0]), hint=hint)])
     for name, text in files.items():
         target = directory / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        except OSError as error:
+            message = f"`{target}` cannot be written: {(error.strerror or str(error)).lower()}"
+            hint = "name a directory that can be written"
+            raise Faults([Diagnostic("file-unwritable", message, hint=hint)]) from None
         output.data(str(target))
     output.talk(
         f"next: edit `path` in {directory / 'evalc.toml'}, then run `evalc plan {directory}`"

@@ -117,4 +117,5 @@ CATALOGUE: dict[str, str] = {
     # command line
     "hook-refused": "a hook would run although `--no-hooks` forbids it",
     "file-exists": "a file that would be written exists already",
+    "file-unwritable": "a file of a starter spec cannot be written",
 }

@@ -1,9 +1,9 @@
 """What a spec takes from the Hub, as local files that are exactly what `evalc.lock` pins.
 
 An address that is locked is served at the locked commit, without asking the Hub when the files are
-in the cache; one that is not is resolved, verified, and added to the lock. A dataset named without
-a revision is read from the Hub's Parquet conversion where there is one; one with a revision from
-the files of that revision, as the conversion belongs to the newest commit only.
+in the cache; one that is not is resolved, verified, and added to the lock. A dataset at `main`,
+named or not, is read from the Hub's Parquet conversion where there is one; one at another revision
+from the files of that revision, as the conversion belongs to the newest commit only.
 """
 
 from __future__ import annotations
@@ -131,7 +131,11 @@ class Remotes:
         spec files were read. Raises Faults when a lock cannot be written.
         """
         told = []
-        for at in sorted({at for at, _ in self._fresh} | (set(self._locks) if prune else set())):
+        written = {at for at, _ in self._fresh}
+        if prune:
+            bases = {file.base for file in self._folder.files if not file.inline}
+            written |= {base for base in bases if (base / NAME).is_file()}
+        for at in sorted(written):
             entries = read_lock(at)
             new = {key: entry for (where, key), entry in self._fresh.items() if where == at}
             kept = self._kept(at, entries) if prune else entries

@@ -8,6 +8,7 @@ one writer. Nothing else opens `lock.mdb`; the Rust core never opens the store.
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ from evalc.store.filesystem import network_filesystem
 from evalc.store.marks import day_entries, today
 
 KEY_BYTES = 32
+NAMESPACE_BYTES = 8
+PROBED = 1 << 16
+"""Keys looked up between two hand-overs to the core."""
 MAP_BYTES = 1 << 40
 SMALLEST_MAP_BYTES = 1 << 30
 RECORDS = b"records.v1"
@@ -160,19 +164,22 @@ class Store:
         records = self._buckets.get(RECORDS)
         if records is None or not keys:
             return bytes(len(keys) // KEY_BYTES)
+        found, bad = bytearray(len(keys) // KEY_BYTES), list[bytes]()
         with self._begin() as txn, txn.cursor(db=records) as cursor:
-            get = cursor.get if txn.stat(records)["entries"] else lambda _: None
-            values: list[Any] = [
-                get(keys[at : at + KEY_BYTES]) for at in range(0, len(keys), KEY_BYTES)
-            ]
-        intact = _core.sealed_intact(values)
-        bad = [
-            keys[i * KEY_BYTES : (i + 1) * KEY_BYTES]
-            for i, value in enumerate(values)
-            if value is not None and not intact[i]
-        ]
+            for namespace, start, end in _namespaces(keys):
+                # a model that was never asked costs one look, whatever the number of its requests
+                if not cursor.set_range(namespace) or cursor.key()[:NAMESPACE_BYTES] != namespace:
+                    continue
+                for first in range(start, end, PROBED):
+                    last = min(first + PROBED, end)
+                    batch = [_key(keys, at) for at in range(first, last)]
+                    values: list[Any] = [cursor.get(key) for key in batch]
+                    intact = _core.sealed_intact(values)
+                    found[first:last] = intact
+                    pairs = zip(batch, values, intact, strict=True)
+                    bad += [key for key, value, ok in pairs if value is not None and not ok]
         self._quarantine(bad)
-        return intact
+        return bytes(found)
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Payload of each key, or None where there is no intact record."""
@@ -324,6 +331,22 @@ class Store:
             return 0
         with self._begin() as txn:
             return int(txn.stat(db)["entries"])
+
+
+def _key(keys: bytes, index: int) -> bytes:
+    return keys[index * KEY_BYTES : (index + 1) * KEY_BYTES]
+
+
+def _namespaces(keys: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The namespaces of a sorted key buffer, each with its range of key indices."""
+    count, start = len(keys) // KEY_BYTES, 0
+    while start < count:
+        namespace = _key(keys, start)[:NAMESPACE_BYTES]
+        end = bisect_right(
+            range(count), namespace, lo=start, key=lambda at: _key(keys, at)[:NAMESPACE_BYTES]
+        )
+        yield namespace, start, end
+        start = end
 
 
 def _open(directory: Path, readonly: bool) -> lmdb.Environment:

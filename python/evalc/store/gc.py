@@ -96,15 +96,17 @@ def collect(store: Store, policy: Policy, dry: bool = False) -> Collected:
 
     A batch is one durable transaction, so an interrupted collection leaves a sound store.
     """
-    found = Collected()
     runs = recorded_runs(store)
     kept = [run for run in runs if not _forgotten(run, policy)]
-    found.runs = len(runs) - len(kept)
+    found = Collected(runs=len(runs) - len(kept))
     if not dry:
         _forget(store, runs, kept)
-    quota = _quota(store, policy, kept)
+    view = _View(store, policy, kept)
+    quota = _quota(view)
     for namespace in held_namespaces(store):
-        _collect(store, policy, kept, namespace, quota, found, dry)
+        survivors = _collect(view, namespace, quota, found, dry)
+        if survivors is not None and not dry:
+            _redate(store, namespace, survivors, policy)
     found.quarantined = store.count(QUARANTINE) if policy.quarantine else 0
     if found.quarantined and not dry:
         for pairs in store.scan(QUARANTINE):
@@ -127,18 +129,46 @@ def _forget(store: Store, runs: Sequence[Run], kept: Sequence[Run]) -> None:
     store.remove(CITATIONS, sorted(lost))
 
 
-def _quota(store: Store, policy: Policy, kept: Sequence[Run]) -> _Quota:
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Records seen with a policy and the runs that stay."""
+
+    store: Store
+    policy: Policy
+    kept: Sequence[Run]
+
+    def batches(self, namespace: bytes) -> Iterator[_Batch]:
+        """Records of a namespace, in key order."""
+        cited = _cited(self.store, self.kept, namespace)
+        ages = Ages(_days(self.store, namespace))
+        chosen = self.policy.namespaces
+        inside = chosen is None or namespace in chosen
+        for pairs in self.store.scan(RECORDS, namespace):
+            keys = [key for key, _ in pairs]
+            own = marks(keys)
+            days = ages.of(own)
+            yield _Batch(
+                keys=keys,
+                marks=own,
+                sizes=np.array([len(key) + len(value) for key, value in pairs], np.int64),
+                days=days,
+                eligible=(days <= self.policy.day) & inside,
+                cited=np.ones(len(keys), np.bool_) if cited is None else np.isin(own, cited),
+            )
+
+
+def _quota(view: _View) -> _Quota:
     """How far in time the removal goes: to the end, or until the records fit."""
-    if policy.keep_bytes is None:
+    if view.policy.keep_bytes is None:
         return _Quota(END_OF_TIME, 0)
     total = 0
     free: Counter[int] = Counter()
-    for namespace in held_namespaces(store):
-        for batch in _batches(store, policy, kept, namespace):
+    for namespace in held_namespaces(view.store):
+        for batch in view.batches(namespace):
             total += int(batch.sizes.sum())
             for day in np.unique(batch.days[batch.free]):
                 free[int(day)] += int(batch.sizes[batch.free & (batch.days == day)].sum())
-    excess = total - policy.keep_bytes
+    excess = total - view.policy.keep_bytes
     for day in sorted(free):
         if free[day] >= excess:
             return _Quota(day, max(0, excess))
@@ -147,21 +177,16 @@ def _quota(store: Store, policy: Policy, kept: Sequence[Run]) -> _Quota:
 
 
 def _collect(
-    store: Store,
-    policy: Policy,
-    kept: Sequence[Run],
-    namespace: bytes,
-    quota: _Quota,
-    found: Collected,
-    dry: bool,
-) -> None:
+    view: _View, namespace: bytes, quota: _Quota, found: Collected, dry: bool
+) -> Marks | None:
+    """Remove from one namespace; marks of what stays, or None where nothing went."""
     survivors: list[Marks] = []
     removed = 0
-    for batch in _batches(store, policy, kept, namespace):
+    for batch in view.batches(namespace):
         chosen = quota.chosen(batch)
         names = [batch.keys[index] for index in np.flatnonzero(chosen)]
         if names and not dry:
-            store.remove(RECORDS, names)
+            view.store.remove(RECORDS, names)
         removed += len(names)
         survivors.append(batch.marks[~chosen])
         found.size += int(batch.sizes[chosen].sum())
@@ -169,28 +194,7 @@ def _collect(
         found.left_size += int(batch.sizes[~chosen].sum())
         found.cited += int((batch.eligible & batch.cited).sum())
     found.records += removed
-    if removed and not dry:
-        _redate(store, namespace, np.concatenate(survivors), policy)
-
-
-def _batches(
-    store: Store, policy: Policy, kept: Sequence[Run], namespace: bytes
-) -> Iterator[_Batch]:
-    cited = _cited(store, kept, namespace)
-    ages = Ages(_days(store, namespace))
-    inside = policy.namespaces is None or namespace in policy.namespaces
-    for pairs in store.scan(RECORDS, namespace):
-        keys = [key for key, _ in pairs]
-        own = marks(keys)
-        days = ages.of(own)
-        yield _Batch(
-            keys=keys,
-            marks=own,
-            sizes=np.array([len(key) + len(value) for key, value in pairs], np.int64),
-            days=days,
-            eligible=(days <= policy.day) & inside,
-            cited=np.ones(len(keys), np.bool_) if cited is None else np.isin(own, cited),
-        )
+    return np.concatenate(survivors) if removed else None
 
 
 def _cited(store: Store, kept: Sequence[Run], namespace: bytes) -> Marks | None:

@@ -57,7 +57,7 @@ def write_segment(target: Path, batches: Iterable[Batch]) -> Written:
     folder = target if target.is_dir() else target.parent
     handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
     temporary = Path(name)
-    counts = {bucket: 0 for bucket in KINDS}
+    counts = dict.fromkeys(KINDS, 0)
     try:
         with os.fdopen(handle, "wb") as stream:
             _write(stream, batches, counts)
@@ -130,7 +130,7 @@ def read_segment(path: Path) -> Iterator[Batch]:
     with _reading(path), path.open("rb") as stream:
         if stream.read(len(HEADER)) != HEADER:
             raise _bad(path, "it does not start as a segment of version 1 does")
-        digests = []
+        digests: list[bytes] = []
         while True:
             length, entries, digest = _BLOCK.unpack(_exactly(stream, _BLOCK.size, path))
             if length == 0:
