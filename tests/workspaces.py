@@ -19,6 +19,7 @@ from evalc.cli import main
 from evalc.plan import Planned, plan
 from evalc.spec import load, select
 from evalc.store import Store
+from evalc.store.environment import RECORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = ("red", "green", "blue", "white")
@@ -57,6 +58,15 @@ def quiz_rows(count: int) -> list[dict[str, Any]]:
 def sum_rows(count: int) -> list[dict[str, str]]:
     """Rows of additions."""
     return [{"question": f"{n} + {n + 1}", "answer": str(2 * n + 1)} for n in range(count)]
+
+
+SMALL_PACKS = """
+import sys
+from evalc.cli import executing, main
+executing.PACK_REQUESTS["cpu"] = 16
+main(sys.argv[1:])
+"""
+"""The command line with many small commits, so that there is much to be cut off."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +153,11 @@ class Workspace:
         path = os.pathsep.join([str(ROOT / "python"), os.environ.get("PYTHONPATH", "")])
         return {**os.environ, "PYTHONPATH": path, "EVALC_CACHE": str(self.cache), **more}
 
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start a command in a process of its own."""
+    def start(self, *arguments: str | Path, script: str | None = None) -> subprocess.Popen[str]:
+        """Start a command in a process of its own; `script` is what takes its arguments."""
+        program = ["-m", "evalc"] if script is None else ["-c", script]
         return subprocess.Popen(
-            [sys.executable, "-m", "evalc", *map(str, arguments)],
+            [sys.executable, *program, *map(str, arguments)],
             cwd=self.root,
             env=self.environment(),
             stdout=subprocess.PIPE,
@@ -181,6 +192,12 @@ class Workspace:
         folder = load([self.specs], overrides)
         with self.store() as store:
             return plan(folder, select(folder, **narrowed), self.cache, store)
+
+    def records(self) -> dict[bytes, bytes]:
+        """Every record as it is stored, by key."""
+        with self.store() as store, store._begin() as txn:
+            cursor = txn.cursor(db=store._buckets[RECORDS])
+            return {bytes(key): bytes(value) for key, value in cursor}
 
     def untouched(self) -> bool:
         """Whether the store holds neither a record nor a run."""

@@ -110,6 +110,7 @@ def test_upgrade_moves_one_name_and_leaves_the_others(
 def test_upgrade_of_an_unknown_name_says_which_there_are(remote: Workspace) -> None:
     done = remote.run("lock", "--upgrade", "base")
     assert done.code != 0
+    assert "[unknown-remote]" in done.err
     assert "`base` names no model or dataset" in done.err
     assert "these do: `m`, `quiz`" in done.err
     assert not (remote.specs / "evalc.lock").exists()

@@ -185,3 +185,9 @@ def test_a_bad_lock_is_named_and_left_alone(
     assert words in said
     assert path.read_text() == text
     assert hub.requests == []
+
+
+def test_without_the_hubs_library_the_hint_names_the_extra(remote: Workspace) -> None:
+    script = "import sys\nsys.modules['huggingface_hub'] = None\nfrom evalc.cli import main\n"
+    said = refused(remote.python(script + "main(['plan'])"), "needs-huggingface-hub")
+    assert "pip install 'evalc[data]'" in said

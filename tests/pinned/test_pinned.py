@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tiny_models import write_model
 from workspaces import QUIZ, SUMS, Done, Workspace, quiz_rows
 

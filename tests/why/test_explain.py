@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from workspaces import QUIZ, SUMS, Workspace
 
 EDITED = QUIZ.replace("{{ question }}", "Q: {{ question }}")
-
-
-@pytest.fixture
-def ran(workspace: Workspace) -> Workspace:
-    """A workspace whose quiz and sums have been answered."""
-    workspace.both()
-    assert workspace.call("exec", "--no-report").code == 0
-    return workspace
 
 
 def test_a_task_is_explained_by_what_changed_and_the_line_that_says_so(ran: Workspace) -> None:

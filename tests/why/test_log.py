@@ -5,8 +5,6 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-import pytest
-from workspaces import QUIZ, SUMS, Workspace, quiz_rows
 
 from evalc import _core
 from evalc.plan.provenance import Provenance, hashes
@@ -24,24 +22,15 @@ from evalc.plan.why import (
     record,
 )
 from evalc.store.environment import WHY
+from workspaces import QUIZ, SUMS, Workspace, quiz_rows
 
 
-@pytest.fixture
-def ran(workspace: Workspace) -> Workspace:
-    """A workspace whose quiz has been answered."""
-    workspace.quiz()
-    assert workspace.call("exec", "--no-report").code == 0
-    return workspace
-
-
-def test_a_run_logs_every_case_of_every_cell(workspace: Workspace) -> None:
-    workspace.both()
-    assert workspace.call("exec", "--no-report").code == 0
-    with workspace.store() as store:
+def test_a_run_logs_every_case_of_every_cell(ran: Workspace) -> None:
+    with ran.store() as store:
         known = {(h.model, h.task): h for h in heads(store)}
         assert set(known) == {("m", "quiz"), ("m", "sums")}
         logged = cases(store, known["m", "quiz"])
-    ids = workspace.planned().cell(0)["case_ids"]
+    ids = ran.planned().cell(0)["case_ids"]
     assert logged["case"].tolist() == sorted(hashes(ids).tolist())
     assert set(logged["era"].tolist()) == {0}
     assert (known["m", "quiz"].cases, known["m", "quiz"].pending) == (6, 0)
@@ -112,7 +101,8 @@ def test_what_a_run_did_not_reach_keeps_the_era_that_answered_it(ran: Workspace)
         record(Provenance(planned, store), store, hits, ["m"])
         known = head(store, "m", "quiz")
         assert known is not None
-        eras = dict(zip(cases(store, known)["case"].tolist(), cases(store, known)["era"].tolist()))
+        logged = cases(store, known)
+        eras = {int(entry["case"]): int(entry["era"]) for entry in logged}
         mine = hashes([columns.ids[0]]).tolist()[0]
         assert eras.pop(mine) == 1
         assert set(eras.values()) == {0}
@@ -151,6 +141,6 @@ def test_a_column_takes_25_bytes_a_case_before_compression(ran: Workspace) -> No
     assert CASE.itemsize == 25
     with ran.store() as store:
         sealed = [value for batch in store.scan(WHY, b"cases:") for _, value in batch]
-    (payload,) = _core.unseal_values(list(sealed))
+    payload, _ = _core.unseal_values(list(sealed))
     assert payload is not None
     assert len(zlib.decompress(payload)) == 6 * 25

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_models import CHATML, write_adapter, write_model, write_rows
-from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
 from evalc.plan.tokenizers import bundle
+from evalc.store.environment import RECORDS
+from tiny_models import CHATML, write_adapter, write_model, write_rows
+from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
 SHOTS = """
 [datasets.shots]
@@ -42,14 +43,6 @@ def named(found: list[dict[str, Any]]) -> list[tuple[str, str | None, int]]:
 
 def keys(reason: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [(change["component"], change["key"]) for change in reason["changes"]]
-
-
-@pytest.fixture
-def ran(workspace: Workspace) -> Workspace:
-    """A workspace whose quiz and sums have been answered."""
-    workspace.both()
-    asked(workspace)
-    return workspace
 
 
 def test_what_was_never_planned_is_a_new_task(workspace: Workspace) -> None:
@@ -224,9 +217,8 @@ def test_chat_is_a_part_of_the_template_and_hides_no_shots(
 def test_a_record_that_has_gone_is_called_so(ran: Workspace) -> None:
     planned = ran.planned()
     with ran.store() as store:
-        # a damaged value is put into quarantine by the next look
-        with store._env.begin(write=True) as txn:
-            txn.put(planned.keys[:32], b"damaged", db=store._buckets[b"records.v1"])
+        # put into quarantine by the next look
+        store.write_sealed(RECORDS, [(planned.keys[:32], b"damaged")])
     found = [reason for task in reasons(ran).values() for reason in task]
     assert named(found) == [("record gone", "removed from the cache, or damaged", 1)]
 

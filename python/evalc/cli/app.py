@@ -22,6 +22,7 @@ COMMANDS = {
     "report": ("reporting", "Show scores from what the cache holds."),
     "diff": ("diffing", "Compare two models or two reports case by case."),
     "explain": ("explaining", "Say why a task or a case would run again."),
+    "cache": ("caching", "Look into the cache; check, audit, shrink, carry and merge it."),
     "schema": ("starting", "Print the JSON Schema of the spec language."),
 }
 

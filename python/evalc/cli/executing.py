@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import time
 from datetime import datetime, timezone
@@ -12,22 +11,19 @@ import click
 
 from evalc import __version__, env
 from evalc.cli import output
+from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS, PROBES, room
 from evalc.cli.meter import RunMeter
 from evalc.cli.options import rehash_option, request, selection_options
 from evalc.cli.pinning import pinned_path, repeated
 from evalc.cli.reporting import show_report
-from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned, cost
+from evalc.plan.citing import citations, remember_namespace
 from evalc.plan.ir import ResolvedModel
 from evalc.plan.provenance import Provenance
 from evalc.plan.why import Ledger, logged, record
 from evalc.store import Store
 
-PACK_TOKENS = {"cpu": 8192, "cuda": 65536}
-"""Distinct input tokens of a pack: what is lost at most when a run is killed."""
-PACK_REQUESTS = {"cpu": 256, "cuda": 4096}
-PROBES = 8
 RUN_SCHEMA = "evalc.run/1"
 
 
@@ -64,7 +60,7 @@ def exec_command(
 
 
 def _run(planned: Planned, store: Store) -> None:
-    loop, progress = _room("loop"), _room("progress")
+    loop, progress = room("loop"), room("progress")
     priced = planned.priced(store)
     began, tallies = time.monotonic(), []
     provenance, ledger = Provenance(planned, store), Ledger(planned, store)
@@ -75,6 +71,7 @@ def _run(planned: Planned, store: Store) -> None:
             with logged(provenance, store, ledger, model.source.name):
                 if not packs:
                     continue
+                remember_namespace(planned, store, model, packs)
                 tally = progress.Tally()
                 loop.execute(
                     model.source,
@@ -89,17 +86,6 @@ def _run(planned: Planned, store: Store) -> None:
             _remember(planned, store, model, tally)
             tallies.append(tally)
     _write_run(planned, store, priced, tallies, time.monotonic() - began)
-
-
-def _room(name: str) -> Any:
-    """A module of `evalc.exec`, which imports torch and transformers. Raises Faults without."""
-    try:
-        return importlib.import_module(f"evalc.exec.{name}")
-    except ImportError as error:
-        message = f"a model cannot be asked without torch and transformers: {error}"
-        hint = "install them with `pip install 'evalc[exec]'`"
-        found = Diagnostic("missing-package", message, hint=hint)
-        raise Faults([found], exit_code=ExitCode.FAILURE) from None
 
 
 def _remember(planned: Planned, store: Store, model: ResolvedModel, tally: Any) -> None:
@@ -125,6 +111,7 @@ def _write_run(
     now = datetime.now(timezone.utc)
     total = priced["total"]
     usd = planned.folder.spec.cost.usd_per_hour
+    cites, sets = citations(planned)
     manifest = {
         "schema": RUN_SCHEMA,
         "name": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -132,6 +119,7 @@ def _write_run(
         "tier": priced["tier"],
         "cells": [list(cell) for cell in planned.selection.cells],
         "models": priced["models"],
+        "cites": cites,
         "asked": sum(tally.requests for tally in tallies),
         "seconds": round(seconds, 3),
         "predicted_seconds": round(total["estimate"]["seconds"], 3),
@@ -144,4 +132,4 @@ def _write_run(
         "usd": None if usd is None else seconds / 3600 * usd,
     }
     name = f"{now.strftime('%Y%m%dT%H%M%S.%f')}".encode()
-    store.write_run(name, json.dumps(manifest, ensure_ascii=False).encode())
+    store.write_run(name, json.dumps(manifest, ensure_ascii=False).encode(), sets)

@@ -14,6 +14,7 @@ from evalc import env
 from evalc.cli import output
 from evalc.plan import Planned, plan
 from evalc.plan.hooks import refuse_hooks, used_hooks
+from evalc.plan.uses import remember_uses
 from evalc.spec import Folder, load, select
 from evalc.store import Store
 
@@ -48,6 +49,7 @@ class Request:
             refuse_hooks(folder, used_hooks(folder, selection))
         with Store.open(self.cache / "store") as store:
             planned = plan(folder, selection, self.cache, store, self.rehash)
+            remember_uses(planned, self.cache, store)
             for line in planned.ir.locked:
                 output.talk(line)
             if store.damaged:

@@ -43,11 +43,14 @@ def cli_reference() -> str:
 
 
 def _command(name: str, parent: click.Context) -> str:
-    command = evalc.get_command(parent, name)
+    group = parent.command
+    command = group.get_command(parent, name) if isinstance(group, click.Group) else None
     if command is None:
         raise LookupError(name)
     context = click.Context(command, info_name=name, parent=parent)
-    usage = " ".join([f"evalc {name}", *command.collect_usage_pieces(context)])
+    if isinstance(command, click.Group):
+        return "\n".join(_command(sub, context) for sub in command.list_commands(context))
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     options = [param for param in command.params if isinstance(param, click.Option)]
     rows = [record for param in options if (record := param.get_help_record(context))]
     lines = [f"## `{usage}`", "", (command.help or "").strip(), ""]

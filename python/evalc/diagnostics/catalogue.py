@@ -71,6 +71,14 @@ CATALOGUE: dict[str, str] = {
     "cache-forked": "a store that one process opened is used in another",
     "cache-full": "the disk or the store's map is full",
     "cache-failed": "the store failed in another way",
+    # cache
+    "bad-segment": "a segment is cut short, altered, or of a version that this evalc does not read",
+    "segment-unwritable": "a segment cannot be written",
+    "cache-conflict": "two caches hold different values under one key",
+    "cache-damaged": "values of the cache fail their checksum",
+    "unknown-namespace": "no records belong to a model or namespace",
+    "not-a-cache": "a directory that is to be merged holds no other cache",
+    "nothing-to-audit": "the cache answers nothing of what is selected",
     # plan: models
     "needs-transformers": "a tokenizer has to be read for the first time without transformers",
     "tokenizer-failed": "a text cannot be encoded",

@@ -88,23 +88,7 @@ def read_checkpoint(path: Path, place: Place | None, name: str) -> Checkpoint:
             place,
             "give the path of a model directory, relative to the spec file",
         )
-    config_file = path / "config.json"
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise _fault(
-            "missing-model",
-            f"`{path}` has no `config.json`",
-            place,
-            "point at the directory that `save_pretrained` wrote",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise _fault(
-            "bad-model",
-            f"`{config_file}` cannot be read: {error}",
-            place,
-            "restore the file from where the model came from",
-        ) from None
+    config = _config(path, place)
     weights = tuple(sorted(path.glob("*.safetensors")))
     if not weights:
         pickled = sorted(path.glob("*.bin")) + sorted(path.glob("*.pt"))
@@ -119,34 +103,86 @@ def read_checkpoint(path: Path, place: Place | None, name: str) -> Checkpoint:
         )
     for file in weights:
         _header(file, place)
+    _require_shards(path, place)
     return Checkpoint(path, config, weights)
 
 
-def _header(file: Path, place: Place | None = None) -> dict[str, Any]:
-    """The JSON header of a safetensors file: 8 bytes of length, then the text."""
+def _config(path: Path, place: Place | None) -> dict[str, Any]:
+    file = path / "config.json"
+    hint = "restore the file from where the model came from"
     try:
+        content = file.read_bytes()
+        if content.startswith(LFS_HEAD):
+            raise _pointer(file, place)
+        config = json.loads(content)
+    except FileNotFoundError:
+        raise _fault(
+            "missing-model",
+            f"`{path}` has no `config.json`",
+            place,
+            "point at the directory that `save_pretrained` wrote",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _fault("bad-model", f"`{file}` cannot be read: {error}", place, hint) from None
+    if not isinstance(config, dict):
+        raise _fault("bad-model", f"`{file}` is not a JSON object", place, hint)
+    return config
+
+
+def _require_shards(path: Path, place: Place | None) -> None:
+    """Raise Faults unless every shard that an index names is there."""
+    for index in sorted(path.glob("*.safetensors.index.json")):
+        try:
+            named = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            message = f"`{index}` is not a readable index of shards"
+            hint = "restore the file from where the model came from"
+            raise _fault("bad-model", message, place, hint) from None
+        absent = [name for name in named if not (path / name).is_file()]
+        if absent:
+            message = f"`{path}` lacks {len(absent)} of {len(named)} shards (`{absent[0]}`)"
+            hint = "complete the download of the model"
+            raise _fault("missing-weights", message, place, hint)
+
+
+def _header(file: Path, place: Place | None = None) -> dict[str, Any]:
+    """The JSON header of a safetensors file: 8 bytes of length, then the text.
+
+    Raises Faults when the file is not as long as its header says.
+    """
+    try:
+        size = file.stat().st_size
         with file.open("rb") as stream:
-            head = stream.read(len(LFS_HEAD))
-            if head == LFS_HEAD:
-                raise _fault(
-                    "weights-lfs-pointer",
-                    f"`{file}` is a git-LFS pointer, not weights",
-                    place,
-                    "run `git lfs pull` in the model directory",
-                )
+            if stream.read(len(LFS_HEAD)) == LFS_HEAD:
+                raise _pointer(file, place)
             stream.seek(0)
             length = int.from_bytes(stream.read(8), "little")
-            if length > file.stat().st_size:
+            if length > size:
                 raise ValueError("the header is longer than the file")
             header: dict[str, Any] = json.loads(stream.read(length))
-            return header
-    except (OSError, ValueError) as error:
+        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+        ends = [int(tensor["data_offsets"][1]) for tensor in tensors if tensor["shape"] is not None]
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise _fault(
             "bad-model",
             f"`{file}` is not a safetensors file: {error}",
             place,
             "complete the download of the model",
         ) from None
+    whole = 8 + length + max(ends, default=0)
+    if size != whole:
+        message = f"`{file}` has {size:,} bytes where its header says {whole:,}"
+        raise _fault("bad-model", message, place, "complete the download of the model")
+    return header
+
+
+def _pointer(file: Path, place: Place | None) -> Faults:
+    return _fault(
+        "weights-lfs-pointer",
+        f"`{file}` is a git-LFS pointer, not the file itself",
+        place,
+        "run `git lfs pull` in the model directory",
+    )
 
 
 def _number(config: Mapping[str, Any], *keys: str) -> int:

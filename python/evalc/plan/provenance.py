@@ -118,8 +118,16 @@ class Provenance:
         return self.file(self.dataset(cell))
 
     def definition(self, cell: int) -> str:
-        """Digest of everything that defines the task but its name; equal for a renamed task."""
-        return digest(task_parts(self.ir, self.task(cell)))
+        """Digest of everything that defines the task but its name; equal for a renamed task.
+
+        Of data files only the names count, so that a moved folder keeps its definitions.
+        """
+        parts = task_parts(self.ir, self.task(cell))
+        parts["dataset"] = Path(parts["dataset"]).name
+        if parts["fewshot"] is not None:
+            source = Path(parts["fewshot"]["dataset"]).name
+            parts["fewshot"] = {**parts["fewshot"], "dataset": source}
+        return digest(parts)
 
     def components(self, cell: int) -> dict[str, str]:
         """Value of each component; empty where a component is not in use."""

@@ -62,7 +62,12 @@ def _extract(model: Path, path: Path, trust_remote_code: bool, place: Place | No
                 )
             ]
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"`{path.parent}` cannot be written: {(error.strerror or str(error)).lower()}"
+        hint = "make room, or choose another cache with `--cache`"
+        raise Faults([Diagnostic("cache-failed", message, hint=hint)]) from None
     command = [sys.executable, "-m", CHILD, str(model), str(path)]
     if trust_remote_code:
         command.append("--trust-remote-code")

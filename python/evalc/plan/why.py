@@ -10,7 +10,8 @@ sorted by case:
     keys   sum over the case's requests of a part of their keys, each times 2 * position + 1
     era    index into the head's eras; `PENDING` for a case that was planned but never answered
 
-A case that is asked anew but not answered keeps the era that answered it last.
+A case that is asked anew but not answered keeps the era that answered it last. A run that is killed
+outright leaves no log of the model it was at: what it did not reach counts as before the run.
 """
 
 from __future__ import annotations

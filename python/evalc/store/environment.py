@@ -110,6 +110,16 @@ class Store:
         with self._env.begin() as txn:
             return txn.get(name) is not None
 
+    def require_writable(self) -> None:
+        """Raise Faults where the store is read-only."""
+        if self.readonly:
+            raise _fault(
+                "cache-read-only",
+                f"the cache directory `{self.directory}` cannot be written",
+                self.directory,
+                "change its permissions, or give another with `--cache`",
+            )
+
     @contextmanager
     def _begin(self, write: bool = False) -> Iterator[lmdb.Transaction]:
         if os.getpid() != self._pid:
@@ -119,13 +129,8 @@ class Store:
                 self.directory,
                 "start worker processes with spawn and open the store in each",
             )
-        if write and self.readonly:
-            raise _fault(
-                "cache-read-only",
-                f"the cache directory `{self.directory}` cannot be written",
-                self.directory,
-                "change its permissions, or give another with `--cache`",
-            )
+        if write:
+            self.require_writable()
         try:
             with self._transaction(write) as txn:
                 yield txn
@@ -315,6 +320,10 @@ class Store:
         """Remember a fact; nothing happens where the store is read-only."""
         if not self.readonly:
             self._put(NOTES, name, value)
+
+    def forget(self, name: bytes) -> None:
+        """Forget a remembered fact; one that is not known is no error."""
+        self.remove(NOTES, [name])
 
     def _put(self, bucket: bytes, name: bytes, value: bytes) -> None:
         with self._begin(write=True) as txn:

@@ -47,6 +47,18 @@ def decode_likelihoods(
     return columns["sum"].copy(), columns["greedy"].astype(np.bool_)
 
 
+def shown(payload: bytes) -> str:
+    """A payload as a person reads it: a log-likelihood, or the start of a generated text."""
+    if len(payload) == _LIKELIHOOD.size:
+        total, greedy, _ = _LIKELIHOOD.unpack(payload)
+        return f"{total!r}, greedy" if greedy else repr(total)
+    try:
+        text = repr(decode_answer(payload).text)
+    except (ValueError, KeyError, TypeError):
+        return f"{len(payload)} bytes"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def decode_answer(payload: bytes) -> Answer:
     """The answer in a `generate` payload."""
     fields = json.loads(payload)

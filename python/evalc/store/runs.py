@@ -8,15 +8,15 @@ with the digest of the set of record keys that it rests on (`evalc.store.marks`)
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from evalc import _core
-from evalc.store.environment import CITATIONS, KEY_BYTES, Pair, Store
-from evalc.store.marks import DAY_SECONDS, NAMESPACE_BYTES, Marks, citation, marks, unpacked
+from evalc.store.environment import CITATIONS, Pair, Store
+from evalc.store.marks import DAY_SECONDS, NAMESPACE_BYTES, Marks, citation, unpacked
 
 NAMES = b"namespace:"
 RUN_NAME = "%Y%m%dT%H%M%S"
@@ -71,30 +71,20 @@ def _day(name: bytes) -> int | None:
     return int(moment.replace(tzinfo=timezone.utc).timestamp() // DAY_SECONDS)
 
 
-def cited_by(
-    cells: Sequence[tuple[str, str, Sequence[bytes]]],
-) -> tuple[list[dict[str, Any]], list[Pair]]:
-    """What goes into a manifest as `cites`, and the sets of keys to record with it.
+def cites(model: str, task: str, namespace: bytes, keys: Marks) -> tuple[dict[str, Any], Pair]:
+    """An entry of a manifest's `cites`, and the set of keys to record with it.
 
-    `cells` are (model, task, distinct record keys); one without keys is left out.
+    `keys` are the marks of the cell's distinct record keys.
     """
-    entries, sets = [], []
-    for model, task, keys in cells:
-        if not keys:
-            continue
-        namespace = keys[0][:NAMESPACE_BYTES]
-        digest, content = citation(namespace, marks(keys))
-        sets.append((digest, content))
-        entries.append(
-            {
-                "model": model,
-                "task": task,
-                "namespace": namespace.hex(),
-                "requests": len(keys),
-                "keys": digest.hex(),
-            }
-        )
-    return entries, sets
+    digest, content = citation(namespace, keys)
+    entry = {
+        "model": model,
+        "task": task,
+        "namespace": namespace.hex(),
+        "requests": len(keys),
+        "keys": digest.hex(),
+    }
+    return entry, (digest, content)
 
 
 def cited_marks(store: Store, digest: bytes) -> Marks | None:
@@ -103,11 +93,9 @@ def cited_marks(store: Store, digest: bytes) -> Marks | None:
     return None if content is None else unpacked(content)
 
 
-def remember_name(store: Store, keys: bytes, model: str, model_id: str, engine_id: str) -> None:
-    """Note which model a namespace is, for runs that never end; `keys` are some of its keys."""
-    if len(keys) < KEY_BYTES:
-        return
-    name = NAMES + keys[:NAMESPACE_BYTES].hex().encode()
+def remember_name(store: Store, key: bytes, model: str, model_id: str, engine_id: str) -> None:
+    """Note which model the namespace of `key` is, for runs that never end."""
+    name = NAMES + key[:NAMESPACE_BYTES].hex().encode()
     fields = {"model": model, "model_id": model_id, "engine_id": engine_id}
     content = json.dumps(fields, ensure_ascii=False, sort_keys=True).encode()
     if store.note(name) != content:

@@ -5,7 +5,6 @@ use crate::fault::Fault;
 use crate::ir::{Compression, Dataset, Format};
 use minijinja::value::ValueKind;
 use minijinja::Value;
-use std::collections::BTreeMap;
 use std::io::Read;
 
 /// A data file in memory, split into rows. Parsing a row is left to whoever needs it.
@@ -140,7 +139,7 @@ impl Table {
             }
         };
         let pairs = self.header.iter().zip(fields).map(|(k, v)| (k.clone(), Value::from(v)));
-        Ok(Value::from(pairs.collect::<BTreeMap<String, Value>>()))
+        Ok(Value::from_pairs(pairs))
     }
 
     fn reader<'a>(&self, bytes: &'a [u8], flexible: bool) -> csv::Reader<&'a [u8]> {

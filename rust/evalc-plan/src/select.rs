@@ -105,7 +105,7 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
             }
             let name = match &id {
                 Some(id) => python_str(&id.eval(&row).map_err(|f| fail(f, "id"))?),
-                None => content_id(&serde_json::to_vec(&row).unwrap_or_default()),
+                None => content_id(&canonical(&row)),
             };
             Ok((digest, Some(name.into_boxed_str())))
         })
@@ -126,6 +126,13 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
     } else {
         Err(crate::fault::abridge(faults))
     }
+}
+
+/// JSON of a row that does not depend on the order of its keys.
+fn canonical(row: &Value) -> Vec<u8> {
+    let mut json = serde_json::to_value(row).unwrap_or_default();
+    json.sort_all_objects();
+    json.to_string().into_bytes()
 }
 
 /// What counts as false: what Python counts as false, and the texts that say so.

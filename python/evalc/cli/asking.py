@@ -1,0 +1,57 @@
+"""Asking the models of a plan: what `exec` and `cache audit` have in common."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from evalc.cli import output
+from evalc.cli.meter import RunMeter
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.errors import ExitCode
+from evalc.plan import Planned
+from evalc.store import Store
+
+PACK_TOKENS = {"cpu": 8192, "cuda": 65536}
+"""Distinct input tokens of a pack: what is lost at most when a run is killed."""
+PACK_REQUESTS = {"cpu": 256, "cuda": 4096}
+PROBES = 8
+
+Commit = Callable[[list[bytes], list[bytes]], None]
+
+
+def room(name: str) -> Any:
+    """A module of `evalc.exec`, which imports torch and transformers. Raises Faults without."""
+    try:
+        return importlib.import_module(f"evalc.exec.{name}")
+    except ImportError as error:
+        message = f"a model cannot be asked without torch and transformers: {error}"
+        hint = "install them with `pip install 'evalc[exec]'`"
+        found = Diagnostic("missing-package", message, hint=hint)
+        raise Faults([found], exit_code=ExitCode.FAILURE) from None
+
+
+def ask_again(planned: Planned, store: Store, collect: Commit) -> None:
+    """Ask what remains of a plan and hand the answers to `collect`.
+
+    A request that fails has no answer. The store is only read.
+    """
+    loop, failed = room("loop"), room("outcomes").FailedRequests
+    with RunMeter(output.talker(), planned, planned.priced(store)) as meter:
+        for index, model in enumerate(planned.models):
+            device = model.source.device
+            packs = planned.handle.packs(index, PACK_TOKENS[device], PACK_REQUESTS[device])
+            probes = planned.handle.probes(index, PROBES)
+            try:
+                loop.execute(
+                    model.source,
+                    packs,
+                    planned.settings,
+                    planned.keys,
+                    collect,
+                    meter,
+                    tokenizer_probe=probes,
+                )
+            except failed as failures:
+                meter.note(str(failures))

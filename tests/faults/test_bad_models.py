@@ -1,0 +1,202 @@
+"""Models and caches that cannot be used: a diagnostic, and nothing runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_bad_specs import refused
+from tiny_models import write_adapter, write_model
+from workspaces import QUIZ, Workspace, quiz_rows
+
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+Damage = Callable[[Path], object]
+
+
+def remove(name: str) -> Damage:
+    return lambda folder: (folder / name).unlink()
+
+
+def replace(name: str, content: str) -> Damage:
+    return lambda folder: (folder / name).write_text(content)
+
+
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def headless(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:4])
+
+
+def truncated(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+
+
+def unindexed(folder: Path) -> None:
+    (folder / "model.safetensors.index.json").write_text("[]")
+
+
+def lacking_a_shard(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": shards}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "phrase"),
+    [
+        (shutil.rmtree, "missing-model", "does not exist"),
+        (remove("config.json"), "missing-model", "config.json"),
+        (replace("config.json", "{"), "bad-model", "config.json"),
+        (replace("config.json", "[]"), "bad-model", "config.json"),
+        (remove("model.safetensors"), "missing-weights", "safetensors"),
+        (pickled, "missing-weights", "pytorch_model.bin"),
+        (lacking_a_shard, "missing-weights", "model-00002-of-00002.safetensors"),
+        (replace("model.safetensors", LFS), "weights-lfs-pointer", "git lfs pull"),
+        (replace("model.safetensors", "what"), "bad-model", "safetensors"),
+        (replace("config.json", LFS), "weights-lfs-pointer", "config.json"),
+        (headless, "bad-model", "safetensors"),
+        (truncated, "bad-model", "where its header says"),
+        (unindexed, "bad-model", "index of shards"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_an_unusable_model_directory_is_refused(
+    workspace: Workspace, damage: Damage, code: str, phrase: str
+) -> None:
+    other = Workspace(workspace.root, write_model(workspace.root / "broken"))
+    other.quiz()
+    damage(other.model)
+    said = refused(other, code)
+    assert phrase in said
+    assert "spec.toml:3:" in said
+
+
+@pytest.mark.parametrize(
+    "damage", [remove("tokenizer.json"), replace("tokenizer.json", "{}"), replace(
+        "tokenizer.json", LFS)], ids=["removed", "broken", "pointer"]  # fmt: skip
+)
+def test_an_unusable_tokenizer_is_refused(workspace: Workspace, damage: Damage) -> None:
+    other = Workspace(workspace.root, write_model(workspace.root / "broken"))
+    other.quiz()
+    damage(other.model)
+    done = other.call("exec", "specs")
+    assert (done.code, "[bad-tokenizer]" in done.err) == (2, True), done.err
+    assert "spec.toml:3:" in done.err
+    assert "Traceback" not in done.err
+    assert other.untouched()
+    assert len(list((other.cache / "tokenizers").iterdir())) == 1, "a bundle was left behind"
+
+
+def test_chat_needs_a_chat_template(workspace: Workspace) -> None:
+    workspace.write("chat = true\n", QUIZ)
+    workspace.rows("quiz.jsonl", quiz_rows(2))
+    said = refused(workspace, "no-chat-template")
+    assert "spec.toml:4:" in said
+    assert "chat = false" in said
+
+
+@pytest.mark.parametrize(
+    ("template", "phrase"),
+    [
+        ("{% for %}", "chat template"),
+        ("{{ raise_exception('only tools here') }}", "only tools here"),
+        ("{{ strftime_now('%Y') }}", "date"),
+    ],
+    ids=["syntax", "refusal", "date"],
+)
+def test_a_chat_template_that_fails_is_refused(
+    workspace: Workspace, bundles: Path, template: str, phrase: str
+) -> None:
+    """The bundle is edited, which spares a child process for each template."""
+    (bundle,) = (workspace.cache / "tokenizers").iterdir()
+    content = json.loads(bundle.read_text())
+    bundle.write_text(json.dumps({**content, "chat_template": template}))
+    workspace.write("chat = true\n", QUIZ)
+    workspace.rows("quiz.jsonl", quiz_rows(2))
+    assert phrase in refused(workspace, "chat-template")
+
+
+def test_every_unusable_model_and_file_is_told_of_at_once(workspace: Workspace) -> None:
+    workspace.write('[models.n]\npath = "nowhere"\n[models.o]\npath = "elsewhere"\n', QUIZ)
+    said = refused(workspace, "missing-model")
+    assert said.count("[missing-model]") == 2
+    assert "[missing-data]" in said
+
+
+@pytest.mark.parametrize("missing", ["adapter_config.json", "adapter_model.safetensors", "all"])
+def test_a_bad_adapter_is_refused(workspace: Workspace, missing: str) -> None:
+    adapter = write_adapter(workspace.root / "lora")
+    if missing == "all":
+        shutil.rmtree(adapter)
+    else:
+        (adapter / missing).unlink()
+    workspace.write(f'adapter = "{adapter}"\n', QUIZ)
+    workspace.rows("quiz.jsonl", quiz_rows(2))
+    assert "spec.toml:4:" in refused(workspace, "bad-adapter")
+
+
+def test_an_adapter_of_another_model_fails_and_records_nothing(workspace: Workspace) -> None:
+    adapter = write_adapter(workspace.root / "lora")
+    config = adapter / "adapter_config.json"
+    config.write_text(config.read_text().replace("q_proj", "no_such_proj"))
+    workspace.write(f'adapter = "{adapter}"\n', QUIZ)
+    workspace.rows("quiz.jsonl", quiz_rows(2))
+    done = workspace.call("exec", "specs")
+    assert done.code != 0
+    assert "internal error" not in done.err
+    assert workspace.untouched()
+
+
+def test_weights_of_another_shape_fail_and_record_nothing(workspace: Workspace) -> None:
+    other = Workspace(workspace.root, write_model(workspace.root / "odd", intermediate_size=48))
+    other.quiz()
+    done = other.call("exec", "specs")
+    assert done.code != 0
+    assert "[bad-model]" in done.err
+    assert other.untouched()
+
+
+def test_a_text_with_a_byte_that_the_tokenizer_lacks_is_refused(
+    workspace: Workspace, bundles: Path
+) -> None:
+    (bundle,) = (workspace.cache / "tokenizers").iterdir()
+    content = json.loads(bundle.read_text())
+    tokenizer = json.loads(content["tokenizer_json"])
+    del tokenizer["model"]["vocab"]["Ā"]  # the letter of byte 0
+    edited = {**content, "tokenizer_json": json.dumps(tokenizer), "probes": []}
+    bundle.write_text(json.dumps(edited))
+    workspace.quiz()
+    workspace.rows("quiz.jsonl", [{**quiz_rows(1)[0], "question": "a \0 byte"}])
+    assert "quiz.jsonl:1" in refused(workspace, "tokenizer-failed")
+
+
+@pytest.mark.parametrize("place", ["cache", "cache/store", "cache/tokenizers"])
+def test_a_file_in_place_of_the_cache_is_refused(workspace: Workspace, place: str) -> None:
+    workspace.quiz()
+    path = workspace.root / place
+    shutil.rmtree(path, ignore_errors=True)
+    path.write_text("")
+    for command in ("plan", "exec", "report"):
+        done = workspace.call(command, "specs")
+        assert done.code in (1, 2), done.text
+        assert "[cache-" in done.err, done.err
+        assert "internal error" not in done.err
+        assert "Traceback" not in done.err
+
+
+def test_a_cache_that_is_no_store_is_refused_and_left_alone(workspace: Workspace) -> None:
+    workspace.quiz()
+    data = workspace.cache / "store" / "data.mdb"
+    data.parent.mkdir()
+    data.write_bytes(b"something else" * 1000)
+    done = workspace.call("exec", "specs")
+    assert (done.code, "[cache-unusable]" in done.err) == (1, True)
+    assert data.read_bytes() == b"something else" * 1000
