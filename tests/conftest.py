@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import CHATML, write_model
-from workspaces import Workspace
 
 from evalc.plan.tokenizers import bundle
+from tiny_models import CHATML, write_model
+from workspaces import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,10 @@ def unpacked(packs: Iterable[_core.Pack]) -> dict[int, Asked]:
         nodes = _paths(pack)
         settings = column(pack.req_setting)
         rows = zip(
-            column(pack.req_node), column(pack.req_cont), column(pack.req_key), settings,
+            column(pack.req_node),
+            column(pack.req_cont),
+            column(pack.req_key),
+            settings,
             strict=True,
         )
         for node, scored, key, setting in rows:
@@ -94,7 +98,7 @@ def cell_requests(plan: _core.Plan, cell: int, model: int = 0) -> list[list[Aske
     by_key = unpacked(plan.packs(model, 1 << 30, 1 << 30))
     columns = plan.cell(cell)
     offsets, indices = column(columns["request_offsets"]), column(columns["requests"])
-    pairs = zip(offsets, offsets[1:], strict=False)
+    pairs = pairwise(offsets)
     return [[by_key[index] for index in indices[start:end]] for start, end in pairs]
 
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tiny_models import write_rows
-
 from evalc.cli import main
 from evalc.plan import Planned, plan
 from evalc.spec import load, select
 from evalc.store import Store
 from evalc.store.environment import RECORDS
+from tiny_models import write_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = ("red", "green", "blue", "white")
@@ -63,7 +62,7 @@ def sum_rows(count: int) -> list[dict[str, str]]:
 SMALL_PACKS = """
 import sys
 from evalc.cli import executing, main
-executing.PACK_REQUESTS["cpu"] = 16
+executing.PACK_REQUESTS.update(cpu=16, cuda=16)
 main(sys.argv[1:])
 """
 """The command line with many small commits, so that there is much to be cut off."""
@@ -149,9 +148,9 @@ class Workspace:
         return Done(code, out.getvalue(), err.getvalue())
 
     def environment(self, more: Mapping[str, str] = {}) -> dict[str, str]:
-        """The environment of child processes."""
-        path = os.pathsep.join([str(ROOT / "python"), os.environ.get("PYTHONPATH", "")])
-        return {**os.environ, "PYTHONPATH": path, "EVALC_CACHE": str(self.cache), **more}
+        """The environment of child processes; one thread is enough for a tiny model."""
+        own = {"PYTHONPATH": str(ROOT / "python"), "EVALC_CACHE": str(self.cache)}
+        return {**os.environ, **own, "OMP_NUM_THREADS": "1", **more}
 
     def start(self, *arguments: str | Path, script: str | None = None) -> subprocess.Popen[str]:
         """Start a command in a process of its own; `script` is what takes its arguments."""

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from caches import content, edit, fill, key, opened, payload
-from workspaces import Done
 
 from evalc import _core
 from evalc.store.environment import RECORDS
+from evalc.store.marks import marks
 from evalc.store.runs import cites
 from evalc.store.segments import HEADER, write_segment
-from evalc.store.marks import marks
 from evalc.store.union import Contents
+from workspaces import Done
 
 Cache = Callable[..., Done]
 

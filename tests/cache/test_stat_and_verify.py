@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from caches import edit, fill, key, opened, payload
-from workspaces import Done, Workspace
 
 from evalc.store.environment import NOTES, QUARANTINE, RECORDS, RUNS
 from evalc.store.statistics import held_namespaces
+from workspaces import Done, Workspace
 
 Cache = Callable[..., Done]
 
@@ -60,9 +60,7 @@ def test_an_intact_cache_verifies(tmp_path: Path, cache: Cache) -> None:
     assert "100 records" in done.err
 
 
-def test_bad_values_of_all_kinds_are_quarantined_and_reported(
-    tmp_path: Path, cache: Cache
-) -> None:
+def test_bad_values_of_all_kinds_are_quarantined_and_reported(tmp_path: Path, cache: Cache) -> None:
     fill(tmp_path / "a", range(10))
     with opened(tmp_path / "a") as store:
         store.write_run(b"20260101T000000.0", b"{}")

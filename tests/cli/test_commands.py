@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from workspaces import QUIZ, Workspace
 
 from evalc import __version__
 from evalc.cli import planning
 from evalc.cli.app import COMMANDS
+from workspaces import QUIZ, Workspace
 
 
 @pytest.mark.parametrize("command", COMMANDS)

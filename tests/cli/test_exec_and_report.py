@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_models import write_adapter, write_model
-from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
 from evalc.store.environment import RECORDS
+from tiny_models import write_adapter, write_model
+from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
 TEXTS = """
 [datasets.texts]

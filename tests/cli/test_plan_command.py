@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
 COUNTS = (
@@ -46,9 +47,7 @@ def test_the_json_of_a_plan_holds_counts_and_estimates_by_task_and_in_total(
         whole = sum(estimate[key] for estimate in estimates)
         assert plan["total"]["estimate"][key] == pytest.approx(whole)
         assert whole > 0
-    assert plan["total"]["estimate"]["usd"] == pytest.approx(
-        plan["total"]["estimate"]["seconds"]
-    )
+    assert plan["total"]["estimate"]["usd"] == pytest.approx(plan["total"]["estimate"]["seconds"])
     assert {estimate["basis"] for estimate in estimates} == {"guess"}
 
 
@@ -57,7 +56,7 @@ def test_without_a_price_there_is_no_money(workspace: Workspace) -> None:
     plan = workspace.call("plan", "specs", "--json").json
     assert plan["total"]["estimate"]["usd"] is None
     table = workspace.call("plan", "specs").out
-    assert [line for line in table.splitlines() if line.startswith("total")][0].endswith("-")
+    assert next(line for line in table.splitlines() if line.startswith("total")).endswith("-")
 
 
 def test_the_table_names_its_columns_tasks_and_total(planned: Workspace) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workspaces import ROOT, Done, Workspace
 
 from evalc.plan import tokenizers
 from evalc.spec import load
+from workspaces import ROOT, Done, Workspace
 
 BLOCKED = """
 import sys

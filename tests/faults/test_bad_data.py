@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 from test_bad_specs import refused
-from workspaces import QUIZ, Workspace, quiz_rows
 
 from evalc.plan import ir
+from workspaces import QUIZ, Workspace, quiz_rows
 
 LINE = '{{"question": "Q {}", "choices": ["a", "b"], "answer": 0}}\n'
 GOOD = "".join(LINE.format(n) for n in range(4))
@@ -114,9 +114,7 @@ def test_two_rows_with_one_id_show_both_lines(workspace: Workspace) -> None:
         ('where = "{{ answer >"', "template-syntax"),
     ],
 )
-def test_a_filter_that_fits_no_row_is_refused(
-    workspace: Workspace, extra: str, code: str
-) -> None:
+def test_a_filter_that_fits_no_row_is_refused(workspace: Workspace, extra: str, code: str) -> None:
     workspace.write(QUIZ.replace("[tasks", f"{extra}\n[tasks", 1))
     workspace.rows("quiz.jsonl", quiz_rows(6))
     refused(workspace, code)

@@ -6,6 +6,7 @@ The faults of one table or file by themselves are in tests/corpus; here they mee
 from __future__ import annotations
 
 import pytest
+
 from workspaces import QUIZ, SUMS, Workspace, quiz_rows
 
 

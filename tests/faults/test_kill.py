@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import subprocess
 import time
 from typing import Any
 
 import pytest
+
 from workspaces import QUIZ, SMALL_PACKS, SUMS, Workspace, quiz_rows, sum_rows
 
-ROWS = 90
+ROWS = 60
 REQUESTS = 5 * ROWS
 KILLS = 3
 
@@ -74,9 +74,9 @@ def test_a_run_killed_before_its_first_answer_leaves_an_empty_store(asking: Work
 
 
 def test_two_runs_at_once_do_not_disturb_each_other(asking: Workspace) -> None:
+    asking.rows("quiz.jsonl", quiz_rows(8))
     asking.rows("sums.jsonl", sum_rows(2))
-    both = [asking.start("exec", "specs", "--json") for _ in range(2)]
+    both = [asking.start("exec", "specs", "--json", script=SMALL_PACKS) for _ in range(2)]
     ended = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
-    assert len(asking.records()) == 4 * ROWS + 2
-    assert isinstance(both[0], subprocess.Popen)
+    assert len(asking.records()) == 4 * 8 + 2

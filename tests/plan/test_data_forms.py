@@ -6,9 +6,9 @@ import csv
 import gzip
 import io
 import json
-from pathlib import Path
 
 import pytest
+
 from tiny_models import write_rows
 from workspaces import Workspace
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from evalc import _core
 from planned_requests import dataset, ir, keys_of, task
 from tiny_models import write_rows
 from workspaces import QUIZ, Workspace, quiz_rows
-
-from evalc import _core
 
 ROWS = [{"p": f"Q {n}", "c": ["x", "y"]} for n in range(4)]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planned_requests import Asked, cell_requests, dataset, ir, task
-from tiny_models import BOS, EOS, ids, merged, write_rows
 
 from evalc import _core
 from evalc.plan import tokenizers
+from planned_requests import Asked, cell_requests, dataset, ir, task
+from tiny_models import BOS, EOS, ids, merged, write_rows
 
 SHOT = {"k": 2, "select": "first", "seed": 0, "template": "<{{ p }}>", "separator": "|"}
 GENERATE = {

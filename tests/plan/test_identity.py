@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_models import HIDDEN, INNER, LAYERS, write_adapter, write_model
 
 from evalc import _core
 from evalc.diagnostics import Faults
@@ -23,6 +22,7 @@ from evalc.plan.checkpoint import read_checkpoint
 from evalc.plan.digests import Digests
 from evalc.plan.identity import Identity, identify
 from evalc.store import Store
+from tiny_models import HIDDEN, INNER, LAYERS, write_adapter, write_model
 
 
 @dataclass
@@ -185,7 +185,9 @@ def test_the_tokenizer_is_no_part_of_the_model(bench: Bench) -> None:
     assert bench.identity() == first
 
 
-@pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"device": "cuda"}, {"numerics": "fast"}])
+@pytest.mark.parametrize(
+    "change", [{"dtype": "bfloat16"}, {"device": "cuda"}, {"numerics": "fast"}]
+)
 def test_what_changes_the_numbers_makes_another_engine(
     bench: Bench, change: dict[str, str]
 ) -> None:

@@ -8,12 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from evalc import _core
 from planned_requests import cell_requests, dataset, ir, keys_of, task, trie_tokens, unpacked
 from tiny_models import write_rows
 
-from evalc import _core
-
-WORDS = "the a of in there under her then Q: A: y x abcd ab cd 12 é".split()
+WORDS = [
+    "the",
+    "a",
+    "of",
+    "in",
+    "there",
+    "under",
+    "her",
+    "then",
+    "Q:",
+    "A:",
+    "y",
+    "x",
+    "abcd",
+    "ab",
+    "cd",
+    "12",
+    "é",
+]
 GENERATE = {"stop": [], "top_p": 1.0, "top_k": 0, "repeats": 2, "seed": 0}
 
 
@@ -81,9 +99,7 @@ def test_counts_are_those_of_a_prefix_tree_built_by_hand(plan: _core.Plan, cache
 
 
 @pytest.mark.parametrize(("budget", "limit"), [(1, 1), (50, 7), (400, 1000), (10_000, 64)])
-def test_packs_hold_every_remaining_request_once(
-    plan: _core.Plan, budget: int, limit: int
-) -> None:
+def test_packs_hold_every_remaining_request_once(plan: _core.Plan, budget: int, limit: int) -> None:
     whole = unpacked(plan.packs(0, 1 << 30, 1 << 30))
     packs = plan.packs(0, budget, limit)
     assert unpacked(packs) == whole
@@ -130,9 +146,7 @@ def test_split_words_counts_cases_whose_choice_begins_inside_a_token(
     bundle: Path, tmp_path: Path
 ) -> None:
     texts = [("ab", "cd"), ("ab", " cd"), ("Q", "x")]
-    path = write_rows(
-        tmp_path / "rows.jsonl", [{"p": p, "c": [c, c + c]} for p, c in texts]
-    )
+    path = write_rows(tmp_path / "rows.jsonl", [{"p": p, "c": [c, c + c]} for p, c in texts])
     content = ir(bundle, [dataset(path, rows=[1, 3])], [task(delimiter="")])
     summary = json.loads(_core.Plan.build(content).summary())
     assert summary["total"]["split_words"] == 0

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from planned_requests import dataset, ir, task
 from test_prefix_counts import rows
+
+from planned_requests import dataset, ir, task
 from tiny_models import write_rows
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,10 +7,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+from evalc import _core
 from planned_requests import dataset, ir, task
 from tiny_models import write_rows
-
-from evalc import _core
 
 ROWS = [{"p": f"Q {n}", "c": ["x"], "n": n} for n in range(100)]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planned_requests import dataset, ir, task
-from tiny_models import write_rows
 
 from evalc import _core
 from evalc.diagnostics import Faults
 from evalc.plan import tokenizers
+from planned_requests import dataset, ir, task
+from tiny_models import write_rows
 
 
 @pytest.fixture

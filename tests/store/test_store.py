@@ -96,7 +96,7 @@ def test_a_key_has_32_bytes(store: Store, size: int) -> None:
 
 
 def test_a_commit_that_fails_leaves_nothing(store: Store) -> None:
-    with pytest.raises(ValueError, match="shorter|argument"):
+    with pytest.raises(ValueError, match=r"shorter|argument"):
         store.commit(KEYS, PAYLOADS[:3])
     assert store.records() == 0
 
@@ -169,9 +169,7 @@ def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         store.commit(KEYS, PAYLOADS)
         store.remember(b"n", b"1")
     real = os.access
-    monkeypatch.setattr(
-        os, "access", lambda path, mode: mode != os.W_OK and real(path, mode)
-    )
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and real(path, mode))
     return tmp_path
 
 

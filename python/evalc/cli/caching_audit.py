@@ -14,7 +14,7 @@ from rich.table import Table
 from evalc.cli import output
 from evalc.cli.asking import ask_again
 from evalc.cli.options import request, selection_options
-from evalc.cli.sizes import Share, ShareOf
+from evalc.cli.sizes import Share, share_option
 from evalc.decide.flips import Difference, Flips, argmax_flipped, difference
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
@@ -34,9 +34,19 @@ Payloads = dict[int, bytes]
 @click.command("audit")
 @selection_options
 @click.option(
-    "--sample", type=ShareOf(), default="1%", metavar="SHARE", help="1% of the hits, or so many."
+    "--sample",
+    callback=share_option,
+    default="1%",
+    metavar="SHARE",
+    help="Share of the hits to ask again, or how many. Default: 1%.",
 )
-@click.option("--seed", type=int, default=0, metavar="N", help="Seed of the sample. Default: 0.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Seed of the sample. Default: 0.",
+)
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),

@@ -9,7 +9,7 @@ import click
 
 from evalc.cli import output
 from evalc.cli.options import cache_option
-from evalc.cli.sizes import Size, size_text
+from evalc.cli.sizes import size_option, size_text
 from evalc.errors import ExitCode
 from evalc.plan.uses import Kept, discard, kept_files
 from evalc.store import Store
@@ -39,7 +39,7 @@ DAYS = click.IntRange(min=0)
 )
 @click.option(
     "--keep-bytes",
-    type=Size(),
+    callback=size_option,
     metavar="SIZE",
     help="Only as many records, oldest first, as bring all of them down to SIZE (500M, 2GiB).",
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
@@ -15,21 +14,19 @@ UNITS = {
 }
 
 
-class Size(click.ParamType[int]):
-    """A number of bytes, with a decimal (K, M, G, T) or binary (KiB, MiB, GiB, TiB) unit."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Bytes."""
-        if isinstance(value, int):
-            return value
-        number = value.strip().lower().rstrip("bikmgt")
-        unit = value.strip().lower()[len(number) :].strip()
-        try:
-            return int(float(number) * UNITS[unit])
-        except (ValueError, KeyError, OverflowError):
-            self.fail(f"`{value}` is not a size; write it as 500M or 1.5GiB", param, ctx)
+def size_option(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """Bytes out of a number with a decimal (K, M, G, T) or binary (KiB, MiB, ...) unit."""
+    if value is None:
+        return None
+    number = value.strip().lower().rstrip("bikmgt")
+    unit = value.strip().lower()[len(number) :]
+    try:
+        size = int(float(number) * UNITS[unit])
+    except (ValueError, KeyError, OverflowError):
+        size = -1
+    if size < 0:
+        raise click.BadParameter(f"`{value}` is not a size; write it as 500M or 1.5GiB")
+    return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +43,13 @@ class Share:
         return min(total, max(1, wanted))
 
 
-class ShareOf(click.ParamType[Share]):
+def share_option(_: click.Context, __: click.Parameter, value: str) -> Share:
     """A share in percent, or a number of at least 1."""
-
-    name = "share"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Share:
-        """The share."""
-        if isinstance(value, Share):
-            return value
-        found = _share(value)
-        if found is None:
-            message = f"`{value}` is neither a share such as 1% nor a number of at least 1"
-            self.fail(message, param, ctx)
-        return found
+    found = _share(value)
+    if found is None:
+        message = f"`{value}` is neither a share such as 1% nor a number of at least 1"
+        raise click.BadParameter(message)
+    return found
 
 
 def _share(text: str) -> Share | None:
