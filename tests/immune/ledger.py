@@ -52,7 +52,11 @@ def asked(workspace: Workspace, *arguments: str | Path) -> int:
     The plan's count before, the run's own count and the records that came must be one number, the
     records that were there must stay as they were, and nothing may remain.
     """
-    expected, before, runs = to_run(workspace, *arguments), workspace.records(), manifests(workspace)
+    expected, before, runs = (
+        to_run(workspace, *arguments),
+        workspace.records(),
+        manifests(workspace),
+    )
     done = command(workspace, "exec", "--no-report", *arguments)
     assert done.code == 0, done.text
     after = workspace.records()

@@ -24,8 +24,14 @@ type     = "generate"
 prompt   = "{{ question }} ="
 target   = "{{ answer }}"
 generate = { max_new_tokens = 3 }
-fewshot  = { dataset = "shots", k = 2, select = "random", seed = 1, template = "{{ question }} = {{ answer }}", separator = "; " }
 metrics  = ["exact_match"]
+[tasks.shots.fewshot]
+dataset   = "shots"
+k         = 2
+select    = "random"
+seed      = 1
+template  = "{{ question }} = {{ answer }}"
+separator = "; "
 """
 QUIZ_CELL, SUMS_CELL, SHOTS_CELL = ("m", "quiz"), ("m", "sums"), ("m", "shots")
 
@@ -140,6 +146,7 @@ def reordered(text: str) -> str:
     return head + "[tasks.quiz]\n" + "".join(sorted(body.splitlines(keepends=True)))
 
 
+SUITE_AND_TIER = '[suites.s]\nmodels=["m"]\ntasks=["quiz"]\n[tiers.smoke]\ncases=2\n'
 HARMLESS: dict[str, Callable[[], tuple[str, ...]]] = {
     "comment": lambda: ("# why\n", QUIZ.replace("\n", "  # said\n", 1), SUMS),
     "formatting": lambda: (QUIZ.replace("= ", "=    "), "\n\n", SUMS.replace("    = ", "=")),
@@ -147,15 +154,16 @@ HARMLESS: dict[str, Callable[[], tuple[str, ...]]] = {
     "order of tables": lambda: (SUMS, QUIZ),
     "name of a task": lambda: (QUIZ.replace("tasks.quiz", "tasks.trivia"), SUMS),
     "name of a dataset": lambda: (
-        QUIZ.replace("datasets.quiz", "datasets.rows").replace('dataset = "quiz"', 'dataset="rows"'),
+        QUIZ.replace("datasets.quiz", "datasets.rows").replace('= "quiz"', '= "rows"'),
         SUMS,
     ),
     "tag": lambda: (QUIZ + 'tags = ["new"]\n', SUMS),
-    "suite and tier": lambda: (
-        QUIZ, SUMS, '[suites.s]\nmodels=["m"]\ntasks=["quiz"]\n[tiers.smoke]\ncases=2\n',
+    "suite and tier": lambda: (QUIZ, SUMS, SUITE_AND_TIER),
+    "an escape for a letter": lambda: (
+        QUIZ.replace('"{{ question }}"', '"{{ \\u0071uestion }}"'),
+        SUMS,
     ),
-    "an escape for a letter": lambda: (QUIZ.replace('"{{ question }}"', '"{{ \\u0071uestion }}"'), SUMS),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("edit", HARMLESS.values(), ids=HARMLESS)

@@ -53,7 +53,7 @@ def test_plans_with_and_without_a_memo_are_the_same(
     first: list[tuple[str, list[str]]], second: list[tuple[str, list[str]]]
 ) -> None:
     chosen = family("digits", True)
-    memo = mkdtemp(prefix="evalc-memo-")
+    memo = mkdtemp(dir=scratch())
     for pairs in (first, first + second, second):
         plain, remembered = plan_of(chosen, rows_of(pairs)), plan_of(chosen, rows_of(pairs), memo)
         assert remembered.keys() == plain.keys()

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -37,7 +37,7 @@ WORDS = [
     "it's",
     "日本",
     "🙂",
-    "é",
+    "e\u0301",
     "\xa0",
     "\u200b",
     "\x1c",
@@ -49,6 +49,7 @@ WORDS = [
     "Th",
     "e",
 ]
+SCRATCH = TemporaryDirectory(prefix="evalc-property-")
 texts = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join),
     st.lists(st.sampled_from(WORDS), max_size=6).map("".join),
@@ -82,13 +83,14 @@ class Family:
 def family(name: str, prefixed: bool) -> Family:
     tokenizer = trained(name)
     prefix = (0,) if prefixed else ()
-    path = Path(mkdtemp(prefix="evalc-bundle-")) / f"{name}{int(prefixed)}.json"
+    path = scratch() / f"{name}{int(prefixed)}.json"
     return Family(tokenizer, write_bundle(tokenizer, path, prefix), prefix)
 
 
 @cache
 def scratch() -> Path:
-    return Path(mkdtemp(prefix="evalc-rows-"))
+    """A folder for the whole session; it goes when the process ends."""
+    return Path(SCRATCH.name)
 
 
 def plan_of(

@@ -31,6 +31,9 @@ RUN_SCHEMA = "evalc.run/1"
 @selection_options
 @rehash_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--no-cache", is_flag=True, help="Neither read answers from the cache nor write any to it."
+)
 @click.option("--no-report", is_flag=True, help="Only fill the cache; print no report.")
 @click.option(
     "--allow-code-execution", is_flag=True, help="Run programs that the model wrote (code_pass@k)."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,10 +36,20 @@ class Request:
     cache: Path
     no_hooks: bool = False
     rehash: bool = False
+    no_cache: bool = False
 
     def folder(self) -> Folder:
         """The checked spec."""
         return load(self.paths or (default_path(),), self.overrides)
+
+    @contextmanager
+    def _store(self) -> Iterator[Store]:
+        """The cache's store, or with `--no-cache` one that goes away with the run."""
+        with ExitStack() as stack:
+            folder = self.cache / "store"
+            if self.no_cache:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalc-")))
+            yield stack.enter_context(Store.open(folder))
 
     @contextmanager
     def planned(self) -> Iterator[tuple[Planned, Store]]:
@@ -47,7 +58,7 @@ class Request:
         selection = select(folder, self.suites, self.models, self.tasks, self.tier)
         if self.no_hooks:
             refuse_hooks(folder, used_hooks(folder, selection))
-        with Store.open(self.cache / "store") as store:
+        with self._store() as store:
             planned = plan(folder, selection, self.cache, store, self.rehash)
             remember_uses(planned, self.cache, store)
             for line in planned.ir.locked:
@@ -136,4 +147,5 @@ def request(arguments: dict[str, Any]) -> Request:
         cache=arguments.pop("cache"),
         no_hooks=arguments.pop("no_hooks", False),
         rehash=arguments.pop("rehash", False),
+        no_cache=arguments.pop("no_cache", False),
     )
