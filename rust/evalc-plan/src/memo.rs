@@ -184,9 +184,10 @@ impl Memo {
     }
 }
 
-/// Another release may write prompts otherwise: its memo is another one.
+/// Another build may write or tokenise prompts otherwise: its memo is another one. `build.rs` names
+/// a build by its sources and the versions it is locked to.
 fn name(fields: &serde_json::Value) -> String {
-    let text = format!("{}\0{fields}", env!("CARGO_PKG_VERSION"));
+    let text = format!("{}\0{fields}", env!("EVALC_PLAN_SOURCES"));
     blake3::hash(text.as_bytes()).to_hex()[..40].to_owned()
 }
 
