@@ -10,7 +10,7 @@ from cell_builders import choice_cell, generate_cell
 
 from evalc.diagnostics import Faults
 from evalc.plan.functions import source_digest
-from evalc.score import INVALID, Extract, Scoring, hooks_of, score_cell
+from evalc.score import INVALID, Extract, Scoring, score_cell
 
 
 @pytest.fixture
@@ -139,8 +139,3 @@ def test_a_digest_runs_nothing(package: Path) -> None:
 
 def test_an_installed_hook_has_a_digest_too(tmp_path: Path) -> None:
     assert len(source_digest("json.decoder:JSONDecoder", tmp_path)) == 32
-
-
-def test_the_hooks_of_a_task_are_listed() -> None:
-    scoring = Scoring(("a.b:c", "f1"), {"": Extract(python="d.e:f")})
-    assert hooks_of(scoring) == ["a.b:c", "d.e:f"]

@@ -4,7 +4,7 @@ from evalc.score.cells import CellRecords, Kind
 from evalc.score.columns import Column, Corpus, Mean, Ratio
 from evalc.score.extract import INVALID
 from evalc.score.metrics import METRICS, parse_metric
-from evalc.score.scores import CellScores, hooks_of, needs_code_execution, score_cell
+from evalc.score.scores import CellScores, needs_code_execution, score_cell
 from evalc.score.scoring import CodeSettings, Extract, Scoring, column_name
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "Ratio",
     "Scoring",
     "column_name",
-    "hooks_of",
     "needs_code_execution",
     "parse_metric",
     "score_cell",

@@ -10,7 +10,7 @@ import numpy as np
 from evalc.score.answers import Answers
 from evalc.score.cells import CellRecords, IntArray
 from evalc.score.columns import Column
-from evalc.score.metrics import Inputs, Metric, is_hook, parse_metric
+from evalc.score.metrics import Inputs, Metric, parse_metric
 from evalc.score.metrics.choice import picks
 from evalc.score.scoring import Scoring, column_name
 
@@ -78,9 +78,3 @@ def _column(name: str, metric: Metric, inputs: Inputs) -> Column:
 def needs_code_execution(scoring: Scoring) -> bool:
     """Whether a metric of the task runs what the model wrote."""
     return any(metric.startswith("code_pass@") for metric in scoring.metrics)
-
-
-def hooks_of(scoring: Scoring) -> list[str]:
-    """The Python hooks a task's scoring names, sorted."""
-    extracts = (extract.python for extract in scoring.extracts.values())
-    return sorted({*filter(is_hook, scoring.metrics), *filter(None, extracts)})
