@@ -25,12 +25,14 @@ from transformers import (
     Qwen3Config,
 )
 
+from evalc.exec.attention import NAME
 from evalc.exec.budget import Budget
 from evalc.exec.capability import Capability, capability
 from evalc.exec.forward import Forward
 from evalc.exec.models import LoadedModel, load
 from evalc.exec.prefixes import Engine
 from evalc.exec.progress import Meter, Silence, Tally
+from evalc.exec.shapes import Shapes
 from evalc.plan.sources import ModelSource
 
 VOCAB = 320
@@ -161,11 +163,15 @@ def engine(loaded: Callable[[str], LoadedModel]) -> Iterator[Callable[..., Engin
     """A fresh engine on a tiny model, with a cheap forward pass so that prefixes get shared."""
     hooks = []
 
-    def make(name: str = "llama", path: str | None = None, **limits: int) -> Engine:
+    def make(
+        name: str = "llama", path: str | None = None, numerics: str = "fast", **limits: int
+    ) -> Engine:
         model = loaded(name)
-        forward = Forward(model)
+        forward = Forward(model, Shapes.of("cpu", numerics))
         hooks.append(forward.hook)
         judged = capability(model.model, model.decoder)
+        if judged.path == "tree":
+            model.model.set_attn_implementation(NAME)
         if path is not None:
             judged = Capability(path, "the test says so")  # type: ignore[arg-type]
         budget = replace(Budget.of("cpu"), **{"overhead": 2, **limits})

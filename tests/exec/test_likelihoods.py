@@ -188,7 +188,7 @@ def fail_above(engine: Engine, limit: int) -> list[int]:
     return ran
 
 
-@pytest.mark.parametrize("path", ["shared", "padded"])
+@pytest.mark.parametrize("path", ["tree", "padded"])
 def test_running_out_of_memory_halves_the_batch_and_is_remembered(
     path: str, engine: Callable[..., Engine], ids: Ids
 ) -> None:
@@ -199,8 +199,21 @@ def test_running_out_of_memory_halves_the_batch_and_is_remembered(
     found = totals(run(used, asks))
     assert [f[0] for f in found] == pytest.approx([e[0] for e in expected], abs=1e-4)
     assert max(ran) <= 60
-    assert used.budget.tokens_for(20) < used.budget.tokens
-    assert used.budget.tokens_for(1000) == used.budget.tokens
+    if path == "tree":
+        assert used.tile <= 60
+    else:
+        assert used.budget.tokens_for(20) < used.budget.tokens
+        assert used.budget.tokens_for(1000) == used.budget.tokens
+
+
+def test_a_stable_tile_that_does_not_fit_is_a_failure_and_never_other_bits(
+    engine: Callable[..., Engine], ids: Ids
+) -> None:
+    used = engine("llama", numerics="stable")
+    fail_above(used, 60)
+    outcomes = run(used, [Ask(ids(20, n), 3, n) for n in range(3)])
+    assert not outcomes.payloads
+    assert all("memory" in reason for reason in outcomes.failures.values())
 
 
 def test_a_prefix_that_does_not_fit_is_computed_in_pieces(

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM
 from evalc.diagnostics import Faults
 from evalc.exec.forward import Forward
 from evalc.exec.models import load
+from evalc.exec.shapes import Shapes
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
 
@@ -154,8 +155,8 @@ def test_an_adapter_changes_the_model_as_merging_it_would(
 ) -> None:
     ids = np.arange(5, 30)
     with torch.inference_mode():
-        plain = Forward(load(source())).plain_logits(ids)
-        adapted = Forward(load(source(adapter=adapter)))
+        plain = Forward(load(source()), Shapes.of("cpu", "fast")).plain_logits(ids)
+        adapted = Forward(load(source(adapter=adapter)), Shapes.of("cpu", "fast"))
         found = adapted.plain_logits(ids)
         assert adapted.heads_agree(ids)
     base = AutoModelForCausalLM.from_pretrained(model_dir("llama"))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalc.exec.branches import Branch, cut, grown
+from evalc.exec.batches import Branch, cut, grown
 from evalc.exec.packs import Ask, BuiltPack, PackColumns, built_pack
-from evalc.exec.rows import prompt_rows, scored_rows
+from evalc.exec.rows import Rows, prompt_rows, scored_rows
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=8), min_size=1, max_size=20)
 
@@ -20,7 +20,7 @@ def rows_of(sequences: list[list[int]], conts: list[int]):
     ]
     columns = PackColumns.of(built_pack("loglikelihood", asks))
     slots = np.concatenate([[0], np.cumsum(columns.req_cont)])
-    return scored_rows(columns, range(len(columns)), slots)
+    return Rows.of(scored_rows(columns, range(len(columns)), slots, alone=False))
 
 
 @given(SEQUENCES)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-Path = Literal["shared", "padded", "uniform"]
+Path = Literal["tree", "padded", "uniform"]
 SHIFTING_ROPE = ("dynamic", "longrope")
 
 
@@ -16,8 +16,8 @@ SHIFTING_ROPE = ("dynamic", "longrope")
 class Capability:
     """How requests of a model run.
 
-    shared: prefixes are computed once and expanded to rows. padded: each row is computed whole,
-    batched with right padding. uniform: only rows of one length share a batch. `reason` says
+    tree: every distinct token is computed once, on a prefix tree. padded: each row is computed
+    whole, batched with right padding. uniform: only rows of one length share a batch. `reason` says
     what rules the better paths out.
     """
 
@@ -33,7 +33,7 @@ def capability(model: Any, decoder: Any) -> Capability:
     reason = _unshareable(model, decoder)
     if reason is not None:
         return Capability("padded", reason)
-    return Capability("shared", "every layer attends fully")
+    return Capability("tree", "every layer attends fully")
 
 
 def _uneven(decoder: Any) -> str | None:
@@ -57,11 +57,15 @@ def _unshareable(model: Any, decoder: Any) -> str | None:
     kinds = {type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer}
     if kinds:
         return f"its cache has {', '.join(sorted(kinds))} layers"
+    if getattr(decoder, "attn_logit_softcapping", None):
+        return "its attention scores have a soft cap"
     if getattr(decoder, "alibi", False):
         return "it uses ALiBi, whose bias follows the padded length"
     accepted = inspect.signature(model.forward).parameters
     if not {"position_ids", "past_key_values"} <= set(accepted):
         return "its forward pass takes no explicit positions"
+    if not model._can_set_attn_implementation():
+        return "its attention cannot be replaced through transformers' AttentionInterface"
     return None
 
 

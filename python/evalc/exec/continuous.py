@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from evalc.exec.branches import Branch, grown
+from evalc.exec.batches import Branch, grown
 from evalc.exec.budget import is_out_of_memory, release
 from evalc.exec.forward import padded
 from evalc.exec.outcomes import Outcomes

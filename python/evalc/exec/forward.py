@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from evalc.exec.models import LoadedModel
+from evalc.exec.shapes import Shapes
 
-SCORED_FLOATS = 1 << 24
 FULL_FLOATS = 1 << 27
 
 
@@ -32,8 +32,9 @@ class Forward:
     `tokens` counts computed tokens, padding included.
     """
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, shapes: Shapes) -> None:
         self.loaded = loaded
+        self.shapes = shapes
         self.device = loaded.device
         self.tokens = 0
         self.head = loaded.model.get_output_embeddings()
@@ -84,11 +85,18 @@ class Forward:
         logits: torch.Tensor = out.logits[0]
         return logits.float()
 
-    def logits(self, picked: torch.Tensor) -> torch.Tensor:
-        """Float32 logits [K, vocab] of picked states."""
+    def logits(self, picked: torch.Tensor, rows: int | None = None) -> torch.Tensor:
+        """Float32 logits [K, vocab] of at most `rows` picked states, by default `shapes.head`.
+
+        The head runs on that many rows where shapes are padded.
+        """
         if self.full:
             return picked.float()
-        return self._finished(self.head(picked)).float()
+        count = len(picked)
+        if self.shapes.padded:
+            spare = (self.shapes.head if rows is None else rows) - count
+            picked = torch.nn.functional.pad(picked, (0, 0, 0, spare))
+        return self._finished(self.head(picked)).float()[:count]
 
     def scores(
         self, picked: torch.Tensor, index: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
@@ -99,7 +107,7 @@ class Forward:
         """
         values = np.empty(len(tokens), dtype=np.float64)
         greedy = np.empty(len(tokens), dtype=np.bool_)
-        step = max(1, SCORED_FLOATS // max(1, self.loaded.vocab))
+        step = self.shapes.head
         for start in range(0, len(picked), step):
             logits = self.logits(picked[start : start + step])
             first, last = np.searchsorted(index, [start, start + len(logits)])

@@ -40,7 +40,7 @@ def run_generations(
         prompt = Prompt(request, ids, setting, keys[request], limit)
         manners.setdefault(setting.manner, []).append(prompt)
     for prompts in manners.values():
-        if engine.capability.path == "shared":
+        if engine.capability.path == "tree":
             Continuous(engine, decoder, outcomes).run(prompts)
         else:
             generate_in_lockstep(engine, decoder, outcomes, prompts)

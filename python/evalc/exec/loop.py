@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from evalc.exec.attention import NAME
 from evalc.exec.budget import Budget
 from evalc.exec.capability import capability
 from evalc.exec.forward import Forward
@@ -24,6 +25,7 @@ from evalc.exec.prefixes import Engine
 from evalc.exec.progress import Meter, Observer, Tally
 from evalc.exec.selfcheck import checked
 from evalc.exec.settings import Setting
+from evalc.exec.shapes import Shapes
 from evalc.exec.tokenizer import load_tokenizer, require_parity
 from evalc.exec.transcripts import Decoder
 from evalc.plan.sources import ModelSource
@@ -85,9 +87,12 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
 def _engine(
     loaded: LoadedModel, packs: Sequence[Pack], decoder: Decoder | None, meter: Meter
 ) -> Engine:
-    forward = Forward(loaded)
+    source = loaded.source
+    forward = Forward(loaded, Shapes.of(source.device, source.numerics))
     judged = capability(loaded.model, loaded.decoder)
-    if judged.path != "shared":
+    if judged.path == "tree":
+        loaded.model.set_attn_implementation(NAME)
+    else:
         meter.observer.note(f"prefixes are not shared for this model: {judged.reason}")
     proven = checked(forward, judged, _samples(packs), decoder, meter.observer)
     return Engine.of(forward, proven, Budget.of(loaded.source.device), meter)

@@ -14,8 +14,11 @@ from evalc.exec.budget import Budget, is_out_of_memory, release
 from evalc.exec.caches import Spine
 from evalc.exec.capability import Capability
 from evalc.exec.forward import Forward
+from evalc.exec.kernels import Kernel
 from evalc.exec.packs import Ids
+from evalc.exec.paths import PathStore
 from evalc.exec.progress import Meter
+from evalc.exec.shapes import Shapes
 
 Scorer = Callable[[torch.Tensor, Ids], int]
 
@@ -35,17 +38,42 @@ class Engine:
     forward: Forward
     capability: Capability
     spine: Spine
+    store: PathStore
+    kernel: Kernel
     budget: Budget
     meter: Meter
     max_length: int
+    tile: int
 
     @classmethod
     def of(cls, forward: Forward, capability: Capability, budget: Budget, meter: Meter) -> Engine:
         """An engine with an empty spine."""
         decoder = forward.loaded.decoder
-        layers = len(DynamicCache(config=decoder).layers) if capability.path == "shared" else 0
-        limit = forward.loaded.source.max_length
-        return cls(forward, capability, Spine(layers), budget, meter, limit)
+        layers = len(DynamicCache(config=decoder).layers) if capability.path == "tree" else 0
+        limit, tile = forward.loaded.source.max_length, forward.shapes.tile
+        store, kernel = PathStore(tile), Kernel(forward.device)
+        return cls(forward, capability, Spine(layers), store, kernel, budget, meter, limit, tile)
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shapes at which everything is computed."""
+        return self.forward.shapes
+
+    def tile_tokens(self) -> int:
+        """Tokens of the next tile."""
+        limit = self.forward.token_limit()
+        return self.tile if limit is None else min(self.tile, limit)
+
+    def shrink_tile(self, size: int) -> None:
+        """After a tile of `size` without memory: a smaller one, where shapes may vary.
+
+        Raises OutOfRoomError where they may not, or at the bottom.
+        """
+        release()
+        if self.shapes.padded or size <= 1:
+            raise OutOfRoomError(size)
+        self.tile = size // 2
+        self.meter.observer.note(f"out of memory: passes now hold {self.tile} tokens")
 
     def pass_tokens(self, length: int) -> int:
         """Tokens that one pass over rows of `length` may compute."""

@@ -36,11 +36,16 @@ class Silence:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of a run so far. Seconds are wall time inside forward passes; memory is in bytes."""
+    """Counts of a run so far. Seconds are wall time inside forward passes; memory is in bytes.
+
+    `padding_tokens` were computed only to keep shapes constant, beside those counted as prefill
+    and decode tokens.
+    """
 
     requests: int = 0
     prefill_tokens: int = 0
     decode_tokens: int = 0
+    padding_tokens: int = 0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
     peak_memory: int = 0
@@ -54,8 +59,11 @@ class Meter:
     tally: Tally
     observer: Observer
 
-    def count(self, phase: Phase, requests: int, tokens: int, seconds: float) -> None:
+    def count(
+        self, phase: Phase, requests: int, tokens: int, seconds: float, padding: int = 0
+    ) -> None:
         """Add computed tokens, the seconds they took and the requests they finished."""
+        self.tally.padding_tokens += padding
         if phase == "prefill":
             self.tally.prefill_tokens += tokens
             self.tally.prefill_seconds += seconds

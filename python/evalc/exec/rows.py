@@ -44,27 +44,28 @@ class Rows:
         return cls(rows, np.asarray(shared[: len(rows)], dtype=np.int64))
 
 
-def scored_rows(columns: PackColumns, members: Sequence[int], slots: Ids) -> Rows:
-    """The rows of log-likelihood requests.
+def scored_rows(columns: PackColumns, members: Sequence[int], slots: Ids, alone: bool) -> list[Row]:
+    """The rows of log-likelihood requests, in lexicographic order.
 
     A request's input is its ids without the last one; a request whose input begins another's is
-    scored on that one's row. The scored tokens of request r go to `slots[r]`, `slots[r] + 1`, ...
-    Raises ValueError when a request scores its first token, which nothing precedes.
+    scored on that one's row, or with `alone` only one whose input is equal. The scored tokens of
+    request r go to `slots[r]`, `slots[r] + 1`, ...
     """
     whole = {request: columns.ids(request) for request in members}
     encoded = {request: ids[:-1].astype(">u4").tobytes() for request, ids in whole.items()}
     rows: list[Row] = []
     group: list[int] = []
     for request in sorted(members, key=lambda r: (encoded[r], r), reverse=True):
-        if not 0 < columns.req_cont[request] < len(whole[request]):
-            raise ValueError(f"malformed pack: request {request} scores tokens without a context")
-        if group and not encoded[group[0]].startswith(encoded[request]):
+        above = encoded[group[0]] if group else b""
+        if group and not (
+            above == encoded[request] if alone else above.startswith(encoded[request])
+        ):
             rows.append(_row(columns, whole, group, slots))
             group = []
         group.append(request)
     if group:
         rows.append(_row(columns, whole, group, slots))
-    return Rows.of(rows[::-1])
+    return rows[::-1]
 
 
 def prompt_rows(prompts: Sequence[Ids]) -> tuple[Rows, list[int]]:

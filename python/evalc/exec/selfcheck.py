@@ -25,7 +25,7 @@ from evalc.exec.transcripts import Decoder
 
 TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
 WEAKER: dict[Path, tuple[Path, ...]] = {
-    "shared": ("shared", "padded", "uniform"),
+    "tree": ("tree", "padded", "uniform"),
     "padded": ("padded", "uniform"),
     "uniform": ("uniform",),
 }

@@ -1,0 +1,148 @@
+"""Attention over a prefix tree, registered with transformers under the name `evalc`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from evalc.exec.kernels import Kernel
+from evalc.exec.paths import PathStore
+from evalc.exec.shapes import Shapes
+from evalc.exec.tiles import Prefix, Tile
+
+NAME = "evalc"
+TILE = "evalc_tile"
+
+
+class TileAttention:
+    """One pass of a tile through the layers of a model.
+
+    The order in which a query sums over its keys is a function of its position alone. The whole
+    segments before it are one sum, which the kernel takes from position 0 on; the keys of its own
+    segment are another, in a chunk where it stands at its position modulo the chunk's size; the
+    two are merged by their log-sum-exps. Neighbours, the way the tree is cut and what was held
+    before decide only which batch element a query is in, and elements do not mix.
+    """
+
+    def __init__(self, store: PathStore, tile: Tile, shapes: Shapes, kernel: Kernel) -> None:
+        device = kernel.device
+
+        def moved(array: npt.NDArray[Any]) -> torch.Tensor:
+            return torch.from_numpy(array).to(device)
+
+        self.store, self.tile, self.shapes, self.kernel = store, tile, shapes, kernel
+        self.layer = 0
+        self.chunk_rows, self.chunk_keys = moved(tile.chunk_rows), moved(tile.chunk_keys)
+        self.group_rows, self.own_at = moved(tile.group_rows), moved(tile.own_at)
+        self.prefix_at, self.alone = moved(tile.prefix_at), moved(tile.alone)
+        self.prefix_keys = [None if p.keys is None else moved(p.keys) for p in tile.prefixes]
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        """The next layer: query [1, H, T, D], key and value [1, K, T, D] -> [1, T, H, D]."""
+        layer, self.layer = self.layer, self.layer + 1
+        self.store.write(layer, key[0], value[0])
+        keys, values = self.store.keys[layer], self.store.values[layer]
+        rows = query[0].transpose(0, 1)
+        rows = rows.reshape(rows.shape[0], keys.shape[0], -1, rows.shape[-1])
+        out, lse = self._own(rows, keys, values, scaling)
+        if self.tile.prefixes:
+            before, weight = self._prefixes(rows, keys, values, scaling)
+            share = torch.sigmoid(weight - lse)[..., None]
+            out = before * share + out * torch.sigmoid(lse - weight)[..., None]
+        return out[None].to(query.dtype)
+
+    def _own(
+        self, rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention within each query's segment: [T, H, D] and log-sum-exps [T, H]."""
+        size = self.shapes.chunk
+        queries = _together(rows.index_select(0, self.chunk_rows), size)
+        near, these = (part.index_select(1, self.chunk_keys) for part in (keys, values))
+        outs, sums = [], []
+        for c in self.tile.chunks:
+            part = slice(c.offset, c.offset + c.count * c.length)
+            mine, theirs = (
+                side[:, part].view(len(side), c.count, c.length, -1).transpose(0, 1)
+                for side in (near, these)
+            )
+            mask = self.kernel.causal(size, c.length, rows.shape[2])
+            found = self.kernel(queries[c.first : c.first + c.count], mine, theirs, scaling, mask)
+            outs.append(_apart(found[0], size))
+            sums.append(_apart(found[1][..., None], size))
+        lse = torch.cat(sums).index_select(0, self.own_at)
+        return torch.cat(outs).index_select(0, self.own_at), lse[..., 0]
+
+    def _prefixes(
+        self, rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention to the whole segments before each query; the sum of nothing is -inf."""
+        picked = rows.index_select(0, self.group_rows)
+        outs, sums = [], []
+        for prefix, slots in zip(self.tile.prefixes, self.prefix_keys, strict=True):
+            last = prefix.first + prefix.count * prefix.size
+            queries = _together(picked[prefix.first : last], prefix.size)
+            mine, theirs = (self._before(side, prefix, slots) for side in (keys, values))
+            out, lse = self.kernel(queries, mine, theirs, scaling, None)
+            outs.append(_apart(out, prefix.size))
+            sums.append(_apart(lse[..., None], prefix.size))
+        out = torch.cat(outs).index_select(0, self.prefix_at)
+        lse = torch.cat(sums).index_select(0, self.prefix_at)[..., 0]
+        out = out.masked_fill(self.alone[:, None, None], 0.0)
+        return out, lse.masked_fill(self.alone[:, None], -torch.inf)
+
+    def _before(
+        self, states: torch.Tensor, prefix: Prefix, slots: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The states of a prefix for each of its groups, [count, K, length, D], none copied."""
+        if slots is None:
+            tile = self.store.tile
+            own = states[:, tile : tile + prefix.length]
+        else:
+            own = states.index_select(1, slots)
+        return own[None].expand(prefix.count, -1, -1, -1)
+
+
+def _together(rows: torch.Tensor, size: int) -> torch.Tensor:
+    """[n * size, K, G, D] -> [n, K, G * size, D]: the queries that share a head's keys."""
+    _, heads, repeats, width = rows.shape
+    grouped = rows.view(-1, size, heads, repeats, width).permute(0, 2, 3, 1, 4)
+    return grouped.reshape(-1, heads, repeats * size, width)
+
+
+def _apart(results: torch.Tensor, size: int) -> torch.Tensor:
+    """[n, K, G * size, D] -> [n * size, K * G, D]."""
+    count, heads, rows, width = results.shape
+    split = results.reshape(count, heads, rows // size, size, width).permute(0, 3, 1, 2, 4)
+    return split.reshape(count * size, -1, width)
+
+
+def attend(  # noqa: PLR0917  transformers' signature
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """transformers' attention function: a tile's when the pass names one, otherwise SDPA."""
+    running: TileAttention | None = options.pop(TILE, None)
+    if running is None:
+        plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **options
+        )
+        return plain
+    scale = float(np.sqrt(1.0 / query.shape[-1])) if scaling is None else scaling
+    return running.attend(query, key, value, scale), None
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)

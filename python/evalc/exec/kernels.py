@@ -1,0 +1,50 @@
+"""Attention that also returns its log-sum-exps, with results that no batch element shares."""
+
+from __future__ import annotations
+
+import torch
+
+
+class Kernel:
+    """Softmax attention of a batch of query blocks, each on keys of its own.
+
+    On CPUs it is torch's flash kernel, which computes each (element, head) by itself and takes the
+    keys in blocks from the first one on; elsewhere, and where the widths of keys and values differ,
+    plain matrix products.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._masks: dict[tuple[int, int, int], torch.Tensor] = {}
+
+    def causal(self, queries: int, keys: int, repeats: int) -> torch.Tensor:
+        """Float mask [repeats * queries, keys]: the last query sees every key."""
+        known = (queries, keys, repeats)
+        if known not in self._masks:
+            row = torch.arange(queries, device=self.device)[:, None] + (keys - queries)
+            seen = torch.arange(keys, device=self.device)[None] <= row
+            mask = torch.zeros(queries, keys, device=self.device).masked_fill(~seen, -torch.inf)
+            self._masks[known] = mask.repeat(repeats, 1)
+        return self._masks[known]
+
+    def __call__(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float,
+        mask: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """query [n, K, Q, D], key and value [n, K, L, D] -> [n, K, Q, D] and float32 [n, K, Q]."""
+        if self.device.type == "cpu" and key.shape[-1] == value.shape[-1]:
+            bias = None if mask is None else mask.to(query.dtype)[None, None]
+            out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                query, key, value, attn_mask=bias, scale=scaling
+            )
+            return out, lse
+        scores = torch.matmul(query, key.transpose(-1, -2)).float() * scaling
+        if mask is not None:
+            scores = scores + mask
+        lse = torch.logsumexp(scores, dim=-1)
+        shares = torch.exp(scores - lse[..., None]).to(value.dtype)
+        return torch.matmul(shares, value), lse

@@ -1,0 +1,73 @@
+"""Key-value states of one path of ids and of the tile being computed on top of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from evalc.exec.packs import Ids
+
+GRANULE = 256
+
+
+class PathStore:
+    """States of every layer: `tile` slots of the running tile, then the held path by position.
+
+    The state at position p of the held path is in slot `tile + p`. Nothing but one path is kept
+    from tile to tile, in depth-first order the path of what comes next, so the memory is bounded by
+    the longest input.
+    """
+
+    def __init__(self, tile: int) -> None:
+        self.tile = tile
+        self.ids: Ids = np.zeros(0, dtype=np.int64)
+        self.slots: Ids = np.zeros(0, dtype=np.int64)
+        self.keys: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
+
+    def room(self, positions: int) -> None:
+        """Make place for a path of `positions` ids."""
+        if positions > len(self.slots):
+            grown = -(-positions // GRANULE) * GRANULE
+            self.slots = np.concatenate(
+                [self.slots, self.tile + np.arange(len(self.slots), grown, dtype=np.int64)]
+            )
+        wanted = self.tile + len(self.slots)
+        for states in (self.keys, self.values):
+            for layer, held in enumerate(states):
+                if held.shape[1] < wanted:
+                    fresh = held.new_zeros(held.shape[0], wanted, held.shape[2])
+                    fresh[:, : held.shape[1]] = held
+                    states[layer] = fresh
+
+    def write(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Put a tile's states [heads, T, width] of one layer into the tile's slots."""
+        if layer == len(self.keys):
+            for states, new in ((self.keys, keys), (self.values, values)):
+                wanted = self.tile + len(self.slots)
+                states.append(new.new_zeros(new.shape[0], wanted, new.shape[2]))
+        self.keys[layer][:, : keys.shape[1]] = keys
+        self.values[layer][:, : values.shape[1]] = values
+
+    def keep(self, slots: Ids, ids: Ids) -> None:
+        """Hold the path whose states are in `slots`, position by position; all else is free."""
+        moved = np.flatnonzero(slots < self.tile)
+        if len(moved):
+            begin, end = int(moved[0]), int(moved[-1]) + 1
+            source = torch.from_numpy(slots[begin:end])
+            for states in (self.keys, self.values):
+                for held in states:
+                    part = held.index_select(1, source.to(held.device))
+                    held[:, self.tile + begin : self.tile + end] = part
+        self.ids = ids
+
+    def truncate(self, depth: int) -> None:
+        """Hold the first `depth` ids only."""
+        self.ids = self.ids[:depth]
+
+    def forget(self) -> None:
+        """Give the memory back."""
+        self.ids = self.ids[:0]
+        self.slots = self.slots[:0]
+        self.keys.clear()
+        self.values.clear()

@@ -1,0 +1,75 @@
+"""The scored tokens of a pack, and the states whose turn at the output head is still to come."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from evalc.exec.budget import is_out_of_memory, release
+from evalc.exec.forest import Targets
+from evalc.exec.forward import Forward
+from evalc.exec.packs import Ids
+
+
+class Scores:
+    """Log-probability (float64) and whether it is the argmax, for each target; NaN until scored.
+
+    States wait until they fill the head's rows. `failures` names requests that cannot be scored.
+    """
+
+    def __init__(self, forward: Forward, targets: Targets) -> None:
+        self.targets = targets
+        self.values: npt.NDArray[np.float64] = np.full(len(targets.at), np.nan)
+        self.greedy: npt.NDArray[np.bool_] = np.zeros(len(targets.at), dtype=np.bool_)
+        self.failures: dict[int, str] = {}
+        self._forward = forward
+        self._states: list[torch.Tensor] = []
+        self._index: list[Ids] = []
+        self._slots: list[Ids] = []
+        self._waiting = 0
+        self._left = np.bincount(targets.owners)
+
+    def add(self, states: torch.Tensor, index: Ids, slots: Ids) -> int:
+        """Target `slots[k]` is to be scored on row `index[k]` of `states`; `index` ascends.
+
+        Returns how many requests were finished.
+        """
+        self._states.append(states)
+        self._index.append(index + self._waiting)
+        self._slots.append(slots)
+        self._waiting += len(states)
+        whole = self._forward.shapes.head
+        return self._score(self._waiting // whole * whole)
+
+    def finish(self) -> int:
+        """Score what waits; returns how many requests were finished."""
+        return self._score(self._waiting)
+
+    def _score(self, count: int) -> int:
+        """Score the first `count` waiting states."""
+        if not count:
+            return 0
+        states = torch.cat(self._states)
+        index, slots = np.concatenate(self._index), np.concatenate(self._slots)
+        cut = int(np.searchsorted(index, count))
+        tokens = self.targets.tokens[slots[:cut]]
+        values, greedy = self._tried(states[:count], index[:cut], tokens)
+        self.values[slots[:cut]], self.greedy[slots[:cut]] = values, greedy
+        self._states, self._index = [states[count:]], [index[cut:] - count]
+        self._slots, self._waiting = [slots[cut:]], self._waiting - count
+        owners, counts = np.unique(self.targets.owners[slots[:cut]], return_counts=True)
+        self._left[owners] -= counts
+        return int((self._left[owners] == 0).sum())
+
+    def _tried(
+        self, states: torch.Tensor, index: Ids, tokens: Ids
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Scores, after a second try with all that can be freed where memory ran out."""
+        try:
+            return self._forward.scores(states, index, tokens)
+        except RuntimeError as failure:
+            if not is_out_of_memory(failure):
+                raise
+        release()
+        return self._forward.scores(states, index, tokens)

@@ -1,0 +1,48 @@
+"""Scoring on the prefix tree: every distinct token of a pack is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from evalc.exec.forest import Stream, depth_first, held_depth, needed
+from evalc.exec.packs import Ids, PackColumns
+from evalc.exec.prefixes import Engine, OutOfRoomError
+from evalc.exec.scores import Scores
+from evalc.exec.tiles import Tile
+from evalc.exec.walking import walk
+
+
+def score_tree(
+    engine: Engine, columns: PackColumns, members: Sequence[int], scores: Scores
+) -> None:
+    """Score the targets of `members`, going on from the path that the engine holds."""
+    targets = scores.targets
+    order = np.argsort(targets.at, kind="stable")
+    places, firsts = np.unique(targets.at[order], return_index=True)
+    edges = np.append(firsts, len(order))
+    scored = np.zeros(len(columns.tokens), dtype=np.bool_)
+    scored[places] = True
+    held_ids = engine.store.ids
+    ends = needed(columns, members, whole=False)
+    nodes = depth_first(columns, held_ids)
+    held = held_depth(columns, nodes, ends, held_ids, scored)
+    stream = Stream.of(columns, nodes, ends, held)
+
+    def use(tile: Tile, rows: Ids, states: torch.Tensor) -> int:
+        picks = np.searchsorted(places, stream.at[tile.begin + rows])
+        counts = edges[picks + 1] - edges[picks]
+        slots = [order[edges[pick] : edges[pick + 1]] for pick in picks]
+        return scores.add(states, np.repeat(np.arange(len(picks)), counts), np.concatenate(slots))
+
+    reason = None
+    try:
+        walk(engine, stream, held, np.flatnonzero(scored[stream.at]), use)
+    except OutOfRoomError as full:
+        reason = str(full)
+    engine.meter.count("prefill", scores.finish(), 0, 0.0)
+    if reason is not None:
+        left = np.unique(targets.owners[np.isnan(scores.values)]).tolist()
+        scores.failures.update(dict.fromkeys(left, reason))
