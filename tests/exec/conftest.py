@@ -28,9 +28,9 @@ from transformers import (
 from evalc.exec.attention import NAME
 from evalc.exec.budget import Budget
 from evalc.exec.capability import Capability, capability
+from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.models import LoadedModel, load
-from evalc.exec.prefixes import Engine
 from evalc.exec.progress import Meter, Silence, Tally
 from evalc.exec.shapes import Shapes
 from evalc.plan.sources import ModelSource

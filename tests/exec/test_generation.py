@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from evalc.exec.engine import Engine
 from evalc.exec.generate import run_generations
 from evalc.exec.outcomes import Outcomes
 from evalc.exec.packs import Ask, PackColumns, built_pack
-from evalc.exec.prefixes import Engine
 from evalc.exec.settings import Setting
 from evalc.exec.transcripts import Decoder
 
@@ -163,10 +163,10 @@ def test_different_settings_never_share_a_pass(
     used = engine("llama")
     batches: list[int] = []
     original = used.forward.run
-    used.forward.run = lambda i, r, c, **o: batches.append(len(i)) or original(i, r, c, **o)
+    used.forward.run = lambda i, r, c, **o: batches.append(i.size) or original(i, r, c, **o)
     asks = [Ask(ids(9, n), 0, n, n) for n in range(2)]
     run(used, decoder, asks, [setting(), setting(temperature=0.5)])
-    assert set(batches) == {1}
+    assert set(batches) == {1, 9}
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma3"])
@@ -181,7 +181,7 @@ def test_running_out_of_memory_while_generating_changes_no_text(
     def scarce(rows, at, cols, **options):
         nonlocal calls
         calls += 1
-        if (rows.shape[1] > 1 and rows.size > 80) or (calls > 4 and len(rows) > 2):
+        if rows.size > 80 or (calls > 4 and len(at) > 2):
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory")
         return original(rows, at, cols, **options)
 
@@ -195,3 +195,26 @@ def test_a_prompt_without_room_fails_alone(
     outcomes = run(engine("llama"), decoder, [Ask(ids(256, 1)), Ask(ids(250, 2))], [setting()])
     assert "256" in outcomes.failures[0]
     assert len(json.loads(outcomes.payloads[1])["tokens"]) <= 6
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt_neox", "mamba"])
+def test_stable_texts_do_not_depend_on_slots_packs_or_what_is_held(
+    name: str, engine: Callable[..., Engine], decoder: Decoder, ids: Ids
+) -> None:
+    settings = [setting(temperature=1.0, slot=slot, eos_ids=[5, 6]) for slot in range(2)]
+    shared = [Ask(ids(130, 0) + ids(3 + n, n + 1), 0, n, n % 2) for n in range(6)]
+    asks = [*shared, *(Ask(ids(9 + 40 * n, n), 0, 6 + n, n % 2) for n in range(4))]
+    whole = records(run(engine(name, numerics="stable"), decoder, asks, settings))
+    used = engine(name, numerics="stable", slots=3)
+    for part in (slice(5, 10), slice(0, 5), slice(2, 8)):
+        found = records(run(used, decoder, asks[part], settings))
+        assert [r["tokens"] for r in found] == [r["tokens"] for r in whole[part]]
+
+
+def test_repeats_are_forks_of_one_prefill(
+    engine: Callable[..., Engine], decoder: Decoder, ids: Ids
+) -> None:
+    used = engine("llama")
+    settings = [sampled(slot) for slot in range(8)]
+    run(used, decoder, [Ask(ids(60, 1), 0, n, n) for n in range(8)], settings)
+    assert used.meter.tally.prefill_tokens == 60

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM
 from evalc.diagnostics import Faults
 from evalc.errors import ExitCode
 from evalc.exec import loop
+from evalc.exec.attention import TILE
 from evalc.exec.loop import execute
 from evalc.exec.outcomes import FailedRequests
 from evalc.exec.packs import Ask, built_pack
@@ -122,7 +123,7 @@ def test_a_model_that_cannot_share_prefixes_is_caught_by_the_self_check(
     original = loop.Forward.run
 
     def forgetful(self: Any, rows: Any, at: Any, cols: Any, **options: Any) -> Any:
-        if options.get("past_key_values") is not None and "position_ids" in options:
+        if TILE in options:
             options["position_ids"] = torch.zeros_like(options["position_ids"])
         return original(self, rows, at, cols, **options)
 

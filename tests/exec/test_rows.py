@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalc.exec.batches import Branch, cut, grown
+from evalc.exec.batches import cut
 from evalc.exec.packs import Ask, BuiltPack, PackColumns, built_pack
-from evalc.exec.rows import Rows, prompt_rows, scored_rows
+from evalc.exec.rows import scored_rows
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=8), min_size=1, max_size=20)
 
@@ -20,7 +20,7 @@ def rows_of(sequences: list[list[int]], conts: list[int]):
     ]
     columns = PackColumns.of(built_pack("loglikelihood", asks))
     slots = np.concatenate([[0], np.cumsum(columns.req_cont)])
-    return Rows.of(scored_rows(columns, range(len(columns)), slots, alone=False))
+    return scored_rows(columns, range(len(columns)), slots, alone=False)
 
 
 @given(SEQUENCES)
@@ -42,7 +42,7 @@ def test_every_scored_token_has_one_target_on_one_row(sequences: list[list[int]]
     rows = rows_of(sequences, conts)
     offsets = np.concatenate([[0], np.cumsum(conts)])
     seen = []
-    for row in rows.rows:
+    for row in rows:
         for at, token, slot in zip(row.at, row.tokens, row.slots, strict=True):
             request = int(np.searchsorted(offsets, slot, side="right")) - 1
             place = len(sequences[request]) - conts[request] + int(slot - offsets[request])
@@ -54,7 +54,7 @@ def test_every_scored_token_has_one_target_on_one_row(sequences: list[list[int]]
 
 @given(SEQUENCES)
 def test_no_row_is_the_beginning_of_another(sequences: list[list[int]]) -> None:
-    rows = [tuple(row.ids.tolist()) for row in rows_of(sequences, [1] * len(sequences)).rows]
+    rows = [tuple(row.ids.tolist()) for row in rows_of(sequences, [1] * len(sequences))]
     assert not [a for a in rows for b in rows if a != b and b[: len(a)] == a]
     assert len(set(rows)) == len(rows)
     assert rows == sorted(rows)
@@ -62,42 +62,9 @@ def test_no_row_is_the_beginning_of_another(sequences: list[list[int]]) -> None:
 
 def test_single_token_choices_after_one_context_share_one_row() -> None:
     rows = rows_of([[5, 6, 7, choice] for choice in (1, 2, 3, 4)], [1] * 4)
-    assert len(rows.rows) == 1
-    assert rows.rows[0].ids.tolist() == [5, 6, 7]
-    assert sorted(rows.rows[0].tokens.tolist()) == [1, 2, 3, 4]
-
-
-@given(SEQUENCES, st.integers(0, 6))
-def test_a_branch_plan_runs_every_row_once_below_equal_prefixes(
-    sequences: list[list[int]], overhead: int
-) -> None:
-    rows = rows_of(sequences, [1] * len(sequences))
-    seen: list[int] = []
-
-    def walk(branch: Branch, above: int) -> None:
-        assert branch.depth >= above
-        heads = {tuple(rows.rows[i].ids[: branch.depth].tolist()) for i in branch.span}
-        assert len(heads) == 1
-        seen.extend(branch.pooled)
-        for child in branch.children:
-            walk(child, branch.depth)
-
-    walk(grown(rows, overhead), 0)
-    assert sorted(seen) == list(range(len(rows.rows)))
-
-
-def test_a_long_shared_prefix_is_computed_once_and_a_short_one_is_not() -> None:
-    long = [[9] * 50 + [choice, choice] for choice in range(4)]
-    short = [[9, choice, choice] for choice in range(4)]
-    assert grown(rows_of(long, [1] * 4), overhead=24).depth == 50
-    assert grown(rows_of(short, [1] * 4), overhead=24).depth == 0
-
-
-def test_equal_prompts_stay_apart_and_keep_their_last_id_to_themselves() -> None:
-    prompt = np.asarray([4, 5, 6], dtype=np.int64)
-    rows, order = prompt_rows([prompt, prompt])
-    assert order == [0, 1]
-    assert rows.shared.tolist() == [0, 2]
+    assert len(rows) == 1
+    assert rows[0].ids.tolist() == [5, 6, 7]
+    assert sorted(rows[0].tokens.tolist()) == [1, 2, 3, 4]
 
 
 @given(

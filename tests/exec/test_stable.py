@@ -13,11 +13,11 @@ import torch
 from evalc.exec.attention import NAME
 from evalc.exec.budget import Budget
 from evalc.exec.capability import capability
+from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.models import LoadedModel, load
 from evalc.exec.packs import Ask, PackColumns, built_pack
-from evalc.exec.prefixes import Engine
 from evalc.exec.progress import Meter, Silence, Tally
 from evalc.exec.shapes import Shapes
 from evalc.plan.sources import ModelSource

@@ -13,9 +13,9 @@ from evalc.errors import ExitCode
 from evalc.plan import Planned
 from evalc.store import Store
 
-PACK_TOKENS = {"cpu": 2048, "cuda": 65536}
+PACK_TOKENS = {"cpu": 16384, "cuda": 65536}
 """Distinct input tokens of a pack: what is lost at most when a run is killed."""
-PACK_REQUESTS = {"cpu": 256, "cuda": 4096}
+PACK_REQUESTS = {"cpu": 1024, "cuda": 4096}
 PROBES = 8
 
 Commit = Callable[[list[bytes], list[bytes]], None]

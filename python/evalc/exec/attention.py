@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,15 @@ from evalc.exec.tiles import Prefix, Tile
 
 NAME = "evalc"
 TILE = "evalc_tile"
+
+
+class Running(Protocol):
+    """A pass whose layers ask it, one after the other, for their attention."""
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        """query [1, H, T, D], key and value [1, K, T, D] -> [1, T, H, D]."""
 
 
 class TileAttention:
@@ -134,7 +143,7 @@ def attend(  # noqa: PLR0917  transformers' signature
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """transformers' attention function: a tile's when the pass names one, otherwise SDPA."""
-    running: TileAttention | None = options.pop(TILE, None)
+    running: Running | None = options.pop(TILE, None)
     if running is None:
         plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **options

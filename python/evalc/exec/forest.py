@@ -80,6 +80,24 @@ class Stream:
         return cls(columns.tokens[places], np.concatenate(positions), places, edges)
 
 
+def unread(
+    columns: PackColumns,
+    members: Sequence[int],
+    held: Ids,
+    scored: npt.NDArray[np.bool_],
+    whole: bool,
+) -> tuple[Stream, int]:
+    """What `members` need of a pack beyond the ids of a held path, and how many of those it uses.
+
+    `scored` marks the pack's tokens whose states are wanted; those are read even where they are
+    held. With `whole` inputs are read to their last token, otherwise only to the one before it.
+    """
+    ends = needed(columns, members, whole)
+    order = [node for node in depth_first(columns, held) if ends[node] > columns.node_offsets[node]]
+    depth = held_depth(columns, order, ends, held, scored)
+    return Stream.of(columns, order, ends, depth), depth
+
+
 def needed(columns: PackColumns, members: Sequence[int], whole: bool) -> Ids:
     """Where the tokens of each node that `members` need end, in the pack's tokens: int64[N].
 

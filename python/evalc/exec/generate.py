@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalc.exec.continuous import Continuous
+from evalc.exec.engine import Engine
 from evalc.exec.lockstep import generate_in_lockstep
 from evalc.exec.outcomes import Outcomes
 from evalc.exec.packs import PackColumns
-from evalc.exec.prefixes import Engine
 from evalc.exec.settings import Setting
 from evalc.exec.transcripts import Decoder
 from evalc.exec.writers import Prompt
@@ -41,7 +41,7 @@ def run_generations(
         manners.setdefault(setting.manner, []).append(prompt)
     for prompts in manners.values():
         if engine.capability.path == "tree":
-            Continuous(engine, decoder, outcomes).run(prompts)
+            Continuous(engine, columns, decoder, outcomes).run(prompts)
         else:
             generate_in_lockstep(engine, decoder, outcomes, prompts)
     return outcomes

@@ -35,9 +35,14 @@ class Kernel:
         scaling: float,
         mask: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """query [n, K, Q, D], key and value [n, K, L, D] -> [n, K, Q, D] and float32 [n, K, Q]."""
+        """query [n, K, Q, D], key and value [n, K, L, D] -> [n, K, Q, D] and float32 [n, K, Q].
+
+        `mask` is float and broadcasts to [n, K, Q, L] from [Q, L] or [n, 1, Q, L].
+        """
         if self.device.type == "cpu" and key.shape[-1] == value.shape[-1]:
-            bias = None if mask is None else mask.to(query.dtype)[None, None]
+            bias = mask
+            if mask is not None:
+                bias = mask.to(query.dtype).expand(*(1, 1, *mask.shape)[-4:])
             out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
                 query, key, value, attn_mask=bias, scale=scaling
             )

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from evalc.exec.budget import is_out_of_memory, release
+from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.outcomes import Outcomes
-from evalc.exec.prefixes import Engine, OutOfRoomError
 from evalc.exec.progress import Phase
 from evalc.exec.transcripts import Decoder
 from evalc.exec.writers import Prompt, Writer, written
@@ -21,11 +21,14 @@ from evalc.exec.writers import Prompt, Writer, written
 def generate_in_lockstep(
     engine: Engine, decoder: Decoder, outcomes: Outcomes, prompts: Sequence[Prompt]
 ) -> None:
-    """Generate for prompts of one manner, batching those of equal length without any padding."""
+    """Generate for prompts of one manner, batching those of equal length without any padding.
+
+    Where shapes are constant every prompt is alone.
+    """
     by_length: dict[int, list[Prompt]] = {}
     for prompt in prompts:
         by_length.setdefault(len(prompt.ids), []).append(prompt)
-    width = engine.budget.slots
+    width = 1 if engine.shapes.padded else engine.budget.slots
     for length in sorted(by_length):
         width = _generate_all(engine, decoder, outcomes, by_length[length], width)
 
@@ -86,7 +89,7 @@ def _generate(
             use_cache=True,
             **({} if cache is None else {"past_key_values": cache}),
         )
-        ended = set(written(engine.forward.logits(passed.picked), writers, outcomes))
+        ended = set(written(engine.forward.logits(passed.picked, 1), writers, outcomes))
         kept = [row for row in range(count) if row not in ended]
         writers = [writers[row] for row in kept]
         cache = passed.cache if hasattr(passed.cache, "reorder_cache") else None

@@ -15,13 +15,13 @@ import torch
 from evalc.exec.attention import NAME
 from evalc.exec.budget import Budget
 from evalc.exec.capability import capability
+from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.models import LoadedModel, load
 from evalc.exec.outcomes import FailedRequests, Failure, Outcomes
 from evalc.exec.packs import Ids, Pack, PackColumns
-from evalc.exec.prefixes import Engine
 from evalc.exec.progress import Meter, Observer, Tally
 from evalc.exec.selfcheck import checked
 from evalc.exec.settings import Setting

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from evalc.exec.packs import Ids, PackColumns, shared_length
+from evalc.exec.packs import Ids, PackColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +22,6 @@ class Row:
     at: Ids
     tokens: Ids
     slots: Ids
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows in lexicographic order.
-
-    `shared[i]` is the number of leading ids that row i shares with row i - 1 (0 for i = 0), less
-    than the length of either: the last id of a row is always its own to compute.
-    """
-
-    rows: Sequence[Row]
-    shared: Ids
-
-    @classmethod
-    def of(cls, rows: Sequence[Row]) -> Rows:
-        """Measure what neighbours share; `rows` are sorted."""
-        pairs = pairwise(row.ids[:-1] for row in rows)
-        shared = [0, *(shared_length(left, right) for left, right in pairs)]
-        return cls(rows, np.asarray(shared[: len(rows)], dtype=np.int64))
 
 
 def scored_rows(columns: PackColumns, members: Sequence[int], slots: Ids, alone: bool) -> list[Row]:
@@ -66,14 +46,6 @@ def scored_rows(columns: PackColumns, members: Sequence[int], slots: Ids, alone:
     if group:
         rows.append(_row(columns, whole, group, slots))
     return rows[::-1]
-
-
-def prompt_rows(prompts: Sequence[Ids]) -> tuple[Rows, list[int]]:
-    """Rows with nothing scored, and for each the index of its prompt; equal prompts stay apart."""
-    encoded = [ids.astype(">u4").tobytes() for ids in prompts]
-    order = sorted(range(len(prompts)), key=lambda i: (encoded[i], i))
-    none = np.zeros(0, dtype=np.int64)
-    return Rows.of([Row(prompts[i], none, none, none) for i in order]), order
 
 
 def _row(columns: PackColumns, whole: dict[int, Ids], group: list[int], slots: Ids) -> Row:

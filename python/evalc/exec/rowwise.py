@@ -9,9 +9,9 @@ import numpy as np
 
 from evalc.exec.batches import cut
 from evalc.exec.budget import is_out_of_memory
+from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.forward import padded
 from evalc.exec.packs import PackColumns
-from evalc.exec.prefixes import Engine, OutOfRoomError
 from evalc.exec.rows import Row, scored_rows
 from evalc.exec.scores import Scores
 

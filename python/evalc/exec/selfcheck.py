@@ -13,12 +13,12 @@ from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.exec.budget import Budget
 from evalc.exec.capability import Capability, Path
+from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.outcomes import LIKELIHOOD
 from evalc.exec.packs import Ask, Ids, PackColumns, built_pack
-from evalc.exec.prefixes import Engine
 from evalc.exec.progress import Meter, Observer, Silence, Tally
 from evalc.exec.settings import Setting
 from evalc.exec.transcripts import Decoder

@@ -3,110 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 import torch
-from transformers.cache_utils import Cache
 
-from evalc.exec.caches import GRANULE, BufferLayer
+from evalc.exec.kernels import Kernel
+from evalc.exec.packs import Ids
+from evalc.exec.paths import PathStore
+
+SPAN = 512
+"""Keys are attended in blocks of so many, counted from position 0; the last one is masked."""
 
 
 class Slots:
-    """Key-value states of B rows of a full-attention model.
+    """Key-value states of at most `capacity` rows, each by position in a buffer of its own.
 
-    Row b holds its first `packed[b]` ids in columns 0.. and what it decoded since the last `join`
-    in columns `base`..; the columns between are a hole that its mask leaves out.
+    Buffers are [capacity, heads, room, width] for every layer, zero where nothing was written. Row
+    b holds `lengths[b]` ids.
     """
 
-    def __init__(self, layers: int, device: torch.device) -> None:
-        self.layers = [BufferLayer() for _ in range(layers)]
-        self.device = device
-        self.packed = torch.zeros(0, dtype=torch.long, device=device)
-        self.base = 0
+    def __init__(self, capacity: int, longest: int, kernel: Kernel) -> None:
+        self.capacity = capacity
+        self.room = -(-longest // SPAN) * SPAN
+        self.kernel = kernel
+        self.keys: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
+        self.lengths: Ids = np.zeros(0, dtype=np.int64)
 
     @property
     def count(self) -> int:
         """The number of rows."""
-        return len(self.packed)
+        return len(self.lengths)
 
-    @property
-    def columns(self) -> int:
-        """Columns in use, holes included."""
-        return self.layers[0].length if self.layers else 0
-
-    def options(self) -> dict[str, Any]:
-        """What a forward pass of one new id per row needs beside the ids [B, 1]."""
-        width = self.columns + 1
-        column = torch.arange(width, device=self.device)
-        seen = (column < self.packed[:, None]) | (column >= self.base)
-        lengths = self.packed + (self.columns - self.base)
-        return {
-            "past_key_values": Cache(layers=list(self.layers)),
-            "position_ids": lengths[:, None],
-            "attention_mask": None if bool(seen.all()) else seen.long(),
-        }
+    def join(self, store: PathStore, slots: Ids) -> None:
+        """A new row for the path whose states lie in `slots` of `store`, by position."""
+        at = torch.from_numpy(slots).to(self.kernel.device)
+        pairs = ((self.keys, store.keys), (self.values, store.values))
+        for buffers, states in pairs:
+            for layer, held in enumerate(states):
+                if layer == len(buffers):
+                    shape = (self.capacity, held.shape[0], self.room, held.shape[2])
+                    buffers.append(held.new_zeros(shape))
+                row = buffers[layer][self.count]
+                row[:, : len(slots)] = held.index_select(1, at)
+                row[:, len(slots) :] = 0
+        self.lengths = np.append(self.lengths, len(slots))
 
     def drop(self, row: int) -> None:
         """Remove a row; the last row takes its place."""
         last = self.count - 1
-        for layer in self.layers:
-            if layer.buffers is None:
-                continue
-            for part in layer.buffers:
-                part[row, :, : layer.length] = part[last, :, : layer.length]
-            keys, values = layer.buffers
-            layer.buffers = (keys[:last], values[:last])
-        self.packed[row] = self.packed[last]
-        self.packed = self.packed[:last]
-
-    def rewind(self, columns: int) -> None:
-        """Forget what a failed pass appended after the first `columns` columns."""
-        for layer in self.layers:
-            layer.length = min(layer.length, columns)
-
-    def join(self, joined: Cache, lengths: Sequence[int]) -> None:
-        """Append the rows of another cache; holes close as every row moves to the first columns.
-
-        `joined` has `BufferLayer`s whose row r holds `lengths[r]` ids in its first columns.
-        Nothing changes when memory runs out on the way.
-        """
-        grown = self.packed + (self.columns - self.base)
-        fresh = torch.as_tensor(list(lengths), dtype=torch.long, device=self.device)
-        packed = torch.cat([grown, fresh])
-        width = int(packed.max())
-        source = self._columns_of(width)
-        self.layers = [
-            _merged(layer, other, source, width)
-            for layer, other in zip(self.layers, joined.layers, strict=True)
-        ]
-        self.packed, self.base = packed, width
-
-    def _columns_of(self, width: int) -> torch.Tensor:
-        """For each row and new column, the column that its id comes from: long[B, width]."""
-        column = torch.arange(width, device=self.device).expand(self.count, -1)
-        packed = self.packed[:, None]
-        moved = torch.where(column < packed, column, self.base + column - packed)
-        return moved.clamp(max=max(self.columns - 1, 0))
+        if row != last:
+            for buffers in (self.keys, self.values):
+                for buffer in buffers:
+                    buffer[row] = buffer[last]
+            self.lengths[row] = self.lengths[last]
+        self.lengths = self.lengths[:last]
 
 
-def _merged(
-    layer: BufferLayer, other: BufferLayer, source: torch.Tensor, width: int
-) -> BufferLayer:
-    """The rows of `layer`, gathered, above those of `other`, cut or padded to `width`."""
-    count = len(source)
-    old = layer.parts(layer.length) if count else None
-    new = other.parts(min(other.length, width))
-    buffers = []
-    for kind, sample in enumerate(new):
-        fresh, heads, held, size = sample.shape
-        buffer = sample.new_zeros(count + fresh, heads, width + GRANULE, size)
-        if old is not None:
-            index = source[:, None, :, None].expand(-1, heads, -1, size)
-            buffer[:count, :, :width] = old[kind].gather(2, index)
-        buffer[count:, :, :held] = sample
-        buffers.append(buffer)
-    result = BufferLayer(width + GRANULE)
-    result.buffers = (buffers[0], buffers[1])
-    result.length = width
-    result.is_initialized = True
-    return result
+class SlotAttention:
+    """One decode step through the layers of a model: one new token for each row.
+
+    A row is a batch element of its own, and its keys are taken in blocks from position 0, so its
+    sums depend on its own length alone. `width` tokens pass through the model; those behind the
+    rows are padding and attend to nothing.
+    """
+
+    def __init__(self, slots: Slots, width: int) -> None:
+        device = slots.kernel.device
+        self.slots, self.width, self.layer = slots, width, 0
+        self.rows = torch.arange(slots.count, device=device)
+        self.places = torch.from_numpy(slots.lengths).to(device)
+        self.reach = (int(slots.lengths.max()) // SPAN + 1) * SPAN
+        seen = torch.arange(self.reach, device=device) <= self.places[:, None]
+        mask = torch.zeros(seen.shape, device=device).masked_fill(~seen, -torch.inf)
+        self.mask = mask[:, None, None]
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        """The next layer: query [1, H, S, D], key and value [1, K, S, D] -> [1, S, H, D]."""
+        layer, self.layer = self.layer, self.layer + 1
+        slots, count = self.slots, self.slots.count
+        keys, values = slots.keys[layer], slots.values[layer]
+        for buffer, new in ((keys, key), (values, value)):
+            buffer[self.rows, :, self.places] = new[0, :, :count].transpose(0, 1)
+        heads, width = keys.shape[1], query.shape[-1]
+        rows = query[0, :, :count].transpose(0, 1).reshape(count, heads, -1, width)
+        mask = self.mask.expand(-1, -1, rows.shape[2], -1)
+        near, these = keys[:count, :, : self.reach], values[:count, :, : self.reach]
+        out, _ = slots.kernel(rows, near, these, scaling, mask)
+        whole = out.new_zeros(1, self.width, query.shape[1], values.shape[-1])
+        whole[0, :count] = out.reshape(count, query.shape[1], -1)
+        return whole.to(query.dtype)
+
+
+def positions_of(slots: Slots, width: int) -> Ids:
+    """The depth of each row's new token, padded to `width`: int64[width]."""
+    return np.concatenate([slots.lengths, np.zeros(width - slots.count, dtype=np.int64)])
+
+
+def ids_of(last: Sequence[int], width: int) -> Ids:
+    """The newest id of each row, padded to `width`: int64[width]."""
+    return np.asarray([*last, *[0] * (width - len(last))], dtype=np.int64)

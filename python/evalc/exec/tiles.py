@@ -45,7 +45,8 @@ class Tile:
     Tokens `begin` to `begin + count` of the stream are rows 0 to `count`. `chunk_rows` [C * chunk]
     and `group_rows` name the rows that attend together, `own_at` and `prefix_at` [T] where the
     results of each row lie among those; `alone` [T] marks rows without whole segments. `slots` and
-    `path` are the slots and ids, by position, of the path to the last token.
+    `path` are the slots and ids, by position, of the path to the last token, `below` the slots that
+    the tile found.
     """
 
     begin: int
@@ -62,6 +63,7 @@ class Tile:
     alone: npt.NDArray[np.bool_]
     slots: Ids
     path: Ids
+    below: Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,21 @@ def next_tile(stream: Stream, begin: int, size: int, held: tuple[Ids, Ids], shap
         *_grouped(draft, width),
         draft.slots[:end],
         draft.path[:end],
+        held[0],
     )
+
+
+def slots_at(tile: Tile, stream: Stream, row: int) -> Ids:
+    """The slots, by position, of the path to the token in `row` of a tile, which is no padding."""
+    slots: Ids = tile.below.copy()
+    low, stop = tile.begin, tile.begin + row + 1
+    while low < stop:
+        edge = int(np.searchsorted(stream.edges, low, side="right"))
+        high = min(int(stream.edges[edge]), stop)
+        start = int(stream.positions[low])
+        slots[start : start + high - low] = np.arange(low, high) - tile.begin
+        low = high
+    return slots[: int(stream.positions[stop - 1]) + 1]
 
 
 def _padded(column: Ids, width: int) -> Ids:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from evalc.exec.forest import Stream, depth_first, held_depth, needed
+from evalc.exec.engine import Engine, OutOfRoomError
+from evalc.exec.forest import unread
 from evalc.exec.packs import Ids, PackColumns
-from evalc.exec.prefixes import Engine, OutOfRoomError
 from evalc.exec.scores import Scores
 from evalc.exec.tiles import Tile
 from evalc.exec.walking import walk
@@ -25,11 +25,7 @@ def score_tree(
     edges = np.append(firsts, len(order))
     scored = np.zeros(len(columns.tokens), dtype=np.bool_)
     scored[places] = True
-    held_ids = engine.store.ids
-    ends = needed(columns, members, whole=False)
-    nodes = depth_first(columns, held_ids)
-    held = held_depth(columns, nodes, ends, held_ids, scored)
-    stream = Stream.of(columns, nodes, ends, held)
+    stream, held = unread(columns, members, engine.store.ids, scored, whole=False)
 
     def use(tile: Tile, rows: Ids, states: torch.Tensor) -> int:
         picks = np.searchsorted(places, stream.at[tile.begin + rows])

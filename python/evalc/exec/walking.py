@@ -10,9 +10,9 @@ import torch
 
 from evalc.exec.attention import TILE, TileAttention
 from evalc.exec.budget import is_out_of_memory
+from evalc.exec.engine import Engine
 from evalc.exec.forest import Stream
 from evalc.exec.packs import Ids
-from evalc.exec.prefixes import Engine
 from evalc.exec.tiles import Tile, next_tile
 
 Use = Callable[[Tile, Ids, torch.Tensor], int]

@@ -1,26 +1,16 @@
-"""Bringing the spine to a prefix: computing what it does not hold yet."""
+"""What both kinds of packs share: the model, the held path, memory and counters."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from transformers.cache_utils import DynamicCache
-
-from evalc.exec.budget import Budget, is_out_of_memory, release
-from evalc.exec.caches import Spine
+from evalc.exec.budget import Budget, release
 from evalc.exec.capability import Capability
 from evalc.exec.forward import Forward
 from evalc.exec.kernels import Kernel
-from evalc.exec.packs import Ids
 from evalc.exec.paths import PathStore
 from evalc.exec.progress import Meter
 from evalc.exec.shapes import Shapes
-
-Scorer = Callable[[torch.Tensor, Ids], int]
 
 
 class OutOfRoomError(Exception):
@@ -37,7 +27,6 @@ class Engine:
 
     forward: Forward
     capability: Capability
-    spine: Spine
     store: PathStore
     kernel: Kernel
     budget: Budget
@@ -47,12 +36,10 @@ class Engine:
 
     @classmethod
     def of(cls, forward: Forward, capability: Capability, budget: Budget, meter: Meter) -> Engine:
-        """An engine with an empty spine."""
-        decoder = forward.loaded.decoder
-        layers = len(DynamicCache(config=decoder).layers) if capability.path == "tree" else 0
+        """An engine with an empty path."""
         limit, tile = forward.loaded.source.max_length, forward.shapes.tile
         store, kernel = PathStore(tile), Kernel(forward.device)
-        return cls(forward, capability, Spine(layers), store, kernel, budget, meter, limit, tile)
+        return cls(forward, capability, store, kernel, budget, meter, limit, tile)
 
     @property
     def shapes(self) -> Shapes:
@@ -91,44 +78,3 @@ class Engine:
         self.meter.observer.note(
             f"out of memory at rows of about {length} tokens: passes now hold {tokens}"
         )
-
-
-def extend(engine: Engine, path: Ids, wanted: Ids, scorer: Scorer) -> None:
-    """Make the spine begin with `path`, handing states at positions `wanted` to `scorer`.
-
-    `wanted` ascends. What the spine already holds is kept up to the first wanted position.
-    `scorer(picked, positions)` returns how many requests it finished.
-    """
-    spine = engine.spine
-    if not len(wanted) and spine.common(path) == len(path):
-        return
-    spine.truncate(min(spine.common(path), int(wanted[0]) if len(wanted) else len(path)))
-    while spine.depth < len(path):
-        start = spine.depth
-        piece = path[start : start + engine.pass_tokens(len(path))]
-        at = wanted[(wanted >= start) & (wanted < start + len(piece))]
-        began = time.perf_counter()
-        try:
-            picked = _grow(engine, piece, start, at)
-            spine.ids = path[: start + len(piece)]
-            finished = scorer(picked, at) if len(at) else 0
-        except RuntimeError as failure:
-            if not is_out_of_memory(failure):
-                raise
-            picked = None
-        if picked is None:
-            spine.truncate(start)
-            engine.shrink(len(path))
-            continue
-        engine.meter.count("prefill", finished, len(piece), time.perf_counter() - began)
-
-
-def _grow(engine: Engine, piece: Ids, start: int, at: Ids) -> torch.Tensor:
-    positions = torch.arange(start, start + len(piece), device=engine.forward.device)
-    return engine.forward.run(
-        piece[None],
-        np.zeros(len(at), dtype=np.int64),
-        at - start,
-        past_key_values=engine.spine.growing(),
-        position_ids=positions[None],
-    ).picked
