@@ -52,14 +52,17 @@ class Engine:
         return self.tile if limit is None else min(self.tile, limit)
 
     def shrink_tile(self, size: int) -> None:
-        """After a tile of `size` without memory: a smaller one, where shapes may vary.
+        """After a tile of `size` without memory: a smaller one.
 
-        Raises OutOfRoomError where they may not, or at the bottom.
+        Where shapes are constant it is one that is known to give the same bits. Raises
+        OutOfRoomError when there is none.
         """
         release()
-        if self.shapes.padded or size <= 1:
+        known = self.capability.tiles if self.shapes.padded else (size // 2,)
+        smaller = next((tile for tile in known if 0 < tile < size), None)
+        if smaller is None:
             raise OutOfRoomError(size)
-        self.tile = size // 2
+        self.tile = smaller
         self.meter.observer.note(f"out of memory: passes now hold {self.tile} tokens")
 
     def pass_tokens(self, length: int) -> int:

@@ -33,6 +33,7 @@ PREFIX = 32
 SUFFIXES = (7, 12, 18, 25)
 SCORED = 3
 DRAFTED = 3
+HALVINGS = 2
 
 
 def checked(
@@ -68,7 +69,7 @@ def checked(
         if gap <= allowed:
             if path != judged.path:
                 observer.note(f"prefixes are not shared for this model: path `{path}`")
-            return trial
+            return replace(trial, tiles=_equal_tiles(forward, trial, rows))
     raise Faults([_refusal(forward, gap, allowed)], exit_code=ExitCode.FAILURE)
 
 
@@ -99,11 +100,30 @@ def _trial_engine(forward: Forward, trial: Capability) -> Engine:
     return Engine.of(forward, trial, budget, Meter(Tally(), Silence()))
 
 
-def _likelihood_gap(engine: Engine, rows: Sequence[Ids], plain: Sequence[torch.Tensor]) -> float:
-    """The largest difference of a sum, relative to its size (at least 1 nat)."""
+def _equal_tiles(forward: Forward, trial: Capability, rows: Sequence[Ids]) -> tuple[int, ...]:
+    """The tiles below the usual one at which every bit of the trial rows' scores is the same."""
+    if trial.path != "tree" or not forward.shapes.padded:
+        return ()
+    usual = _scored(_trial_engine(forward, trial), rows)
+    found = []
+    for halvings in range(1, HALVINGS + 1):
+        engine = _trial_engine(forward, trial)
+        engine.tile = forward.shapes.tile >> halvings
+        if _scored(engine, rows) == usual:
+            found.append(engine.tile)
+    return tuple(found)
+
+
+def _scored(engine: Engine, rows: Sequence[Ids]) -> dict[int, bytes]:
+    """Records of the trial rows by their number."""
     asks = [Ask(row.tolist(), SCORED, number) for number, row in enumerate(rows)]
     columns = PackColumns.of(built_pack("loglikelihood", asks))
-    payloads = run_loglikelihoods(engine, columns).payloads
+    return run_loglikelihoods(engine, columns).payloads
+
+
+def _likelihood_gap(engine: Engine, rows: Sequence[Ids], plain: Sequence[torch.Tensor]) -> float:
+    """The largest difference of a sum, relative to its size (at least 1 nat)."""
+    payloads = _scored(engine, rows)
     gaps = []
     for number, (row, logits) in enumerate(zip(rows, plain, strict=True)):
         if number not in payloads:
