@@ -2,8 +2,8 @@
 //!
 //! Pure Rust: no Python, no clock, no environment. What varies between machines is passed in.
 //!
-//! Reading order: `ir` -> `rows` -> `select` -> `cases` -> `expand` (into `expansion`) -> `requests` -> `tree` ->
-//! `summary`, driven by `plan`.
+//! Reading order: `ir` -> `rows` -> `select` -> `cases` -> `expand` (into `expansion`, by `prefix`, `memo`
+//! and `reuse`, sorted by `order`) -> `requests` -> `tree` -> `summary`, driven by `plan`.
 
 pub mod cases;
 pub mod chat;
@@ -11,16 +11,22 @@ pub mod digest;
 pub mod expand;
 pub mod expansion;
 pub mod fault;
+pub mod ids;
 pub mod ir;
 pub mod memo;
+pub mod memo_file;
+pub mod order;
 pub mod plan;
+pub mod prefix;
 pub mod pyjson;
 pub mod requests;
+pub mod reuse;
 pub mod rows;
 pub mod seal;
 pub mod select;
 pub mod summary;
 pub mod template;
+pub mod texts;
 pub mod tokens;
 pub mod toml_index;
 pub mod tree;

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::ir::{Ir, Kind, Select, Setting, Task, VERSION};
 use crate::memo::{Memo, RowDigest};
 use crate::requests::Requests;
-use crate::rows::Table;
+use crate::rows::{changed, Table};
 use crate::select::{columns, select, Selection};
 use crate::summary::{summarise, Summary};
 use crate::tokens::Encoder;
@@ -33,8 +33,8 @@ pub struct Plan {
     encoders: Vec<Option<Arc<Encoder>>>,
     requests: Requests,
     settings: Vec<Setting>,
-    /// Per cell: index of its expansion's first setting in `settings`.
-    setting_base: Vec<u32>,
+    /// Per cell: index of its expansion's first setting in `settings`, if it generates.
+    setting_base: Vec<Option<u32>>,
     fresh: usize,
 }
 
@@ -53,23 +53,31 @@ impl Plan {
             let message = format!("the Ir has version {}, not {VERSION}", ir.ir);
             return Err(vec![Fault::new("bad-ir", message)]);
         }
-        let (datasets, mut faults) = load_datasets(&ir, &memo);
+        let (mut datasets, mut faults) = load_datasets(&ir, &memo);
         let (encoders, more) = load_encoders(&ir);
         faults.extend(more);
         let (expansions, fresh) = expand_cells(&ir, &datasets, &encoders, &memo, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
+        datasets.iter_mut().flatten().for_each(|loaded| loaded.table.let_go());
         let mut settings: Vec<Setting> = Vec::new();
         let mut setting_base = Vec::new();
         let mut cells = Vec::new();
         for (cell, expansion) in ir.cells.iter().zip(expansions) {
             let expansion = expansion.expect("no fault, so every cell expanded");
             let model = &ir.models[cell.model];
-            setting_base.push(base_of(&mut settings, &expansion.settings));
+            let generates = !expansion.settings.is_empty();
+            setting_base.push(generates.then(|| base_of(&mut settings, &expansion.settings)));
             cells.push((cell.model, Namespace::new(&model.model_id, &model.engine_id), expansion));
         }
-        let requests = Requests::new(cells);
+        let mut requests = Requests::new(cells);
+        for cell in &mut requests.cells {
+            // keys are made; an expansion of several cells keeps what they were made of
+            if let Some(expansion) = Arc::get_mut(&mut cell.expansion) {
+                expansion.digests = Vec::new();
+            }
+        }
         Ok(Plan { ir, datasets, encoders, requests, settings, setting_base, fresh })
     }
 
@@ -86,9 +94,14 @@ impl Plan {
         faults
     }
 
-    /// Every unique key, sorted, 32 bytes each.
-    pub fn keys(&self) -> Vec<u8> {
-        self.requests.keys()
+    /// Number of unique keys.
+    pub fn key_count(&self) -> usize {
+        self.requests.unique.len()
+    }
+
+    /// Every unique key, sorted, into `out`, 32 bytes each.
+    pub fn keys(&self, out: &mut [u8]) {
+        self.requests.keys(out);
     }
 
     /// Mark the requests whose records the cache has: one byte per key of [`Plan::keys`].
@@ -98,25 +111,22 @@ impl Plan {
             return Err(format!("{} hits for {expected} keys", hits.len()));
         }
         self.requests.cached = hits.iter().map(|hit| *hit != 0).collect();
-        self.settle()
+        Ok(())
     }
 
-    /// Make sure of the token ids of what remains: a memo's token file may be gone or damaged.
-    fn settle(&mut self) -> Result<(), String> {
-        let mut remains = vec![false; self.requests.cells.len()];
-        for (unique, cached) in self.requests.unique.iter().zip(&self.requests.cached) {
-            remains[unique.cell as usize] |= !cached;
-        }
-        for index in (0..remains.len()).filter(|index| remains[*index]) {
-            let old = Arc::clone(&self.requests.cells[index].expansion);
+    /// Make sure of the token ids of `cells`: a memo's token file may be gone or damaged.
+    fn settle(&mut self, cells: &[usize]) -> Result<(), Fault> {
+        for index in cells {
+            let old = Arc::clone(&self.requests.cells[*index].expansion);
             if old.ready() {
                 continue;
             }
-            let cell = self.ir.cells[index];
+            let cell = self.ir.cells[*index];
             let none = Memo::new(None);
+            self.load_again()?;
             let made =
                 expand_one(&self.ir, &self.datasets, &self.encoders, &none, cell.model, cell.task)
-                    .map_err(|faults| faults[0].message.clone())?;
+                    .map_err(|mut faults| faults.remove(0))?;
             let new = Arc::new(made.expansion);
             for other in &mut self.requests.cells {
                 if Arc::ptr_eq(&other.expansion, &old) {
@@ -127,17 +137,48 @@ impl Plan {
         Ok(())
     }
 
+    /// Read the content of the data again, which must be what it was.
+    fn load_again(&mut self) -> Result<(), Fault> {
+        let (again, mut faults) = load_datasets(&self.ir, &Memo::new(None));
+        if !faults.is_empty() {
+            return Err(faults.remove(0));
+        }
+        for (dataset, (old, new)) in self.ir.datasets.iter().zip(self.datasets.iter().zip(&again)) {
+            let digest = |loaded: &Option<Loaded>| loaded.as_ref().map(|l| *l.table.digest());
+            if digest(old) != digest(new) {
+                return Err(changed(&dataset.origin));
+            }
+        }
+        self.datasets = again;
+        Ok(())
+    }
+
     /// Number of cells.
     pub fn cells(&self) -> usize {
         self.requests.cells.len()
     }
 
-    /// Counts per cell and in total.
-    pub fn summary(&self) -> Summary {
-        let branches: Vec<(usize, Branch)> = (0..self.ir.models.len())
-            .flat_map(|model| self.branches(model).into_iter().map(move |b| (model, b)))
-            .collect();
-        summarise(&self.ir, &self.requests, &self.settings, &branches)
+    /// Counts per cell and in total. Reads token ids only where several cells of a model remain.
+    pub fn summary(&mut self) -> Result<Summary, Fault> {
+        let open = self.requests.open();
+        let mut branches = Vec::new();
+        for model in 0..self.ir.models.len() {
+            let cells = self.remaining(model, &open);
+            if cells.len() > 1 {
+                self.settle(&cells)?;
+            }
+            branches.extend(Branch::all(&self.requests, &cells, &open, &self.setting_base));
+        }
+        Ok(summarise(&self.ir, &self.requests, &self.settings, &branches))
+    }
+
+    /// Cells of a model of which something remains.
+    fn remaining(&self, model: usize, open: &[Vec<bool>]) -> Vec<usize> {
+        let cells = self.requests.cells.iter().zip(open).enumerate();
+        cells
+            .filter(|(_, (cell, open))| cell.model == model && open.contains(&true))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     /// Cases that were written and tokenised for this plan; the others came from the memo.
@@ -173,9 +214,12 @@ impl Plan {
     }
 
     /// The remaining requests of a model as packs, in execution order.
-    pub fn packs(&self, model: usize, budget: u64, limit: usize) -> Vec<Pack> {
-        let branches = self.branches(model);
-        branches.iter().flat_map(|b| b.packs(&self.requests, budget, limit)).collect()
+    pub fn packs(&mut self, model: usize, budget: u64, limit: usize) -> Result<Vec<Pack>, Fault> {
+        let open = self.requests.open();
+        let cells = self.remaining(model, &open);
+        self.settle(&cells)?;
+        let branches = Branch::all(&self.requests, &cells, &open, &self.setting_base);
+        Ok(branches.iter().flat_map(|b| b.packs(&self.requests, budget, limit)).collect())
     }
 
     /// Row, prompt, choices and target of one case, as JSON.
@@ -184,14 +228,14 @@ impl Plan {
         let loaded = self.datasets[self.ir.tasks[task].dataset].as_ref().expect("loaded");
         let expansion = self.expansion(cell);
         let row = expansion.rows[case];
-        let value = loaded.table.row(row as usize)?;
+        let value = loaded.selection.value(&loaded.table, row)?;
         let model = self.ir.cells[cell].model;
         let writer = writer(&self.ir, &self.datasets, task, Some((model, &self.encoders)))
             .map_err(|mut faults| faults.remove(0))?;
         let place = (loaded.table.origin(), loaded.table.line(row as usize));
-        let case_texts = writer.write(&value, row, &expansion.ids[case], place)?;
+        let case_texts = writer.write(&value, row, expansion.ids.get(case), place)?;
         Ok(json!({
-            "id": expansion.ids[case],
+            "id": expansion.ids.get(case),
             "line": place.1,
             "row": value,
             "prompt": case_texts.context,
@@ -204,15 +248,17 @@ impl Plan {
 
     /// A few remaining requests of a model whose whole text is known, as (text, ids): for the
     /// guard that re-encodes prompts with the Python tokenizer before a model is asked.
-    pub fn probes(&self, model: usize, count: usize) -> Vec<(String, Vec<u32>)> {
+    pub fn probes(&mut self, model: usize, count: usize) -> Vec<(String, Vec<u32>)> {
         let mut probes = Vec::new();
-        for (cell, requests) in self.requests.cells.iter().enumerate() {
-            if requests.model != model
-                || self.ir.tasks[self.ir.cells[cell].task].kind == Kind::Perplexity
-            {
+        let cells = self.remaining(model, &self.requests.open());
+        if self.settle(&cells).is_err() {
+            return probes; // packs report it
+        }
+        for cell in cells {
+            if self.ir.tasks[self.ir.cells[cell].task].kind == Kind::Perplexity {
                 continue;
             }
-            let expansion = &requests.expansion;
+            let expansion = &self.requests.cells[cell].expansion;
             if expansion.flagged(TRUNCATED) > 0 || expansion.ids.is_empty() {
                 continue;
             }
@@ -227,28 +273,14 @@ impl Plan {
                     _ => stem,
                 };
                 if !stem.is_empty() {
-                    probes.push((stem.to_owned(), [prefix, tail].concat()));
+                    let mut ids = prefix.to_vec();
+                    tail.put(&mut ids);
+                    probes.push((stem.to_owned(), ids));
                 }
             }
         }
         probes.truncate(count);
         probes
-    }
-
-    fn branches(&self, model: usize) -> Vec<Branch> {
-        let mut groups: BTreeMap<Option<u32>, Vec<u32>> = BTreeMap::new();
-        for (index, unique) in self.requests.unique.iter().enumerate() {
-            let cell = &self.requests.cells[unique.cell as usize];
-            if self.requests.cached[index] || cell.model != model {
-                continue;
-            }
-            let request = cell.expansion.requests[unique.request as usize];
-            let generates = !cell.expansion.settings.is_empty();
-            let setting = generates
-                .then(|| self.setting_base[unique.cell as usize] + u32::from(request.setting));
-            groups.entry(setting).or_default().push(index as u32);
-        }
-        groups.into_iter().map(|(s, order)| Branch::new(&self.requests, s, order)).collect()
     }
 }
 
@@ -376,7 +408,7 @@ fn write_all(ir: &Ir, datasets: &[Option<Loaded>], task: usize) -> Result<(), Ve
             let row = selection.rows[position];
             let place = (loaded.table.origin(), loaded.table.line(row as usize));
             let value = loaded.table.row(row as usize);
-            value.and_then(|v| writer.write(&v, row, &selection.ids[position], place)).err()
+            value.and_then(|v| writer.write(&v, row, selection.ids.get(position), place)).err()
         })
         .collect();
     if faults.is_empty() {
@@ -460,11 +492,17 @@ fn expand_one(
     let definition = &ir.tasks[task];
     let beside = beside(ir, datasets, definition);
     let name = Memo::cases_name(definition, &ir.models[model], &encoder.digest, &beside);
-    let made = expand(&input, memo.cases(&name, definition.slices.len()))?;
+    let mut made = expand(&input, memo.cases(&name, definition.slices.len()))?;
     if made.fresh > 0 {
-        let rows: Vec<RowDigest> =
-            positions.iter().map(|p| loaded.selection.digests[*p as usize]).collect();
-        memo.keep_cases(&name, &rows, &made.expansion, made.cut);
+        let apart = made.later.as_ref().is_some_and(|(rows, later)| {
+            memo.keep_later(&name, rows, later, made.expansion.cases())
+        });
+        if !apart {
+            let rows: Vec<RowDigest> =
+                positions.iter().map(|p| loaded.selection.digests[*p as usize]).collect();
+            memo.keep_cases(&name, &rows, &made.expansion, made.cut);
+        }
+        made.later = None;
     }
     Ok(made)
 }
