@@ -54,11 +54,12 @@ class Measured:
 def planned(folder: Path, cache: Path) -> Measured:
     """Plan `folder` in a process of its own."""
     code = (
-        "import sys, resource\n"
+        "import sys\n"
         "from evalc.cli.app import evalc\n"
         "evalc.main(args=sys.argv[1:], standalone_mode=False)\n"
-        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
-        "print(peak, file=sys.stderr)\n"
+        # not getrusage, whose figure starts at that of the process that started this one
+        "status = open('/proc/self/status').read()\n"
+        "print(int(status.split('VmHWM:')[1].split()[0]) // 1024, file=sys.stderr)\n"
     )
     started = time.perf_counter()
     done = subprocess.run(

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalc.plan.planned import Planned
+from evalc.plan.ir import Ir
 from evalc.store import Store
 from evalc.store.marks import DAY_SECONDS, today
 
@@ -26,10 +26,10 @@ class Kept:
     day: int
 
 
-def remember_uses(planned: Planned, cache: Path, store: Store) -> None:
+def remember_uses(ir: Ir, cache: Path, store: Store) -> None:
     """Note that a plan's bundles and snapshots are used today: one note a file and day."""
-    files = {Path(entry["path"]) for entry in json.loads(planned.ir.content)["datasets"]}
-    files |= {model.bundle for model in planned.models}
+    files = {Path(entry["path"]) for entry in json.loads(ir.content)["datasets"]}
+    files |= {model.bundle for model in ir.models}
     day = str(today()).encode()
     for file in sorted(files):
         name = _name(file, cache)

@@ -37,6 +37,10 @@ WHY = b"why.v1"
 DAYS = b"days.v1"
 CITATIONS = b"citations.v1"
 BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES, WHY, DAYS, CITATIONS)
+REVISION = b"revision"
+"""Note that holds another random value after every change of what `REVISED` buckets hold."""
+REVISION_BYTES = 16
+REVISED = frozenset({RECORDS, WHY})
 BATCH = 4096
 """Entries that are read, or written in one transaction, at a time."""
 BATCH_BYTES = 1 << 23
@@ -65,6 +69,9 @@ class Store:
         self._buckets = {
             name: env.open_db(name, create=not readonly) for name in BUCKETS if self._has(name)
         }
+        if not readonly and self.revision() is None:
+            with self._begin(write=True) as txn:
+                self._revise(txn, RECORDS)
 
     @classmethod
     def open(cls, directory: Path) -> Store:
@@ -205,6 +212,20 @@ class Store:
         sealed = _core.seal_values(list(payloads))
         self.write_sealed(RECORDS, sorted(zip(keys, sealed, strict=True)))
 
+    def revision(self) -> bytes | None:
+        """What names the content of records and why-log: equal revisions, equal content.
+
+        None where that is not known, in a store that cannot be written and never was by this
+        version. A value that went bad on the disk since changes no revision.
+        """
+        return self.note(REVISION)
+
+    def _revise(self, txn: lmdb.Transaction, bucket: bytes) -> None:
+        """Another revision, in the transaction that changes the bucket."""
+        if bucket in REVISED:
+            fresh = _core.seal_values([os.urandom(REVISION_BYTES)])[0]
+            txn.put(REVISION, fresh, db=self._buckets[NOTES])
+
     def _date(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> None:
         """Note that records (sorted keys) are written today; see `evalc.store.marks`."""
         entries = list(day_entries(keys, today()))
@@ -226,6 +247,7 @@ class Store:
                 if value is not None:
                     name = key if bucket == RECORDS else bucket + b":" + key
                     txn.put(name, value, db=self._buckets[QUARANTINE])
+            self._revise(txn, bucket)
 
     def scan(self, bucket: bytes, prefix: bytes = b"") -> Iterator[list[Pair]]:
         """Names and sealed values in name order, in batches of bounded size.
@@ -279,12 +301,14 @@ class Store:
                 txn.put(name, value, db=self._buckets[bucket])
             if bucket == RECORDS:
                 self._date(txn, sorted(name for name, _ in pairs))
+            self._revise(txn, bucket)
 
     def remove(self, bucket: bytes, names: Sequence[bytes]) -> None:
         """Delete in one durable transaction."""
         with self._begin(write=True) as txn:
             for name in names:
                 txn.delete(name, db=self._buckets[bucket])
+            self._revise(txn, bucket)
 
     def write_run(self, name: bytes, manifest: bytes, citations: Sequence[Pair] = ()) -> None:
         """Record a finished run; its presence says that the run is complete.

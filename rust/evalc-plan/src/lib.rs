@@ -13,6 +13,7 @@ pub mod expansion;
 pub mod fault;
 pub mod ids;
 pub mod ir;
+pub mod marks;
 pub mod memo;
 pub mod memo_file;
 pub mod order;

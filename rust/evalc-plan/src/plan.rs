@@ -6,6 +6,7 @@ use crate::expand::{expand, Input, Made};
 use crate::expansion::{Expansion, TRUNCATED};
 use crate::fault::Fault;
 use crate::ir::{Ir, Kind, Select, Setting, Task, VERSION};
+use crate::marks::{self, Marks};
 use crate::memo::{Memo, RowDigest};
 use crate::requests::Requests;
 use crate::rows::{changed, Table};
@@ -206,6 +207,27 @@ impl Plan {
     /// Per request of a cell: index into [`Plan::keys`].
     pub fn unique(&self, cell: usize) -> &[u32] {
         &self.requests.cells[cell].unique
+    }
+
+    /// What the why-log keeps of a cell; `hits` has a byte per key.
+    pub fn marks(&self, cell: usize, hits: &[u8]) -> Result<Marks, String> {
+        if hits.len() != self.key_count() {
+            return Err(format!("{} hits for {} keys", hits.len(), self.key_count()));
+        }
+        let dataset = self.ir.tasks[self.ir.cells[cell].task].dataset;
+        let selection = &self.datasets[dataset].as_ref().expect("loaded").selection;
+        let (expansion, unique) = (self.expansion(cell), self.unique(cell));
+        Ok(Marks::of(expansion.cases(), |case| {
+            let offsets = &expansion.request_offsets[case..case + 2];
+            let own = &unique[offsets[0] as usize..offsets[1] as usize];
+            let place = selection.rows.binary_search(&expansion.rows[case]).expect("selected");
+            (
+                marks::of_text(expansion.ids.get(case)),
+                marks::of_row(&selection.digests[place]),
+                marks::of_keys(own.iter().map(|u| &self.requests.unique[*u as usize].key)),
+                own.iter().all(|u| hits[*u as usize] != 0),
+            )
+        }))
     }
 
     /// All generation settings.

@@ -183,10 +183,8 @@ impl Places {
             from = place;
         }
         pass(&mut order, &mut out, &kept[from..], &shared[from..]);
-        for i in 0..order.len() {
-            if out[i] == GONE {
-                out[i] = beside(expansion, &order, i);
-            }
+        for (i, shared) in out.iter_mut().enumerate().filter(|(_, shared)| **shared == GONE) {
+            *shared = beside(expansion, &order, i);
         }
         settle_equals(expansion, &mut order, &out);
         (expansion.order, expansion.shared) = (order, out);

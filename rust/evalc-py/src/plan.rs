@@ -125,6 +125,24 @@ impl Plan {
         Ok(out)
     }
 
+    fn marks<'py>(
+        &self,
+        py: Python<'py>,
+        cell: usize,
+        hits: &[u8],
+    ) -> PyResult<Bound<'py, PyDict>> {
+        if cell >= self.read().cells() {
+            return Err(PyIndexError::new_err("no such cell"));
+        }
+        let marks = py.detach(|| self.read().marks(cell, hits)).map_err(PyValueError::new_err)?;
+        let out = PyDict::new(py);
+        out.set_item("case", le(py, &marks.case, u64::to_le_bytes))?;
+        out.set_item("row", le(py, &marks.row, u64::to_le_bytes))?;
+        out.set_item("keys", le(py, &marks.keys, u64::to_le_bytes))?;
+        out.set_item("answered", le(py, &marks.answered, |b| [u8::from(b)]))?;
+        Ok(out)
+    }
+
     fn case(&self, cell: usize, case: usize) -> PyResult<String> {
         let plan = self.read();
         if cell >= plan.cells() || case >= plan.expansion(cell).cases() {
