@@ -6,12 +6,14 @@
 //! and `reuse`, sorted by `order`) -> `requests` -> `tree` -> `summary`, driven by `plan`.
 
 pub mod cases;
+pub mod cells;
 pub mod chat;
 pub mod digest;
 pub mod expand;
 pub mod expansion;
 pub mod fault;
 pub mod ids;
+pub mod inputs;
 pub mod ir;
 pub mod marks;
 pub mod memo;

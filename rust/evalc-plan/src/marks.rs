@@ -43,7 +43,7 @@ impl Marks {
     /// Marks of `count` cases; `mark` gives those of one.
     pub fn of(count: usize, mark: impl Fn(usize) -> (u64, u64, u64, bool) + Sync) -> Marks {
         let all: Vec<_> =
-            (0..count).into_par_iter().with_min_len(1024).map(|case| mark(case)).collect();
+            (0..count).into_par_iter().with_min_len(1024).map(mark).collect();
         let mut marks = Marks::default();
         for (case, row, keys, answered) in all {
             marks.case.push(case);

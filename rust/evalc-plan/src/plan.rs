@@ -1,31 +1,21 @@
 //! The plan: an Ir in, what remains to be asked of which model out.
 
-use crate::cases::{Source, Writer};
+use crate::cells::{expand_cells, expand_one};
 use crate::digest::Namespace;
-use crate::expand::{expand, Input, Made};
 use crate::expansion::{Expansion, TRUNCATED};
 use crate::fault::Fault;
-use crate::ir::{Ir, Kind, Select, Setting, Task, VERSION};
+use crate::inputs::{load_datasets, load_encoders, write_all, writer, Loaded};
+use crate::ir::{Ir, Kind, Setting, VERSION};
 use crate::marks::{self, Marks};
-use crate::memo::{Memo, RowDigest};
+use crate::memo::Memo;
 use crate::requests::Requests;
-use crate::rows::{changed, Table};
-use crate::select::{columns, select, Selection};
+use crate::rows::changed;
 use crate::summary::{summarise, Summary};
 use crate::tokens::Encoder;
 use crate::tree::{Branch, Pack};
-use rayon::prelude::*;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-
-/// A dataset as loaded: its table, selected rows and column names.
-struct Loaded {
-    table: Table,
-    selection: Selection,
-    columns: Vec<String>,
-}
 
 /// A built plan.
 pub struct Plan {
@@ -38,9 +28,6 @@ pub struct Plan {
     setting_base: Vec<Option<u32>>,
     fresh: usize,
 }
-
-/// What distinguishes two expansions of one task.
-type Variant = (usize, String, usize, bool, Option<String>, Option<String>);
 
 impl Plan {
     /// Check, expand, key and deduplicate. All faults of the Ir at once.
@@ -316,231 +303,4 @@ fn base_of(settings: &mut Vec<Setting>, run: &[Setting]) -> u32 {
         settings.extend_from_slice(run);
         settings.len() - run.len()
     }) as u32
-}
-
-fn used_datasets(ir: &Ir) -> Vec<bool> {
-    let mut used = vec![false; ir.datasets.len()];
-    for task in &ir.tasks {
-        used[task.dataset] = true;
-        if let Some(fewshot) = &task.fewshot {
-            used[fewshot.dataset] = true;
-        }
-    }
-    used
-}
-
-fn load_datasets(ir: &Ir, memo: &Memo) -> (Vec<Option<Loaded>>, Vec<Fault>) {
-    let used = used_datasets(ir);
-    let loaded: Vec<Result<Option<Loaded>, Vec<Fault>>> = ir
-        .datasets
-        .par_iter()
-        .zip(used)
-        .map(|(dataset, used)| {
-            if !used {
-                return Ok(None);
-            }
-            let table = Table::load(dataset).map_err(|fault| vec![fault])?;
-            let selection = select(dataset, &table, memo)?;
-            let columns = columns(&table).map_err(|fault| vec![fault])?;
-            Ok(Some(Loaded { table, selection, columns }))
-        })
-        .collect();
-    split(loaded)
-}
-
-fn load_encoders(ir: &Ir) -> (Vec<Option<Arc<Encoder>>>, Vec<Fault>) {
-    let mut by_path: BTreeMap<&str, Arc<Encoder>> = BTreeMap::new();
-    let mut outcomes = Vec::new();
-    for model in &ir.models {
-        if let Some(encoder) = by_path.get(model.bundle.as_str()) {
-            outcomes.push(Ok(Some(Arc::clone(encoder))));
-            continue;
-        }
-        outcomes.push(match Encoder::load(&model.bundle) {
-            Ok(encoder) => {
-                let encoder = Arc::new(encoder);
-                by_path.insert(&model.bundle, Arc::clone(&encoder));
-                Ok(Some(encoder))
-            }
-            Err(message) => Err(vec![Fault::new(
-                "tokenizer-mismatch",
-                format!("the tokenizer of model `{}` cannot be used: {message}", model.name),
-            )
-            .at("models", &model.name, "path")]),
-        });
-    }
-    split(outcomes)
-}
-
-fn split<T>(outcomes: Vec<Result<Option<T>, Vec<Fault>>>) -> (Vec<Option<T>>, Vec<Fault>) {
-    let mut faults = Vec::new();
-    let values = outcomes
-        .into_iter()
-        .map(|outcome| {
-            outcome.unwrap_or_else(|more| {
-                faults.extend(more);
-                None
-            })
-        })
-        .collect();
-    (values, faults)
-}
-
-/// The writer of a task, for a model if one is given. Without its data it has no faults to report.
-fn writer<'a>(
-    ir: &'a Ir,
-    datasets: &'a [Option<Loaded>],
-    task: usize,
-    model: Option<(usize, &[Option<Arc<Encoder>>])>,
-) -> Result<Writer<'a>, Vec<Fault>> {
-    let task = &ir.tasks[task];
-    let loaded = datasets[task.dataset].as_ref().ok_or_else(Vec::new)?;
-    let shots = match &task.fewshot {
-        None => None,
-        Some(fewshot) => {
-            let source = datasets[fewshot.dataset].as_ref().ok_or_else(Vec::new)?;
-            let own = same_rows(ir, fewshot.dataset, task.dataset);
-            let from = Source { table: &source.table, selection: &source.selection, own };
-            Some((from, source.columns.as_slice()))
-        }
-    };
-    let mut writer = Writer::compile(task, &loaded.columns, shots)?;
-    if let Some((model, encoders)) = model {
-        if ir.models[model].chat {
-            let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
-            writer.chat(&ir.models[model], encoder).map_err(|fault| vec![fault])?;
-        }
-    }
-    Ok(writer)
-}
-
-/// Whether two datasets read one file, so that row indices mean the same rows.
-fn same_rows(ir: &Ir, a: usize, b: usize) -> bool {
-    a == b || ir.datasets[a].path == ir.datasets[b].path
-}
-
-fn write_all(ir: &Ir, datasets: &[Option<Loaded>], task: usize) -> Result<(), Vec<Fault>> {
-    let writer = writer(ir, datasets, task, None)?;
-    let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
-    let selection = &loaded.selection;
-    let faults: Vec<Fault> = (0..selection.rows.len())
-        .into_par_iter()
-        .with_min_len(64)
-        .filter_map(|position| {
-            let row = selection.rows[position];
-            let place = (loaded.table.origin(), loaded.table.line(row as usize));
-            let value = loaded.table.row(row as usize);
-            value.and_then(|v| writer.write(&v, row, selection.ids.get(position), place)).err()
-        })
-        .collect();
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(crate::fault::abridge(faults))
-    }
-}
-
-/// Expand every distinct (task, tokenizer, chat) once; cells share the result.
-fn expand_cells(
-    ir: &Ir,
-    datasets: &[Option<Loaded>],
-    encoders: &[Option<Arc<Encoder>>],
-    memo: &Memo,
-    faults: &mut Vec<Fault>,
-) -> (Vec<Option<Arc<Expansion>>>, usize) {
-    let mut variants: BTreeMap<Variant, (usize, usize)> = BTreeMap::new();
-    let keys: Vec<Option<Variant>> = ir
-        .cells
-        .iter()
-        .map(|cell| {
-            let model = &ir.models[cell.model];
-            let encoder = encoders[cell.model].as_ref()?;
-            let key = (
-                cell.task,
-                encoder.digest.clone(),
-                model.max_length,
-                model.chat,
-                model.system.clone(),
-                model.date.clone(),
-            );
-            variants.entry(key.clone()).or_insert((cell.model, cell.task));
-            Some(key)
-        })
-        .collect();
-    let jobs: Vec<(&Variant, &(usize, usize))> = variants.iter().collect();
-    let outcomes: Vec<Result<Made, Vec<Fault>>> = jobs
-        .par_iter()
-        .map(|(_, (model, task))| expand_one(ir, datasets, encoders, memo, *model, *task))
-        .collect();
-    let (mut made, mut fresh) = (BTreeMap::new(), 0);
-    for ((variant, _), outcome) in jobs.iter().zip(outcomes) {
-        match outcome {
-            Ok(one) => {
-                fresh += one.fresh;
-                made.insert((*variant).clone(), Arc::new(one.expansion));
-            }
-            Err(more) => {
-                let new: Vec<Fault> = more.into_iter().filter(|f| !faults.contains(f)).collect();
-                faults.extend(new);
-            }
-        }
-    }
-    let cells = keys.into_iter().map(|key| key.and_then(|key| made.get(&key).cloned())).collect();
-    (cells, fresh)
-}
-
-fn expand_one(
-    ir: &Ir,
-    datasets: &[Option<Loaded>],
-    encoders: &[Option<Arc<Encoder>>],
-    memo: &Memo,
-    model: usize,
-    task: usize,
-) -> Result<Made, Vec<Fault>> {
-    let writer = writer(ir, datasets, task, Some((model, encoders)))?;
-    let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
-    let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
-    let positions = loaded.selection.tier(&ir.tier, ir.seed);
-    let input = Input {
-        task: &ir.tasks[task],
-        writer: &writer,
-        table: &loaded.table,
-        selection: &loaded.selection,
-        positions: &positions,
-        encoder,
-        chat: ir.models[model].chat,
-        max_length: ir.models[model].max_length,
-    };
-    let definition = &ir.tasks[task];
-    let beside = beside(ir, datasets, definition);
-    let name = Memo::cases_name(definition, &ir.models[model], &encoder.digest, &beside);
-    let mut made = expand(&input, memo.cases(&name, definition.slices.len()))?;
-    if made.fresh > 0 {
-        let apart = made.later.as_ref().is_some_and(|(rows, later)| {
-            memo.keep_later(&name, rows, later, made.expansion.cases())
-        });
-        if !apart {
-            let rows: Vec<RowDigest> =
-                positions.iter().map(|p| loaded.selection.digests[*p as usize]).collect();
-            memo.keep_cases(&name, &rows, &made.expansion, made.cut);
-        }
-        made.later = None;
-    }
-    Ok(made)
-}
-
-/// What a case of a task depends on besides its own row: the data of its shots, and its own data
-/// where a case must not be its own shot or draws by its id.
-fn beside(ir: &Ir, datasets: &[Option<Loaded>], task: &Task) -> Vec<String> {
-    let Some(fewshot) = &task.fewshot else { return Vec::new() };
-    let whole = |dataset: usize| {
-        let digest = datasets[dataset].as_ref().map(|loaded| loaded.table.digest());
-        let d = &ir.datasets[dataset];
-        serde_json::json!([digest, d.rows, d.condition, d.id]).to_string()
-    };
-    let mut beside = vec![whole(fewshot.dataset)];
-    if same_rows(ir, fewshot.dataset, task.dataset) || fewshot.select == Select::PerCase {
-        beside.push(whole(task.dataset));
-    }
-    beside
 }
