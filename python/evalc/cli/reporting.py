@@ -95,16 +95,16 @@ def score_cells(
     cache, damaged = ScoreCache(store), store.damaged
     for index, (model, task) in enumerate(planned.selection.cells):
         scoring = scoring_of(planned.folder.spec.tasks[task])
-        root: Path = planned.folder.base(("tasks", task, "metrics"))
         cell = gather(planned, index, store)
         try:
             scores.append(
                 score_cell(
                     cell,
                     scoring,
-                    root=root,
+                    root=planned.folder.base(("tasks", task, "metrics")),
                     allow_code_execution=allow_code_execution,
                     cache=cache,
+                    extract_roots=_extract_roots(planned, task),
                 )
             )
         except Faults as faults:
@@ -113,6 +113,13 @@ def score_cells(
             unscored.append((model, task, "it needs --allow-code-execution"))
     _tell(cache, store.damaged - damaged)
     return scores, unscored
+
+
+def _extract_roots(planned: Planned, task: str) -> dict[str, Path]:
+    """Where the hooks of a task's extracts are imported from, by the extracts' names."""
+    names = planned.folder.spec.tasks[task].extractions
+    locs = {name: ("tasks", task, "extract", *([name] if name else []), "python") for name in names}
+    return {name: planned.folder.base(loc) for name, loc in locs.items()}
 
 
 def _tell(cache: ScoreCache, damaged: int) -> None:

@@ -18,6 +18,9 @@ from evalc.plan.packages import package_state
 _imported: dict[str, tuple[Path, bytes]] = {}
 """Modules of users' repositories that this process has imported, as their files were then."""
 
+_entered: list[str] = []
+"""Roots that this process has put on sys.path; one at a time is there."""
+
 
 def load_function(name: str, root: Path) -> Callable[..., Any]:
     """Import a function with `root` (the spec's folder) first on sys.path. Raises Faults.
@@ -46,12 +49,10 @@ def _importing(module_name: str, root: Path) -> Iterator[None]:
         module_under(root, file): (file, file.read_bytes()) for file in files_of(module_name, root)
     }
     if any(_differs(name, *state) for name, state in now.items()):
-        for name in now:
-            sys.modules.pop(name, None)
-    entry = str(root)
-    if entry in sys.path:
-        sys.path.remove(entry)
-    sys.path.insert(0, entry)
+        tops = {name.split(".")[0] for name in now}
+        for name in [name for name in sys.modules if name.split(".")[0] in tops]:
+            del sys.modules[name]
+    _enter(str(root))
     importlib.invalidate_caches()
     # byte code is known by size and second: an edit within the second would go unseen
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
@@ -60,6 +61,17 @@ def _importing(module_name: str, root: Path) -> Iterator[None]:
     finally:
         sys.dont_write_bytecode = before
     _imported.update({name: state for name, state in now.items() if name in sys.modules})
+
+
+def _enter(root: str) -> None:
+    """Put a root first on sys.path, in the place of one that was put there before."""
+    if root not in sys.path:
+        _entered.append(root)
+    for other in [entry for entry in _entered if entry in sys.path]:
+        sys.path.remove(other)
+    if root in sys.path:
+        sys.path.remove(root)
+    sys.path.insert(0, root)
 
 
 def _differs(name: str, file: Path, content: bytes) -> bool:

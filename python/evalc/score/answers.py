@@ -22,6 +22,8 @@ from evalc.score.scorers import hook_scorer
 SOURCES = ("answers.py", "hooks.py")
 """What of this room takes part in what an extraction hook finds."""
 
+SEEN = ("row", "prompt", "choices", "target")
+
 Found = list[list[str | None]]
 """Per case, what was found in the text of each repeat as it stands there, or None; empty where the
 case is not answered."""
@@ -30,8 +32,9 @@ Answers = list[list[str]]
 
 
 def case_of(cell: CellRecords, case: int) -> CaseDict:
-    """The case as a hook sees it, without answers."""
-    return {**cell.row(case), "id": cell.case_ids[case]}
+    """The case as a hook sees it, without answers: nothing of where its row lies is in it."""
+    fields = cell.row(case)
+    return {**{name: fields[name] for name in SEEN}, "id": cell.case_ids[case]}
 
 
 def found_in(cell: CellRecords, extractor: Extractor, root: Path, cache: ScoreCache) -> Found:

@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Literal
 
 from evalc import _core
-from evalc.diagnostics import Faults
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.errors import ExitCode
 from evalc.plan.packages import package_state
 from evalc.score.cells import CaseDict
 from evalc.score.faults import fault
@@ -138,12 +139,13 @@ def run_program(program: str, settings: CodeSettings) -> Outcome:
 
 
 def _not_started(why: str) -> Faults:
-    return fault(
+    found = Diagnostic(
         "program-not-started",
         f"a program that the model wrote could not be run: {why}",
         hint="free memory, processes or disk space and ask for the report again",
         notes=("what has run already is kept",),
     )
+    return Faults([found], exit_code=ExitCode.FAILURE)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +39,12 @@ def score_cell(
     root: Path | None = None,
     allow_code_execution: bool = False,
     cache: ScoreCache | None = None,
+    extract_roots: Mapping[str, Path] | None = None,
 ) -> CellScores:
     """Score a cell. Asks no model; raises `Faults` for what the spec or a hook has wrong.
 
-    `root` is the folder of the spec, from which hooks are imported. Without
+    `root` is the folder of the spec, from which hooks are imported; `extract_roots` has others for
+    those of named extracts (--set may have put them elsewhere). Without
     `allow_code_execution` a metric that has to run programs is refused. Values of expensive scorers
     come from `cache` and go there.
     """
@@ -49,7 +52,15 @@ def score_cell(
     metrics = [(name, parse_metric(name, cell.kind)) for name in scoring.metrics]
     kept = ScoreCache() if cache is None else cache
     subjects = [
-        Inputs(cell, scoring, extract, root or Path(), allow_code_execution, kept)
+        Inputs(
+            cell,
+            scoring,
+            extract,
+            root or Path(),
+            (extract_roots or {}).get(extract, root or Path()),
+            allow_code_execution,
+            kept,
+        )
         for extract in names
     ]
     columns = {}

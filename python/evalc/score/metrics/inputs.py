@@ -16,12 +16,16 @@ from evalc.score.targets import references, right_choices
 
 @dataclass
 class Inputs:
-    """A cell under one named extract; derived columns are computed once, when first read."""
+    """A cell under one named extract; derived columns are computed once, when first read.
+
+    Hooks that are metrics are imported from `root`, one that extracts from `extract_root`.
+    """
 
     cell: CellRecords
     scoring: Scoring
     extract: str = ""
     root: Path = field(default_factory=Path)
+    extract_root: Path = field(default_factory=Path)
     allow_code_execution: bool = False
     cache: ScoreCache = field(default_factory=ScoreCache)
 
@@ -42,7 +46,7 @@ class Inputs:
     @cached_property
     def found(self) -> Found:
         """Per case and repeat, what was found in the text, as it stands there."""
-        return found_in(self.cell, self.extractor, self.root, self.cache)
+        return found_in(self.cell, self.extractor, self.extract_root, self.cache)
 
     @cached_property
     def answers(self) -> Answers:
