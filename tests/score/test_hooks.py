@@ -9,7 +9,8 @@ import pytest
 from cell_builders import choice_cell, generate_cell
 
 from evalc.diagnostics import Faults
-from evalc.plan.functions import source_digest
+from evalc.plan import functions
+from evalc.plan.functions import load_function, source_digest
 from evalc.score import INVALID, Extract, Scoring, score_cell
 
 
@@ -139,3 +140,66 @@ def test_a_digest_runs_nothing(package: Path) -> None:
 
 def test_an_installed_hook_has_a_digest_too(tmp_path: Path) -> None:
     assert len(source_digest("json.decoder:JSONDecoder", tmp_path)) == 32
+
+
+def test_a_package_goes_before_a_module_of_its_name_as_in_python(package: Path) -> None:
+    (package / "my_pkg" / "twice.py").write_text("VALUE = 1\ndef f(case): return 1\n")
+    (package / "my_pkg" / "twice").mkdir()
+    (package / "my_pkg" / "twice" / "__init__.py").write_text("def f(case): return 2\n")
+    assert load_function("my_pkg.twice:f", package)({}) == 2
+    before = source_digest("my_pkg.twice:f", package)
+    (package / "my_pkg" / "twice" / "__init__.py").write_text("def f(case): return 3\n")
+    assert source_digest("my_pkg.twice:f", package) != before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import my_pkg.far",
+        "from my_pkg.far import FAR",
+        "from .far import FAR",
+        "importlib.import_module('my_pkg.far')",
+        "def late():\n    import my_pkg.far",
+    ],
+)
+def test_the_digest_follows_every_form_of_import(package: Path, line: str) -> None:
+    (package / "my_pkg" / "near.py").write_text(f"{line}\ndef f(case): return 1\n")
+    (package / "my_pkg" / "far.py").write_text("from my_pkg.rules import BEST\nFAR = 1\n")
+    before = source_digest("my_pkg.near:f", package)
+    (package / "my_pkg" / "rules.py").write_text("BEST = 'c'\n")
+    assert source_digest("my_pkg.near:f", package) != before
+
+
+def test_a_package_that_a_hook_imports_from_elsewhere_counts_by_its_version(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest(text: str) -> str:
+        (package / "my_pkg" / "near.py").write_text(f"{text}\ndef f(case): return 1\n")
+        return source_digest("my_pkg.near:f", package)
+
+    with_numpy, without = digest("import numpy.linalg"), digest("import json")
+    monkeypatch.setattr(functions, "package_state", lambda name: f"{name} 99")
+    assert digest("import numpy.linalg") != with_numpy
+    assert digest("import json") == without, "the standard library is the interpreter's"
+
+
+def test_an_edited_module_is_imported_anew_with_those_that_import_it(package: Path) -> None:
+    cell = generate_cell([["a"], ["b"]], [None, None])
+    name = "my_pkg.scorers:best"
+    assert score(cell, package, name).columns[name].values.tolist() == [1, 0]
+    (package / "my_pkg" / "rules.py").write_text("BEST = 'b'\n")
+    assert score(cell, package, name).columns[name].values.tolist() == [0, 1]
+
+
+def test_a_module_of_the_same_name_in_another_folder_is_another(
+    package: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / "my_pkg"
+    other.mkdir(parents=True)
+    (other / "scorers.py").write_text("def best(case):\n    return 7\n")
+    name, cell = "my_pkg.scorers:best", generate_cell([["a"]], [None])
+    found = [
+        score(cell, root, name).columns[name].values.tolist()
+        for root in (package, other.parent, package)
+    ]
+    assert found == [[1], [7], [1]]

@@ -47,6 +47,7 @@ CATALOGUE: dict[str, str] = {
     "hook-failed": "a Python hook raised an error, or returned something unusable",
     "code-execution-off": "a metric would run programs that the model wrote, which was not allowed",
     "bad-program": "the program of a `code_pass@k` metric cannot be rendered for a case",
+    "program-not-started": "the interpreter for a program that a model wrote could not be started",
     # report
     "not-a-report": "a file is not a report of a version that this evalc reads",
     "no-cases-in-report": "a report was written without its cases, so it cannot be compared",

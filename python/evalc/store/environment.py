@@ -36,7 +36,10 @@ NOTES = b"notes.v1"
 WHY = b"why.v1"
 DAYS = b"days.v1"
 CITATIONS = b"citations.v1"
-BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES, WHY, DAYS, CITATIONS)
+SCORES = b"scores.v1"
+BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES, WHY, DAYS, CITATIONS, SCORES)
+DATED = (RECORDS, SCORES)
+"""Buckets of 32-byte keys that are known by the day on which they were written."""
 REVISION = b"revision"
 """Note that holds another random value after every change of what `REVISED` buckets hold."""
 REVISION_BYTES = 16
@@ -190,27 +193,30 @@ class Store:
                     found[first:last] = intact
                     pairs = zip(batch, values, intact, strict=True)
                     bad += [key for key, value, ok in pairs if value is not None and not ok]
-        self._quarantine(bad)
+        self._quarantine(RECORDS, bad)
         return bytes(found)
 
-    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Payload of each key, or None where there is no intact record."""
-        records = self._buckets.get(RECORDS)
-        if records is None:
+    def read(self, keys: Sequence[bytes], bucket: bytes = RECORDS) -> list[bytes | None]:
+        """Payload of each key of a bucket, or None where there is no intact one."""
+        db = self._buckets.get(bucket)
+        if db is None:
             return [None] * len(keys)
         with self._begin() as txn:
-            values: list[Any] = [txn.get(key, db=records) for key in keys]
+            values: list[Any] = [txn.get(key, db=db) for key in keys]
         payloads = _core.unseal_values(values)
         pairs = zip(keys, values, payloads, strict=True)
-        self._quarantine([k for k, value, p in pairs if value is not None and p is None])
+        bad = [key for key, value, payload in pairs if value is not None and payload is None]
+        self._quarantine(bucket, dict.fromkeys(bad))
         return payloads
 
-    def commit(self, keys: Sequence[bytes], payloads: Sequence[bytes]) -> None:
-        """Write records in one durable transaction; all of them are there afterwards, or none."""
+    def commit(
+        self, keys: Sequence[bytes], payloads: Sequence[bytes], bucket: bytes = RECORDS
+    ) -> None:
+        """Write records (or scores) in one durable transaction: all of them, or none."""
         if any(len(key) != KEY_BYTES for key in keys):
-            raise ValueError("a record key has 32 bytes")
+            raise ValueError("a key has 32 bytes")
         sealed = _core.seal_values(list(payloads))
-        self.write_sealed(RECORDS, sorted(zip(keys, sealed, strict=True)))
+        self.write_sealed(bucket, sorted(zip(keys, sealed, strict=True)))
 
     def revision(self) -> bytes | None:
         """What names the content of records and why-log: equal revisions, equal content.
@@ -227,17 +233,17 @@ class Store:
             txn.put(REVISION, fresh, db=self._buckets[NOTES])
 
     def _date(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> None:
-        """Note that records (sorted keys) are written today; see `evalc.store.marks`."""
+        """Note that keys (sorted) are written today; see `evalc.store.marks`."""
         entries = list(day_entries(keys, today()))
         sealed = _core.seal_values([content for _, content in entries])
         for (name, _), value in zip(entries, sealed, strict=True):
             txn.put(name, value, db=self._buckets[DAYS])
 
-    def _quarantine(self, keys: Iterable[bytes]) -> None:
+    def _quarantine(self, bucket: bytes, keys: Iterable[bytes]) -> None:
         keys = list(keys)
         self.damaged += len(keys)
         if not self.readonly and keys:
-            self.set_aside(RECORDS, keys)
+            self.set_aside(bucket, keys)
 
     def set_aside(self, bucket: bytes, keys: Sequence[bytes]) -> None:
         """Move values into quarantine: records under their key, others under bucket:name."""
@@ -299,7 +305,7 @@ class Store:
         with self._begin(write=True) as txn:
             for name, value in pairs:
                 txn.put(name, value, db=self._buckets[bucket])
-            if bucket == RECORDS:
+            if bucket in DATED:
                 self._date(txn, sorted(name for name, _ in pairs))
             self._revise(txn, bucket)
 
