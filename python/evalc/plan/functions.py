@@ -1,4 +1,9 @@
-"""Functions of the user's own repository, named "pkg.mod:function" in a spec: import and digest."""
+"""Functions of the user's own repository, named "pkg.mod:function" in a spec: import and digest.
+
+A module is compiled from its source whenever it is imported. Python's `__pycache__` tells an edit
+by the second and the size of the file, so that an edit of the same length soon after a run, or one
+whose date was restored, would run the function of before.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +12,25 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
+from types import CodeType, ModuleType
 from typing import Any
 
 from evalc.diagnostics import Diagnostic, Faults
 
 
 def load_function(name: str, root: Path) -> Callable[..., Any]:
-    """Import a function with `root` (the spec's folder) first on sys.path. Raises Faults."""
+    """Import a function with `root` (the spec's folder) first on sys.path. Raises Faults.
+
+    Modules of the user that were imported before are used again unless a source among them has
+    changed or another folder is asked for.
+    """
     module_name, function_name = _parts(name)
-    entry = str(root)
-    if entry not in sys.path:
-        sys.path.insert(0, entry)
+    _first_on_the_path(root)
+    _forget_what_changed(root)
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)
@@ -32,6 +43,69 @@ def load_function(name: str, root: Path) -> Callable[..., Any]:
         raise _unknown(name, f"module `{module_name}` has no function `{function_name}`")
     loaded: Callable[..., Any] = function
     return loaded
+
+
+class _Source(SourceFileLoader):
+    """Compiles the source at every import; neither reads nor writes compiled files."""
+
+    def __init__(self, module_name: str, path: Path, root: Path) -> None:
+        super().__init__(module_name, str(path))
+        self.root = root
+        self._compiled: bytes | None = None
+
+    def get_code(self, fullname: str) -> CodeType:
+        self._compiled = self.get_data(self.path)
+        code: CodeType = self.source_to_code(self._compiled, self.path)
+        return code
+
+    def changed(self) -> bool:
+        """Whether the file is no longer what was imported."""
+        try:
+            return Path(self.path).read_bytes() != self._compiled
+        except OSError:
+            return True
+
+
+class _Sources(MetaPathFinder):
+    """Finds the modules under `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        file = _file_under(self.root, fullname)
+        if file is None:
+            return None
+        inner = [str(file.parent)] if file.name == "__init__.py" else None
+        return importlib.util.spec_from_file_location(
+            fullname,
+            file,
+            loader=_Source(fullname, file, self.root),
+            submodule_search_locations=inner,
+        )
+
+
+def _first_on_the_path(root: Path) -> None:
+    """Let modules under `root` be found before others, by functions that import late as well."""
+    others = [f for f in sys.meta_path if not (isinstance(f, _Sources) and f.root == root)]
+    sys.meta_path[:] = [_Sources(root), *others]
+    if str(root) in sys.path:
+        sys.path.remove(str(root))
+    sys.path.insert(0, str(root))
+
+
+def _forget_what_changed(root: Path) -> None:
+    specs = {name: getattr(module, "__spec__", None) for name, module in sys.modules.items()}
+    loaders = {
+        name: spec.loader
+        for name, spec in specs.items()
+        if spec is not None and isinstance(spec.loader, _Source)
+    }
+    if any(loader.root != root or loader.changed() for loader in loaders.values()):
+        for name in loaders:
+            del sys.modules[name]
 
 
 def source_digest(name: str, root: Path) -> str:
