@@ -1,7 +1,7 @@
-"""An engine that counts: it answers from a hash of all that it is given, and notes every request.
+"""Engines that note every request: one answers from a hash of all that it is given, one is real.
 
-An answer depends on the model's files as they are when it is asked, on the ids and the settings, so
-that an answer of other weights, another text or other settings is another answer.
+An answer of the first depends on the model's files as they are when it is asked, on the ids and the
+settings: that of other weights, another text or other settings is another answer.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from oracle import EOS, Request, content, generation, likelihood
 
+from evalc.cli import asking
 from evalc.exec import progress
 from evalc.exec.packs import PackColumns
 from evalc.plan.sources import ModelSource
@@ -46,15 +48,47 @@ class CountingEngine:
     ) -> progress.Tally:
         """Answer every request of every pack, a commit for each pack."""
         tally = progress.Tally() if tally is None else tally
-        model = content(source.path, source.adapter, source.dtype, source.numerics)
         for pack in packs:
-            columns = PackColumns.of(pack)
-            asked = [_request(model, columns, settings, at) for at in range(len(columns))]
-            names = [keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at in columns.req_key.tolist()]
+            asked = pack_requests(source, pack, settings)
+            places = np.frombuffer(pack.req_key, "<u4").tolist()
+            names = [keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at in places]
             self.asked += asked
             commit(names, [answer(request) for request in asked])
             tally.requests += len(asked)
         return tally
+
+
+class WatchedEngine:
+    """The real engine, and `asked` with every request in the order of asking."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def room(self, name: str) -> Any:
+        """What `evalc.cli.asking.room` gives."""
+        return SimpleNamespace(execute=self.execute) if name == "loop" else asking.room(name)
+
+    def execute(
+        self,
+        source: ModelSource,
+        packs: Iterable[Any],
+        settings: Sequence[Mapping[str, Any]],
+        *more: Any,
+        **named: Any,
+    ) -> Any:
+        """Note what is asked, and ask it."""
+        listed = list(packs)
+        self.asked += [one for pack in listed for one in pack_requests(source, pack, settings)]
+        return asking.room("loop").execute(source, listed, settings, *more, **named)
+
+
+def pack_requests(
+    source: ModelSource, pack: Any, settings: Sequence[Mapping[str, Any]]
+) -> list[Request]:
+    """The requests of a pack, in its order."""
+    model = content(source.path, source.adapter, source.dtype, source.numerics)
+    columns = PackColumns.of(pack)
+    return [_request(model, columns, settings, at) for at in range(len(columns))]
 
 
 def _request(

@@ -69,6 +69,11 @@ def generation(model: Request, context: tuple[int, ...], setting: dict[str, Any]
 
 
 @lru_cache(maxsize=64)
+def _chat(text: str) -> Any:
+    return CHAT.from_string(text)
+
+
+@lru_cache(maxsize=64)
 def _tokenizer(text: str) -> Tokenizer:
     return Tokenizer.from_str(text)
 
@@ -78,11 +83,16 @@ def _template(text: str) -> Any:
     """The value of a template that is one expression, else its text, as a function of a row."""
     if text.startswith("{{") and text.endswith("}}") and text.count("{{") == 1:
         return PLAIN.compile_expression(text[2:-2].strip(), undefined_to_none=False)
-    return PLAIN.from_string(text).render
+    return _compiled(text).render
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> Any:
+    return PLAIN.from_string(text)
 
 
 def _text(template: str, row: dict[str, Any]) -> str:
-    return PLAIN.from_string(template).render(row)
+    return str(_compiled(template).render(row))
 
 
 def _order(text: str) -> int:
@@ -152,7 +162,7 @@ class _Cell:
         if "system" in self.model:
             messages.insert(0, {"role": "system", "content": self.model["system"]})
         given = {"messages": messages, "add_generation_prompt": True}
-        return CHAT.from_string(self.template).render(given)
+        return str(_chat(self.template).render(given))
 
     def _shots(self, identifier: str, row: dict[str, Any]) -> str:
         shots = self.task.get("fewshot")

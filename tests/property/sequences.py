@@ -10,9 +10,10 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from counting import CountingEngine
 from edits import EDITS
@@ -31,6 +32,15 @@ HOOKS = ("scorer", "shaper")
 """Modules of the user that evaluations import."""
 
 
+class Engine(Protocol):
+    """One of `counting`: notes what it is asked."""
+
+    asked: list[Request]
+
+    def room(self, name: str) -> Any:
+        """What `evalc.cli.asking.room` gives."""
+
+
 @dataclass
 class Outcome:
     """What sequences did: runs, edits by name, requests that were asked and that were cached."""
@@ -40,6 +50,14 @@ class Outcome:
     cached: int = 0
     reverts: int = 0
     edits: Counter[str] = field(default_factory=Counter)
+
+    def summary(self) -> str:
+        """One line for people."""
+        edits = self.edits.total()
+        return (
+            f"{self.runs:,} runs after {edits:,} edits and {self.reverts:,} reverts; "
+            f"{self.asked:,} requests asked, {self.cached:,} not asked again"
+        )
 
     def add(self, other: Outcome) -> None:
         """Take the counts of another."""
@@ -65,10 +83,9 @@ def prepare_process() -> None:
 class Sequence:
     """One sequence in a folder of its own. `edits` says what was done, for who reads a failure."""
 
-    def __init__(self, seed: int, root: Path, store: Path) -> None:
+    def __init__(self, seed: int, root: Path, store: Path, engine: Engine) -> None:
         self.draw = random.Random(seed)
-        self.root, self.store = root, store
-        self.engine = CountingEngine()
+        self.root, self.store, self.engine = root, store, engine
         self.edits: list[str] = []
         self.known: set[Request] = set()
         self.outcome = Outcome()
@@ -167,13 +184,15 @@ def _link_tokenizers(cache: Path, store: Path) -> None:
     (cache / "tokenizers").symlink_to(store / "tokenizers")
 
 
-def run_sequences(seeds: range, store: Path) -> Outcome:
+def run_sequences(
+    seeds: range, store: Path, engine: Callable[[], Engine] = CountingEngine
+) -> Outcome:
     """Run sequences in this process. Raises AssertionError that names the seed and the edits."""
     prepare_process()
     total = Outcome()
     for seed in seeds:
         with tempfile.TemporaryDirectory(dir=store, prefix=f"seed-{seed}-") as folder:
-            sequence = Sequence(seed, Path(folder), store)
+            sequence = Sequence(seed, Path(folder), store, engine())
             _link_tokenizers(sequence.workspace.cache, store)
             try:
                 total.add(sequence.run())

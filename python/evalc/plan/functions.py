@@ -29,8 +29,7 @@ def load_function(name: str, root: Path) -> Callable[..., Any]:
     changed or another folder is asked for.
     """
     module_name, function_name = _parts(name)
-    _first_on_the_path(root)
-    _forget_what_changed(root)
+    _find_first(root)
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)
@@ -48,29 +47,27 @@ def load_function(name: str, root: Path) -> Callable[..., Any]:
 class _Source(SourceFileLoader):
     """Compiles the source at every import; neither reads nor writes compiled files."""
 
-    def __init__(self, module_name: str, path: Path, root: Path) -> None:
-        super().__init__(module_name, str(path))
-        self.root = root
-        self._compiled: bytes | None = None
+    compiled: bytes | None = None
 
     def get_code(self, fullname: str) -> CodeType:
-        self._compiled = self.get_data(self.path)
-        code: CodeType = self.source_to_code(self._compiled, self.path)
+        self.compiled = self.get_data(self.path)
+        code: CodeType = self.source_to_code(self.compiled, self.path)
         return code
 
     def changed(self) -> bool:
         """Whether the file is no longer what was imported."""
         try:
-            return Path(self.path).read_bytes() != self._compiled
+            return Path(self.path).read_bytes() != self.compiled
         except OSError:
             return True
 
 
 class _Sources(MetaPathFinder):
-    """Finds the modules under `root`."""
+    """Finds the modules under `root`; `found` are those that it was asked for."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.found: dict[str, _Source] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -78,34 +75,32 @@ class _Sources(MetaPathFinder):
         file = _file_under(self.root, fullname)
         if file is None:
             return None
-        inner = [str(file.parent)] if file.name == "__init__.py" else None
+        self.found[fullname] = _Source(fullname, str(file))
         return importlib.util.spec_from_file_location(
             fullname,
             file,
-            loader=_Source(fullname, file, self.root),
-            submodule_search_locations=inner,
+            loader=self.found[fullname],
+            submodule_search_locations=[str(file.parent)] if file.name == "__init__.py" else None,
         )
 
+    def forget(self) -> None:
+        """Let everything be imported anew."""
+        for name in self.found:
+            sys.modules.pop(name, None)
+        self.found.clear()
 
-def _first_on_the_path(root: Path) -> None:
-    """Let modules under `root` be found before others, by functions that import late as well."""
-    others = [f for f in sys.meta_path if not (isinstance(f, _Sources) and f.root == root)]
-    sys.meta_path[:] = [_Sources(root), *others]
+
+def _find_first(root: Path) -> None:
+    """Let modules be found under `root` before elsewhere, by functions that import late as well."""
+    known = [finder for finder in sys.meta_path if isinstance(finder, _Sources)]
+    for finder in known:
+        if finder.root != root or any(loader.changed() for loader in finder.found.values()):
+            finder.forget()
+    own = next((finder for finder in known if finder.root == root), None) or _Sources(root)
+    sys.meta_path[:] = [own, *(finder for finder in sys.meta_path if finder is not own)]
     if str(root) in sys.path:
         sys.path.remove(str(root))
     sys.path.insert(0, str(root))
-
-
-def _forget_what_changed(root: Path) -> None:
-    specs = {name: getattr(module, "__spec__", None) for name, module in sys.modules.items()}
-    loaders = {
-        name: spec.loader
-        for name, spec in specs.items()
-        if spec is not None and isinstance(spec.loader, _Source)
-    }
-    if any(loader.root != root or loader.changed() for loader in loaders.values()):
-        for name in loaders:
-            del sys.modules[name]
 
 
 def source_digest(name: str, root: Path) -> str:
