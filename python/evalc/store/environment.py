@@ -21,7 +21,7 @@ from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
 from evalc.store.damage import DAMAGED, HINT, LAST_WORDS, fill_up
-from evalc.store.filesystem import network_filesystem
+from evalc.store.filesystem import network_filesystem, sync_names
 from evalc.store.marks import day_entries, today
 
 KEY_BYTES = 32
@@ -76,6 +76,8 @@ class Store:
     def open(cls, directory: Path) -> Store:
         """Open or create the store in `directory`; read-only where it cannot be written."""
         directory = directory.expanduser().absolute()
+        new = not (directory / "data.mdb").exists()
+        made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -95,6 +97,8 @@ class Store:
         readonly = not os.access(directory, os.W_OK)
         env = _open(directory, readonly)
         try:
+            if new and not readonly:
+                sync_names([directory, *(folder.parent for folder in made)])
             return cls(directory, env, readonly)
         except BaseException:
             env.close()
