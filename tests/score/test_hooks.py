@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,8 @@ from evalc.diagnostics import Faults
 from evalc.plan import functions
 from evalc.plan.functions import load_function, source_digest
 from evalc.score import INVALID, Extract, Scoring, score_cell
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -131,6 +135,40 @@ def test_the_digest_follows_relative_imports(package: Path) -> None:
     before = source_digest("my_pkg.near:f", package)
     (package / "my_pkg" / "rules.py").write_text("BEST = 'b'\n")
     assert source_digest("my_pkg.near:f", package) != before
+
+
+ASK = """
+import sys
+from pathlib import Path
+from evalc.plan.functions import load_function
+print(load_function("my_pkg.scorers:score", Path(sys.argv[1]))({}))
+"""
+
+
+def test_an_edit_of_the_same_length_and_date_is_what_runs(package: Path) -> None:
+    """Python's own cache of compiled modules would run the function of before."""
+    scorers, rules = package / "my_pkg" / "scorers.py", package / "my_pkg" / "rules.py"
+    scorers.write_text("from my_pkg.rules import BEST\ndef score(case):\n    return BEST\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    for value in ("0.25", "0.75"):
+        rules.write_text(f"BEST = {value}\n")
+        os.utime(rules, (1_700_000_000, 1_700_000_000))
+        command = [sys.executable, "-c", ASK, str(package)]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True, cwd=package
+        )
+        assert done.stdout.strip() == value
+        assert load_function("my_pkg.scorers:score", package)({}) == float(value)
+    assert not list(package.rglob("__pycache__"))
+
+
+def test_modules_of_one_name_in_two_folders_are_told_apart(package: Path, tmp_path: Path) -> None:
+    roots = [package / "one", package / "two"]
+    for index, root in enumerate(roots):
+        root.mkdir()
+        (root / "apart_scorer.py").write_text(f"def score(case):\n    return {index}\n")
+    for index in (0, 1, 0):
+        assert load_function("apart_scorer:score", roots[index])({}) == index
 
 
 def test_a_digest_runs_nothing(package: Path) -> None:

@@ -76,7 +76,7 @@ CATALOGUE: dict[str, str] = {
     "bad-segment": "a segment is cut short, altered, or of a version that this evalc does not read",
     "segment-unwritable": "a segment cannot be written",
     "cache-conflict": "two caches hold different values under one key",
-    "cache-damaged": "values of the cache fail their checksum",
+    "cache-damaged": "values of the cache fail their checksum, or its data file is damaged",
     "unknown-namespace": "no records belong to a model or namespace",
     "not-a-cache": "a directory that is to be merged holds no other cache",
     "nothing-to-audit": "the cache answers nothing of what is selected",

@@ -20,7 +20,7 @@ from typing import Any
 
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.probes import PROBES
-from evalc.exec.tokenizer import load_tokenizer, plain_ids
+from evalc.exec.tokenizer import load_tokenizer, plain_ids, prefix_ids
 from evalc.exec.weights import first_line
 
 VERSION = 1
@@ -57,17 +57,6 @@ def bundle(directory: Path, trust_remote_code: bool) -> dict[str, Any]:
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     digest = hashlib.blake2b(canonical.encode("utf-8"), digest_size=32).hexdigest()
     return {"bundle": VERSION, "digest": digest, **content}
-
-
-def prefix_ids(tokenizer: Any) -> list[int]:
-    """The ids that the tokenizer puts before every text, found by encoding, not by its flags."""
-    found: list[list[int]] = []
-    for text in ("hello", " world", "1 + 1 =", "\n"):
-        whole: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
-        bare = plain_ids(tokenizer, text)
-        places = range(len(whole) - len(bare) + 1)
-        found.append(next((whole[:k] for k in places if whole[k : k + len(bare)] == bare), []))
-    return found[0] if all(prefix == found[0] for prefix in found) else []
 
 
 def eos_ids(tokenizer: Any, *configs: Mapping[str, Any]) -> list[int]:

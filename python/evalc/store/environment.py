@@ -20,7 +20,8 @@ import lmdb
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
-from evalc.store.filesystem import network_filesystem
+from evalc.store.damage import DAMAGED, HINT, LAST_WORDS, fill_up
+from evalc.store.filesystem import network_filesystem, sync_names
 from evalc.store.marks import day_entries, today
 
 KEY_BYTES = 32
@@ -44,6 +45,8 @@ REVISION = b"revision"
 """Note that holds another random value after every change of what `REVISED` buckets hold."""
 REVISION_BYTES = 16
 REVISED = frozenset({RECORDS, WHY})
+FULL = ("Input/output error", "No space left", "File too large", "Disk quota exceeded")
+"""What LMDB says when a commit finds no room."""
 BATCH = 4096
 """Entries that are read, or written in one transaction, at a time."""
 BATCH_BYTES = 1 << 23
@@ -69,9 +72,12 @@ class Store:
         self.damaged = 0
         self._env = env
         self._pid = os.getpid()
-        self._buckets = {
-            name: env.open_db(name, create=not readonly) for name in BUCKETS if self._has(name)
-        }
+        with self._watched():
+            if not readonly:
+                fill_up(env, directory / "data.mdb")
+            self._buckets = {
+                name: env.open_db(name, create=not readonly) for name in BUCKETS if self._has(name)
+            }
         if not readonly and self.revision() is None:
             with self._begin(write=True) as txn:
                 self._revise(txn, RECORDS)
@@ -80,6 +86,8 @@ class Store:
     def open(cls, directory: Path) -> Store:
         """Open or create the store in `directory`; read-only where it cannot be written."""
         directory = directory.expanduser().absolute()
+        new = not (directory / "data.mdb").exists()
+        made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -97,7 +105,14 @@ class Store:
                 "LMDB needs a local disk; give one with `--cache` or EVALC_CACHE",
             )
         readonly = not os.access(directory, os.W_OK)
-        return cls(directory, _open(directory, readonly), readonly)
+        env = _open(directory, readonly)
+        try:
+            if new and not readonly:
+                sync_names([directory, *(folder.parent for folder in made)])
+            return cls(directory, env, readonly)
+        except BaseException:
+            env.close()
+            raise
 
     def __enter__(self) -> Store:
         return self
@@ -141,15 +156,22 @@ class Store:
             )
         if write:
             self.require_writable()
+        with self._watched(), self._transaction(write) as txn:
+            yield txn
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Turn what LMDB raises, and what ends the process inside it, into a diagnostic."""
         try:
-            with self._transaction(write) as txn:
-                yield txn
-        except lmdb.DiskError as error:
+            with LAST_WORDS.about(self.directory):
+                yield
+        except (lmdb.DiskError, lmdb.MapFullError) as error:
             raise self._full(error) from None
-        except lmdb.MapFullError as error:
-            raise self._full(error) from None
+        except DAMAGED as error:
+            message = f"the store in `{self.directory}` is damaged: {error}"
+            raise _fault("cache-damaged", message, self.directory, HINT) from None
         except lmdb.Error as error:
-            if "Input/output error" in str(error) or "No space left" in str(error):
+            if any(text in str(error) for text in FULL):
                 raise self._full(error) from None
             raise _fault(
                 "cache-failed",
