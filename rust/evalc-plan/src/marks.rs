@@ -41,9 +41,8 @@ fn word(bytes: &[u8]) -> u64 {
 
 impl Marks {
     /// Marks of `count` cases; `mark` gives those of one.
-    pub fn of(count: usize, mark: impl Fn(usize) -> (u64, u64, u64, bool) + Sync) -> Marks {
-        let all: Vec<_> =
-            (0..count).into_par_iter().with_min_len(1024).map(mark).collect();
+    pub fn of(count: usize, mark: impl Fn(usize) -> (u64, u64, u64, bool) + Send + Sync) -> Marks {
+        let all: Vec<_> = (0..count).into_par_iter().with_min_len(1024).map(mark).collect();
         let mut marks = Marks::default();
         for (case, row, keys, answered) in all {
             marks.case.push(case);
