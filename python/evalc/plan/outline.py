@@ -2,8 +2,9 @@
 
 An outline depends on the Ir, on the content of every data file, on the build of the planner, on the
 names of the spec's tasks (a renamed one is recognised by them), and on what the store holds. The
-first four name the file that keeps it; the last is the store's revision, kept in it. Data files
-are read, in full, each time. `exec` and pinned plans do not go by outlines: they look at the store.
+first four name the file that keeps it; the last is the store's revision, kept in it. A data file is
+known by its size, times and inode, as weights are. What is asked never rests on an outline: `exec`
+and pinned plans read the data and look at the store.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evalc import _core
+from evalc.plan.digests import Digests
 from evalc.plan.ir import Ir
 from evalc.plan.planned import Planned
 from evalc.plan.provenance import Provenance
@@ -51,7 +53,7 @@ class OutlineFile:
         """The file for these inputs; None where a data file cannot be read."""
         files = sorted({entry["path"] for entry in json.loads(ir.content)["datasets"]})
         try:
-            digests = _core.hash_files(files)
+            digests = Digests(store).of([Path(file) for file in files])
         except OSError:
             return None
         fields = [

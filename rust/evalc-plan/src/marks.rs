@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn the_order_and_the_number_of_keys_are_in_their_mark() {
-        let (a, b) = ([1; 32], [[2; 8], [3; 8], [0; 8], [0; 8]].concat().try_into().expect("32"));
+        let key = |first: u8| -> [u8; 32] { std::array::from_fn(|i| first * (i as u8 + 1)) };
+        let (a, b) = (key(1), key(2));
         let marks = [
             of_keys([&a, &b].into_iter()),
             of_keys([&b, &a].into_iter()),
