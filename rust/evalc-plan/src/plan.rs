@@ -12,7 +12,7 @@ use crate::requests::Requests;
 use crate::rows::changed;
 use crate::summary::{summarise, Summary};
 use crate::tokens::Encoder;
-use crate::tree::{Branch, Pack};
+use crate::tree::{Branch, Pack, Packs};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -223,12 +223,17 @@ impl Plan {
     }
 
     /// The remaining requests of a model as packs, in execution order.
-    pub fn packs(&mut self, model: usize, budget: u64, limit: usize) -> Result<Vec<Pack>, Fault> {
+    pub fn packs(&mut self, model: usize, budget: u64, limit: usize) -> Result<Packs, Fault> {
         let open = self.requests.open();
         let cells = self.remaining(model, &open);
         self.settle(&cells)?;
         let branches = Branch::all(&self.requests, &cells, &open, &self.setting_base);
-        Ok(branches.iter().flat_map(|b| b.packs(&self.requests, budget, limit)).collect())
+        Ok(Packs::of(&self.requests, branches, budget, limit))
+    }
+
+    /// One of the packs of this plan.
+    pub fn pack(&self, packs: &Packs, index: usize) -> Pack {
+        packs.get(&self.requests, index)
     }
 
     /// Row, prompt, choices and target of one case, as JSON.

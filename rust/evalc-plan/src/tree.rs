@@ -2,8 +2,8 @@
 
 use crate::ids::{common, compare, Runs};
 use crate::requests::{Ask, Requests};
-use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Requests of one model and one setting in prefix-tree order.
 pub struct Branch {
@@ -60,22 +60,22 @@ impl Branch {
         self.order.extend_from_slice(&other.order[from..to]);
     }
 
-    /// Cut into packs of about `budget` fresh tokens and at most `limit` requests.
-    pub fn packs(&self, requests: &Requests, budget: u64, limit: usize) -> Vec<Pack> {
-        let mut packs = Vec::new();
+    /// Where packs of about `budget` fresh tokens and at most `limit` requests are cut.
+    fn cuts(&self, requests: &Requests, budget: u64, limit: usize) -> Vec<Range<usize>> {
+        let mut cuts = Vec::new();
         let (mut start, mut spent) = (0, 0);
         for i in 0..self.order.len() {
             let cost = u64::from(self.fresh(requests, i));
             if i > start && (spent + cost > budget || i - start >= limit) {
-                packs.push((start, i));
+                cuts.push(start..i);
                 (start, spent) = (i, 0);
             }
             spent += cost;
         }
         if start < self.order.len() {
-            packs.push((start, self.order.len()));
+            cuts.push(start..self.order.len());
         }
-        packs.into_par_iter().map(|(from, to)| self.pack(requests, from, to)).collect()
+        cuts
     }
 
     fn pack(&self, requests: &Requests, from: usize, to: usize) -> Pack {
@@ -109,6 +109,40 @@ impl Branch {
             stack.extend(children.into_iter().rev());
         }
         pack
+    }
+}
+
+/// The packs of some branches, in execution order; each is made when it is asked for.
+pub struct Packs {
+    branches: Vec<Branch>,
+    cuts: Vec<(usize, Range<usize>)>,
+}
+
+impl Packs {
+    /// Cut branches into packs of about `budget` fresh tokens and at most `limit` requests.
+    pub fn of(requests: &Requests, branches: Vec<Branch>, budget: u64, limit: usize) -> Packs {
+        let cut = |(index, branch): (usize, &Branch)| {
+            let cuts = branch.cuts(requests, budget, limit);
+            cuts.into_iter().map(move |range| (index, range))
+        };
+        let cuts = branches.iter().enumerate().flat_map(cut).collect();
+        Packs { branches, cuts }
+    }
+
+    /// Number of packs.
+    pub fn len(&self) -> usize {
+        self.cuts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.cuts.is_empty()
+    }
+
+    /// Make one pack; `requests` are those that were cut.
+    pub fn get(&self, requests: &Requests, index: usize) -> Pack {
+        let (branch, range) = &self.cuts[index];
+        self.branches[*branch].pack(requests, range.start, range.end)
     }
 }
 

@@ -4,7 +4,7 @@ mod fixture;
 
 use evalc_plan::expansion::Expansion;
 use evalc_plan::plan::Plan;
-use fixture::{choices, ir, keys, question, questions, Folder};
+use fixture::{choices, ir, keys, packs, question, questions, Folder};
 use serde_json::{json, Value};
 
 fn made(folder: &Folder, spec: &Value) -> Plan {
@@ -28,12 +28,7 @@ fn same(folder: &Folder, spec: &Value) -> usize {
     assert_eq!(words(&mut with), words(&mut without));
     assert_eq!(with.expansion(0).ids, without.expansion(0).ids);
     assert_eq!(with.expansion(0).targets, without.expansion(0).targets);
-    for (a, b) in with
-        .packs(0, 300, 64)
-        .expect("no fault")
-        .iter()
-        .zip(without.packs(0, 300, 64).expect("no fault"))
-    {
+    for (a, b) in packs(&mut with, 300, 64).iter().zip(packs(&mut without, 300, 64)) {
         assert_eq!(
             (&a.tokens, &a.req_key, &a.node_parent),
             (&b.tokens, &b.req_key, &b.node_parent)

@@ -4,7 +4,7 @@ mod fixture;
 
 use evalc_plan::fault::Fault;
 use evalc_plan::plan::Plan;
-use fixture::{bundle, choices, ir, keys, question, questions, task, Folder};
+use fixture::{bundle, choices, ir, keys, packs, question, questions, task, Folder};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn faults(ir: &Value) -> Vec<Fault> {
 /// Whole token ids of every request of every pack, with the unique request behind it.
 fn inputs(plan: &mut Plan, budget: u64) -> Vec<(u32, Vec<u32>, u32)> {
     let mut found = Vec::new();
-    for pack in plan.packs(0, budget, 1000).expect("no fault") {
+    for pack in packs(plan, budget, 1000) {
         for (i, node) in pack.req_node.iter().enumerate() {
             let (mut at, mut runs) = (*node as i32, Vec::new());
             while at >= 0 {
@@ -187,7 +187,7 @@ fn sampled_repeats_are_requests_of_their_own_and_greedy_ones_are_one() {
     assert_eq!(sampled.settings().len(), 4);
     assert_eq!(sampled.settings()[0].eos_ids, [8, 9]);
     assert_eq!(sampled.summary().expect("no fault").total.decode_tokens_bound, 96);
-    let packs = sampled.packs(0, 10_000, 100).expect("no fault");
+    let packs = packs(&mut sampled, 10_000, 100);
     assert_eq!(packs.len(), 4, "settings never share a pack");
 }
 
@@ -312,7 +312,7 @@ fn the_number_of_threads_changes_no_byte() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         pool.install(|| {
             let mut plan = build(&spec);
-            let packs = plan.packs(0, 2000, 64).expect("no fault");
+            let packs = packs(&mut plan, 2000, 64);
             let trees: Vec<_> =
                 packs.iter().map(|p| (p.tokens.clone(), p.req_key.clone())).collect();
             (

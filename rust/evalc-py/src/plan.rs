@@ -151,20 +151,36 @@ impl Plan {
         plan.case(cell, case).map_err(|f| faults(&[f]))
     }
 
-    fn packs(
-        &self,
-        py: Python<'_>,
-        model: usize,
-        budget: u64,
-        limit: usize,
-    ) -> PyResult<Vec<Pack>> {
-        let packs = py.detach(|| self.write().packs(model, budget, limit.max(1)));
-        let packs = packs.map_err(|f| faults(&[f]))?;
-        Ok(packs.into_iter().map(|inner| Pack { inner }).collect())
+    fn packs(slf: Bound<'_, Self>, model: usize, budget: u64, limit: usize) -> PyResult<Packs> {
+        let plan = slf.get();
+        let packs = slf.py().detach(|| plan.write().packs(model, budget, limit.max(1)));
+        Ok(Packs { inner: packs.map_err(|f| faults(&[f]))?, plan: slf.clone().unbind() })
     }
 
     fn probes(&self, py: Python<'_>, model: usize, count: usize) -> Vec<(String, Vec<u32>)> {
         py.detach(|| self.write().probes(model, count))
+    }
+}
+
+/// The packs of a model, each made when it is asked for.
+#[pyclass(frozen, sequence)]
+struct Packs {
+    inner: tree::Packs,
+    plan: Py<Plan>,
+}
+
+#[pymethods]
+impl Packs {
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn __getitem__(&self, py: Python<'_>, index: usize) -> PyResult<Pack> {
+        if index >= self.inner.len() {
+            return Err(PyIndexError::new_err("no such pack"));
+        }
+        let plan = self.plan.get();
+        Ok(Pack { inner: py.detach(|| plan.read().pack(&self.inner, index)) })
     }
 }
 
@@ -230,5 +246,6 @@ impl Pack {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PlanFaults", module.py().get_type::<PlanFaults>())?;
     module.add_class::<Plan>()?;
+    module.add_class::<Packs>()?;
     module.add_class::<Pack>()
 }
