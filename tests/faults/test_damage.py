@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -94,3 +95,37 @@ def test_a_sound_file_that_is_short_of_freed_pages_loses_nothing(tmp_path: Path)
     with Store.open(tmp_path) as store:
         assert file.stat().st_size > size, "the file was whole: this tests nothing"
         assert store.read([key]) == [b"kept"]
+
+
+CRASH = """
+import ctypes, sys, threading
+from pathlib import Path
+from evalc.store import Store
+store = Store.open(Path(sys.argv[1]))
+crash = lambda: ctypes.string_at(8)
+if sys.argv[2] == "inside":
+    with store._begin():
+        crash()
+elif sys.argv[2] == "thread":
+    thread = threading.Thread(target=crash)
+    thread.start()
+    thread.join()
+else:
+    crash()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("where", ["inside", "outside", "thread"])
+def test_only_a_crash_in_a_transaction_is_blamed_on_the_store(tmp_path: Path, where: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH, str(tmp_path), where],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    inside = where == "inside"
+    assert done.returncode == (1 if inside else -signal.SIGSEGV), done.stderr
+    assert ("cache-damaged" in done.stderr) == inside

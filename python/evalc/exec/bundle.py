@@ -22,6 +22,7 @@ from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.probes import PROBES
 from evalc.exec.tokenizer import load_tokenizer, plain_ids, prefix_ids
 from evalc.exec.weights import first_line
+from evalc.plan.sums import summed
 
 VERSION = 1
 UNBOUNDED = 1 << 30
@@ -128,8 +129,8 @@ def _write(content: Mapping[str, Any], out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=False)
+        with os.fdopen(handle, "wb") as file:
+            file.write(summed(json.dumps(content, ensure_ascii=False).encode()))
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(out)
@@ -146,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trust-remote-code", action="store_true")
     options = parser.parse_args(arguments)
     try:
-        _write(bundle(options.model, options.trust_remote_code), options.out)
+        content = bundle(options.model, options.trust_remote_code)
     except Faults as faults:
         return _report(faults.diagnostics[0])
     except Exception as failure:
@@ -156,6 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"the tokenizer in `{options.model}` cannot be bundled: {first_line(failure)}",
             )
         )
+    try:
+        _write(content, options.out)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        message = f"`{options.out.parent}` cannot be written: {why}"
+        hint = "make room, or choose another cache with `--cache`"
+        return _report(Diagnostic("cache-failed", message, hint=hint))
     return 0
 
 

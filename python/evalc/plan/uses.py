@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalc.plan.ir import Ir
+from evalc.plan.sums import SUFFIX, sum_of
 from evalc.store import Store
 from evalc.store.marks import DAY_SECONDS, today
 
@@ -52,6 +53,8 @@ def kept_files(cache: Path, store: Store) -> Iterator[Kept]:
     """
     for folder in FOLDERS:
         for path in sorted((cache / folder).rglob("*")):
+            if path.suffix == SUFFIX and path.with_suffix("").exists():
+                continue  # it goes with its file
             with suppress(OSError):
                 state = path.stat()
                 if path.is_file():
@@ -64,6 +67,7 @@ def kept_files(cache: Path, store: Store) -> Iterator[Kept]:
 def discard(kept: Kept, cache: Path, store: Store) -> None:
     """Delete a file and forget its use; one that is gone already is no error."""
     kept.path.unlink(missing_ok=True)
+    sum_of(kept.path).unlink(missing_ok=True)
     name = _name(kept.path, cache)
     if name is not None:
         store.forget(name)

@@ -33,6 +33,7 @@ DAMAGED = (
     lmdb.NotFoundError,
 )
 """What LMDB raises when its pages make no sense."""
+_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)
 STDERR = 2
 FAILURE = 1
 
@@ -60,6 +61,7 @@ class LastWords:
     def __init__(self) -> None:
         self._inside: list[bytes] = []
         self._handler: Any = None
+        self._set: Any = None
 
     @contextmanager
     def about(self, directory: Path) -> Iterator[None]:
@@ -76,25 +78,23 @@ class LastWords:
         if self._handler is not None or faulthandler.is_enabled():
             return
         # `signal.signal` would only note the signal, and the faulty instruction would run again
-        handler = ctypes.CFUNCTYPE(None, ctypes.c_int)
         try:
-            set_handler = ctypes.CDLL(None).signal
-            set_handler.argtypes = [ctypes.c_int, handler]
+            self._set = ctypes.CDLL(None).signal
         except (OSError, TypeError, AttributeError):
             return  # no C library of that form here
-        set_handler.restype = ctypes.c_void_p
-        self._handler = handler(self._said)
+        self._set.argtypes, self._set.restype = [ctypes.c_int, _HANDLER], ctypes.c_void_p
+        self._handler = _HANDLER(self._said)
         for name in DEADLY:
             if hasattr(signal, name):
-                set_handler(int(getattr(signal, name)), self._handler)
+                self._set(int(getattr(signal, name)), self._handler)
 
     def _said(self, number: int) -> None:
         if self._inside:
             os.write(STDERR, self._inside[-1])
             os._exit(FAILURE)
-        # not ours: let it end the process as it would have
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        # not ours: the default is set again, and what raised the signal raises it again; not with
+        # Python's `signal`, which only the main thread may call
+        self._set(number, _HANDLER())
 
 
 LAST_WORDS = LastWords()
