@@ -39,7 +39,7 @@ class Model:
     """A model's directory. `inert` is a configuration key that changes no function."""
 
     weights: int = 7
-    linked: bool = True
+    linked: bool = False
     theta: float = 10000.0
     inert: str = "5.0"
     merge_gone: bool = False
@@ -101,7 +101,7 @@ def start() -> Evaluation:
     return Evaluation(
         tables={
             "models.m": {"path": "../model", "dtype": "float32", "max_length": 200},
-            "datasets.quiz": {"path": "quiz.jsonl"},
+            "datasets.quiz": {"path": "quiz.jsonl", "prepare": "shaper:shape"},
             "datasets.sums": {"path": "sums.jsonl"},
             "datasets.shots": {"path": "shots.jsonl"},
             "tasks.quiz": {
