@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 DEMO = Path(__file__).resolve().parent.parent / "specs" / "demo" / "data"
@@ -29,7 +30,7 @@ def vocabulary() -> list[str]:
     return words
 
 
-def rows(count: int, seed: int) -> list[dict[str, object]]:
+def rows(count: int, seed: int) -> Iterator[dict[str, object]]:
     """`count` rows with the columns question, choices (4 texts) and answer (0..3)."""
     draw = random.Random(seed)
     words = vocabulary()
@@ -37,14 +38,12 @@ def rows(count: int, seed: int) -> list[dict[str, object]]:
     def text(bounds: tuple[int, int]) -> str:
         return " ".join(draw.choices(words, k=draw.randint(*bounds)))
 
-    return [
-        {
+    for _ in range(count):
+        yield {
             "question": text(QUESTION_WORDS) + "?",
             "choices": [text(CHOICE_WORDS) for _ in LETTERS],
             "answer": draw.randrange(4),
         }
-        for _ in range(count)
-    ]
 
 
 def write(folder: Path, cases: int) -> tuple[Path, Path]:

@@ -10,7 +10,7 @@ import lmdb
 
 from evalc import _core
 from evalc.store import Likelihood, Store
-from evalc.store.environment import CITATIONS, RECORDS, RUNS
+from evalc.store.environment import CITATIONS, RECORDS, RUNS, SCORES
 
 Values = dict[tuple[bytes, bytes], bytes]
 
@@ -45,7 +45,7 @@ def content(cache: Path) -> Values:
     with opened(cache) as store:
         return {
             (bucket, name): value
-            for bucket in (RECORDS, CITATIONS, RUNS)
+            for bucket in (RECORDS, SCORES, CITATIONS, RUNS)
             for batch in store.scan(bucket)
             for name, value in batch
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from evalc.store.environment import RECORDS
-from tiny_models import write_adapter, write_model
+from tiny_models import BOS, SPECIAL, write_adapter, write_model
 from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
 TEXTS = """
@@ -212,3 +215,31 @@ def test_a_value_that_no_model_should_give_stops_the_run(
     assert done.code == 1, done.text
     assert "Traceback" not in done.text
     assert other.untouched()
+
+
+def test_a_tokenizer_that_puts_a_token_first_runs_to_the_end(workspace: Workspace) -> None:
+    """As those of Llama, Gemma and Mistral do."""
+    folder = shutil.copytree(workspace.model, workspace.root / "first")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{SPECIAL[BOS]} $A", special_tokens=[(SPECIAL[BOS], BOS)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    first = Workspace(workspace.root, folder)
+    first.both(2)
+    done = first.call("exec", "--json")
+    assert done.code == 0, done.text
+    assert done.json["complete"]
+    for _, ids in first.planned().handle.probes(0, 2):
+        assert ids[0] == BOS
+
+
+@pytest.mark.parametrize("longest", [8, 24, 40])
+def test_a_model_that_is_given_little_room_runs(workspace: Workspace, longest: int) -> None:
+    """The engine's own check of itself keeps to the same room."""
+    workspace.both(3)
+    room = ("--set", f"models.m.max_length={longest}")
+    cut = ("--set", "tasks.quiz.overflow='truncate'", "--set", "tasks.sums.overflow='truncate'")
+    done = workspace.call("exec", "--json", *room, *cut)
+    assert done.code == 0, done.text
+    assert done.json["complete"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from test_bad_specs import refused
 
+from evalc.plan.sums import summed
 from tiny_models import write_adapter, write_model
 from workspaces import QUIZ, Workspace, quiz_rows
 
@@ -115,7 +116,8 @@ def test_a_chat_template_that_fails_is_refused(
     """The bundle is edited, which spares a child process for each template."""
     (bundle,) = (workspace.cache / "tokenizers").iterdir()
     content = json.loads(bundle.read_text())
-    bundle.write_text(json.dumps({**content, "chat_template": template}))
+    del content["sum"]
+    bundle.write_bytes(summed(json.dumps({**content, "chat_template": template}).encode()))
     workspace.write("chat = true\n", QUIZ)
     workspace.rows("quiz.jsonl", quiz_rows(2))
     assert phrase in refused(workspace, "chat-template")
@@ -166,10 +168,11 @@ def test_a_text_with_a_byte_that_the_tokenizer_lacks_is_refused(
 ) -> None:
     (bundle,) = (workspace.cache / "tokenizers").iterdir()
     content = json.loads(bundle.read_text())
+    del content["sum"]
     tokenizer = json.loads(content["tokenizer_json"])
     del tokenizer["model"]["vocab"]["Ā"]  # the letter of byte 0
     edited = {**content, "tokenizer_json": json.dumps(tokenizer), "probes": []}
-    bundle.write_text(json.dumps(edited))
+    bundle.write_bytes(summed(json.dumps(edited).encode()))
     workspace.quiz()
     workspace.rows("quiz.jsonl", [{**quiz_rows(1)[0], "question": "a \0 byte"}])
     assert "quiz.jsonl:1" in refused(workspace, "tokenizer-failed")

@@ -177,28 +177,75 @@ def test_what_no_prompt_shows_re_runs_nothing(
     assert asked(workspace) == 0
 
 
-def test_an_edited_scorer_scores_again_and_asks_nothing(workspace: Workspace) -> None:
-    """I6, deepeval #3047: a cached score outlived the scorer that gave it."""
-    (workspace.specs).mkdir()
-    scorer = workspace.specs / "immune_scorer.py"
-    scorer.write_text("def judge(case):\n    return 0.25\n")
+COUNTED = """\
+from pathlib import Path
+
+def judge(case):
+    with Path(__file__).with_name("calls").open("a") as file:
+        file.write("judge\\n")
+    return 0.25
+"""
+
+
+@pytest.fixture
+def scored(workspace: Workspace) -> Workspace:
+    """Three sums, answered, and scored once by a hook that counts its calls."""
     workspace.write(SUMS.replace('["exact_match"]', '["immune_scorer:judge"]'))
     workspace.rows("sums.jsonl", sum_rows(3))
+    (workspace.specs / "immune_scorer.py").write_text(COUNTED)
     assert asked(workspace) == 3
-    records = workspace.records()
-    assert judged(workspace) == pytest.approx(0.25)
-    scorer.write_text("def judge(case):\n    return 0.5 + 0.25\n")
-    assert to_run(workspace) == 0
-    assert judged(workspace) == pytest.approx(0.75)
-    assert workspace.records() == records
+    assert judged(workspace) == (0.25, 3)
+    return workspace
 
 
-def judged(workspace: Workspace) -> float:
-    """The mean score, computed in a process that has not imported the scorer before."""
+def judged(workspace: Workspace) -> tuple[float, int]:
+    """The mean of the first metric, and how many cases the hook was called for.
+
+    In a process that has not imported the scorer before.
+    """
+    calls = workspace.specs / "calls"
+    calls.write_text("")
     done = workspace.run("report", "--json")
     assert done.code == 0, done.text
-    (metric,) = done.json["results"][0]["metrics"]
-    return float(metric["value"])
+    metric, *_ = done.json["results"][0]["metrics"]
+    return float(metric["value"]), len(calls.read_text().split())
+
+
+def test_an_edited_scorer_scores_again_and_asks_nothing(scored: Workspace) -> None:
+    """I6, deepeval #3047: a cached score outlived the scorer that gave it."""
+    records = scored.records()
+    assert judged(scored) == (0.25, 0)
+    scorer = scored.specs / "immune_scorer.py"
+    scorer.write_text(COUNTED.replace("0.25", "0.75"))
+    assert to_run(scored) == 0
+    assert judged(scored) == (0.75, 3), "all cases, and by the new source"
+    assert judged(scored) == (0.75, 0)
+    scorer.write_text(COUNTED)
+    assert judged(scored) == (0.25, 0)
+    assert scored.records() == records
+
+
+def test_an_edit_beside_a_scorer_scores_nothing_again(scored: Workspace) -> None:
+    """I6: nor is a score computed anew for what no scorer sees."""
+    (scored.specs / "other.py").write_text("# nothing imports this\n")
+    spec = scored.specs / "spec.toml"
+    spec.write_text("# said\n" + spec.read_text().replace("tasks.sums", "tasks.additions"))
+    assert judged(scored) == (0.25, 0)
+    assert asked(scored) == 0
+
+
+def test_a_new_metric_beside_a_hook_runs_alone(scored: Workspace) -> None:
+    """I7: what is there already is not computed again for what is new beside it."""
+    spec = scored.specs / "spec.toml"
+    both = '["immune_scorer:judge", "f1", "immune_jury:sit"]'
+    spec.write_text(spec.read_text().replace('["immune_scorer:judge"]', both))
+    (scored.specs / "immune_jury.py").write_text(
+        COUNTED.replace("judge", "sit").replace("0.25", "0.5")
+    )
+    assert judged(scored) == (0.25, 3), "the calls are those of the new hook"
+    assert set((scored.specs / "calls").read_text().split()) == {"sit"}
+    assert judged(scored) == (0.25, 0)
+    assert asked(scored) == 0
 
 
 def test_a_new_metric_is_computed_from_the_records(workspace: Workspace) -> None:

@@ -92,12 +92,13 @@ def test_parquet_is_read_once_and_kept_by_content(workspace: Workspace) -> None:
     path = workspace.write('[datasets.d]\npath = "d.parquet"\n', TASK).parent / "d.parquet"
     path.write_bytes(parquet())
     first = workspace.planned().keys
-    (snapshot,) = (workspace.cache / "snapshots").iterdir()
+    (snapshot,) = (workspace.cache / "snapshots").glob("*.jsonl")
     stamp = snapshot.stat()
     path.rename(path.with_name("renamed.parquet"))
     workspace.write('[datasets.d]\npath = "renamed.parquet"\n', TASK)
     assert workspace.planned().keys == first
-    assert [entry.stat() for entry in (workspace.cache / "snapshots").iterdir()] == [stamp]
+    kept = (workspace.cache / "snapshots").glob("*.jsonl")
+    assert [entry.stat() for entry in kept] == [stamp]
 
 
 def test_an_error_in_a_converted_file_names_the_file_that_the_user_knows(

@@ -12,7 +12,8 @@ from evalc.score.extract import Extractor
 
 
 def found(text: str, **extract: object) -> str:
-    return Extractor(Extract(**extract)).answer(text)  # type: ignore[arg-type]
+    extractor = Extractor(Extract(**extract))  # type: ignore[arg-type]
+    return extractor.answer_of(extractor.find(text))
 
 
 # The example of the spec language.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +11,11 @@ import pytest
 from cell_builders import choice_cell, generate_cell
 
 from evalc.diagnostics import Faults
-from evalc.plan.functions import source_digest
+from evalc.plan import functions
+from evalc.plan.functions import load_function, source_digest
 from evalc.score import INVALID, Extract, Scoring, score_cell
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -132,6 +137,40 @@ def test_the_digest_follows_relative_imports(package: Path) -> None:
     assert source_digest("my_pkg.near:f", package) != before
 
 
+ASK = """
+import sys
+from pathlib import Path
+from evalc.plan.functions import load_function
+print(load_function("my_pkg.scorers:score", Path(sys.argv[1]))({}))
+"""
+
+
+def test_an_edit_of_the_same_length_and_date_is_what_runs(package: Path) -> None:
+    """Python's own cache of compiled modules would run the function of before."""
+    scorers, rules = package / "my_pkg" / "scorers.py", package / "my_pkg" / "rules.py"
+    scorers.write_text("from my_pkg.rules import BEST\ndef score(case):\n    return BEST\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    for value in ("0.25", "0.75"):
+        rules.write_text(f"BEST = {value}\n")
+        os.utime(rules, (1_700_000_000, 1_700_000_000))
+        command = [sys.executable, "-c", ASK, str(package)]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True, cwd=package
+        )
+        assert done.stdout.strip() == value
+        assert load_function("my_pkg.scorers:score", package)({}) == float(value)
+    assert not list(package.rglob("__pycache__"))
+
+
+def test_modules_of_one_name_in_two_folders_are_told_apart(package: Path, tmp_path: Path) -> None:
+    roots = [package / "one", package / "two"]
+    for index, root in enumerate(roots):
+        root.mkdir()
+        (root / "apart_scorer.py").write_text(f"def score(case):\n    return {index}\n")
+    for index in (0, 1, 0):
+        assert load_function("apart_scorer:score", roots[index])({}) == index
+
+
 def test_a_digest_runs_nothing(package: Path) -> None:
     (package / "my_pkg" / "loud.py").write_text("raise SystemExit\ndef f(case): return 1\n")
     assert len(source_digest("my_pkg.loud:f", package)) == 32
@@ -139,3 +178,66 @@ def test_a_digest_runs_nothing(package: Path) -> None:
 
 def test_an_installed_hook_has_a_digest_too(tmp_path: Path) -> None:
     assert len(source_digest("json.decoder:JSONDecoder", tmp_path)) == 32
+
+
+def test_a_package_goes_before_a_module_of_its_name_as_in_python(package: Path) -> None:
+    (package / "my_pkg" / "twice.py").write_text("VALUE = 1\ndef f(case): return 1\n")
+    (package / "my_pkg" / "twice").mkdir()
+    (package / "my_pkg" / "twice" / "__init__.py").write_text("def f(case): return 2\n")
+    assert load_function("my_pkg.twice:f", package)({}) == 2
+    before = source_digest("my_pkg.twice:f", package)
+    (package / "my_pkg" / "twice" / "__init__.py").write_text("def f(case): return 3\n")
+    assert source_digest("my_pkg.twice:f", package) != before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import my_pkg.far",
+        "from my_pkg.far import FAR",
+        "from .far import FAR",
+        "importlib.import_module('my_pkg.far')",
+        "def late():\n    import my_pkg.far",
+    ],
+)
+def test_the_digest_follows_every_form_of_import(package: Path, line: str) -> None:
+    (package / "my_pkg" / "near.py").write_text(f"{line}\ndef f(case): return 1\n")
+    (package / "my_pkg" / "far.py").write_text("from my_pkg.rules import BEST\nFAR = 1\n")
+    before = source_digest("my_pkg.near:f", package)
+    (package / "my_pkg" / "rules.py").write_text("BEST = 'c'\n")
+    assert source_digest("my_pkg.near:f", package) != before
+
+
+def test_a_package_that_a_hook_imports_from_elsewhere_counts_by_its_version(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest(text: str) -> str:
+        (package / "my_pkg" / "near.py").write_text(f"{text}\ndef f(case): return 1\n")
+        return source_digest("my_pkg.near:f", package)
+
+    with_numpy, without = digest("import numpy.linalg"), digest("import json")
+    monkeypatch.setattr(functions, "package_state", lambda name: f"{name} 99")
+    assert digest("import numpy.linalg") != with_numpy
+    assert digest("import json") == without, "the standard library is the interpreter's"
+
+
+def test_an_edited_module_is_imported_anew_with_those_that_import_it(package: Path) -> None:
+    cell = generate_cell([["a"], ["b"]], [None, None])
+    name = "my_pkg.scorers:best"
+    assert score(cell, package, name).columns[name].values.tolist() == [1, 0]
+    (package / "my_pkg" / "rules.py").write_text("BEST = 'b'\n")
+    assert score(cell, package, name).columns[name].values.tolist() == [0, 1]
+
+
+def test_a_module_of_the_same_name_in_another_folder_is_another(
+    package: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / "my_pkg"
+    other.mkdir(parents=True)
+    (other / "scorers.py").write_text("def best(case):\n    return 7\n")
+    name, cell = "my_pkg.scorers:best", generate_cell([["a"]], [None])
+    found = [
+        score(cell, root, name).columns[name].values.tolist()
+        for root in (package, other.parent, package)
+    ]
+    assert found == [[1], [7], [1]]

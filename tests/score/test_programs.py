@@ -14,8 +14,8 @@ import pytest
 from cell_builders import generate_cell
 
 from evalc.diagnostics import Faults
-from evalc.score import CodeSettings, Scoring, needs_code_execution, score_cell
-from evalc.score.programs import Outcome, assemble, run_program, run_programs
+from evalc.score import CodeSettings, Scoring, needs_code_execution, programs, score_cell
+from evalc.score.programs import Outcome, assemble, packages_in, run_program, run_programs
 
 HUMANEVAL = "{{ prompt }}{{ completion }}\n{{ test }}\ncheck({{ entry_point }})"
 ROW = {
@@ -142,9 +142,50 @@ def test_the_guard_refuses_connections() -> None:
 
 
 def test_outcomes_keep_the_order_of_the_programs() -> None:
-    programs = ["pass", "1/0", "import time; time.sleep(0.2)", "raise KeyError"]
-    outcomes = run_programs(programs, CodeSettings(timeout=20))
+    sources = ["pass", "1/0", "import time; time.sleep(0.2)", "raise KeyError"]
+    outcomes = run_programs(sources, CodeSettings(timeout=20))
     assert [outcome.passed for outcome in outcomes] == [True, False, True, False]
+
+
+def test_an_outcome_lasts_unless_the_machine_may_have_made_it() -> None:
+    """Only these are kept: what chance or a busy machine gave is tried again."""
+    assert run("pass").lasting
+    assert run("assert False").lasting
+    assert run("import os; os._exit(3)").lasting
+    assert not run("import time; time.sleep(60)", timeout=0.5).lasting
+    assert not run("raise MemoryError").lasting
+    assert not run("raise OSError(28, 'No space left on device')").lasting
+    assert not run("import ctypes, os; ctypes.CDLL(None).kill(os.getpid(), 9)").lasting
+
+
+def test_a_program_that_computes_until_its_end_owns_its_time_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even on a busy machine some processor time is its own; how much counts is a threshold."""
+    monkeypatch.setattr(programs, "_OWN_TIME", 0.05)
+    assert run("while True: pass", timeout=2).lasting
+
+
+def test_an_interpreter_that_does_not_start_is_a_fault_and_no_outcome(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(programs, "_CHILD", tmp_path / "absent.py")
+    with pytest.raises(Faults) as caught:
+        run("pass")
+    assert caught.value.diagnostics[0].code == "program-not-started"
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    with pytest.raises(Faults) as caught:
+        run("pass")
+    assert caught.value.diagnostics[0].code == "program-not-started"
+
+
+def test_the_packages_that_a_program_may_import_are_read_off_its_words() -> None:
+    source = "from typing import List\nimport os, numpy as np\ndef f():\n    import absent_one\n"
+    found = dict(packages_in(source))
+    assert found["numpy"].startswith("numpy ")
+    assert found["absent_one"] == "absent"
+    assert "os" not in found and "typing" not in found
+    assert packages_in("def f(): pass") == []
 
 
 def test_a_program_is_rendered_from_the_row_and_the_completion() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,23 @@ def test_a_store_on_a_network_file_system_is_refused(
     assert (found.code, caught.value.exit_code) == ("cache-on-network", ExitCode.FAILURE)
     assert "nfs4" in found.message
     assert not list((tmp_path / "share").glob("*.mdb"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc here")
+def test_the_names_of_a_new_store_are_synced_and_those_of_an_old_one_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose name is lost with the power is lost, however well it was synced."""
+    synced: list[Path] = []
+    real = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    Store.open(tmp_path / "cache" / "store").close()
+    assert set(synced) == {tmp_path, tmp_path / "cache", tmp_path / "cache" / "store"}
+    synced.clear()
+    Store.open(tmp_path / "cache" / "store").close()
+    assert synced == []

@@ -203,7 +203,17 @@ def test_a_full_map_is_reported_and_loses_nothing(store: Store) -> None:
     assert store.read(KEYS[:2]) == [PAYLOADS[0], None]
 
 
-def test_a_failing_environment_is_reported_by_its_own_code(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (lmdb.CorruptedError("page 3"), "cache-damaged"),
+        (lmdb.Error("File too large"), "cache-full"),
+        (lmdb.ReadersFullError("512"), "cache-failed"),
+    ],
+)
+def test_a_failing_environment_is_reported_by_its_own_code(
+    store: Store, error: lmdb.Error, expected: str
+) -> None:
     with pytest.raises(Faults) as caught, store._begin():
-        raise lmdb.CorruptedError("page 3")
-    assert code(caught) == "cache-failed"
+        raise error
+    assert code(caught) == expected

@@ -19,7 +19,7 @@ from evalc.diagnostics import Diagnostic, Place
 from evalc.errors import ExitCode
 from evalc.plan.uses import FOLDERS, kept_files
 from evalc.store import Store
-from evalc.store.environment import QUARANTINE, RUNS
+from evalc.store.environment import QUARANTINE, RUNS, SCORES
 from evalc.store.statistics import Namespace, Verified, namespaces, verify
 
 STAT_SCHEMA = "evalc.cache-stat/1"
@@ -36,7 +36,7 @@ def cache_command() -> None:
 @cache_option
 @click.option("--json", "as_json", is_flag=True, help="Print a versioned JSON document.")
 def stat_command(cache: Path, as_json: bool) -> int:
-    """Count records, bytes and runs, in all and per namespace (a model and its engine)."""
+    """Count records, bytes, scores and runs, in all and per namespace (a model and its engine)."""
     with Store.open(cache / "store") as store:
         document = _stat(store, cache)
     if as_json:
@@ -45,8 +45,8 @@ def stat_command(cache: Path, as_json: bool) -> int:
     output.table(_table(document))
     output.table(
         f"\n{document['records']:,} records, {size_text(document['bytes'])} in "
-        f"{size_text(document['file_bytes'])} of file; {document['runs']:,} runs, "
-        f"{document['quarantined']:,} in quarantine"
+        f"{size_text(document['file_bytes'])} of file; {document['scores']:,} scores, "
+        f"{document['runs']:,} runs, {document['quarantined']:,} in quarantine"
     )
     for name, kept in document["files"].items():
         output.table(f"{name}: {kept['files']:,} files, {size_text(kept['bytes'])}")
@@ -71,6 +71,7 @@ def _stat(store: Store, cache: Path) -> dict[str, Any]:
         "file_bytes": data.stat().st_size if data.exists() else 0,
         "quarantined": store.count(QUARANTINE),
         "runs": store.count(RUNS),
+        "scores": store.count(SCORES),
         "namespaces": [_namespace(entry) for entry in found],
         "files": files,
     }
@@ -124,10 +125,11 @@ def verify_command(cache: Path, as_json: bool) -> int:
     elif found.damaged:
         output.diagnostics([_damaged(found, cache, readonly)], "terminal")
     else:
-        records, runs = found.checked["records"], found.checked["runs"]
-        others = sum(found.checked.values()) - records - runs
+        records, scores, runs = (found.checked[name] for name in ("records", "scores", "runs"))
+        others = sum(found.checked.values()) - records - scores - runs
         output.talk(
-            f"ok: {records:,} records, {runs:,} runs and {others:,} other values are intact"
+            f"ok: {records:,} records, {scores:,} scores, {runs:,} runs and {others:,} other "
+            "values are intact"
         )
     return ExitCode.FAILURE if found.damaged else ExitCode.DONE
 
@@ -150,7 +152,7 @@ def _damaged(found: Verified, cache: Path, readonly: bool) -> Diagnostic:
         f"{found.damaged:,} values fail their checksum ({kinds}); {done}",
         Place(cache),
         notes=tuple(f"{bucket}: `{_shown(name)}`" for bucket, name in found.listed[:5]),
-        hint="check the disk and the memory; `evalc exec` asks again what is missing",
+        hint="check the disk and the memory; what is missing is asked or computed again",
     )
 
 

@@ -34,8 +34,8 @@ DAYS = click.IntRange(min=0)
     "--older-than",
     type=DAYS,
     metavar="DAYS",
-    help="Only records last written at least DAYS ago (UTC days); and tokenizers, snapshots and "
-    "memos not used for DAYS.",
+    help="Only records last written at least DAYS ago (UTC days); and, unless --model or "
+    "--keep-bytes is given, scores as old; and tokenizers, snapshots and memos not used for DAYS.",
 )
 @click.option(
     "--keep-bytes",
@@ -49,6 +49,7 @@ DAYS = click.IntRange(min=0)
     metavar="DAYS",
     help="First forget runs recorded at least DAYS ago; they cite nothing any more.",
 )
+@click.option("--scores", is_flag=True, help="All scores, which the next report computes again.")
 @click.option("--quarantine", is_flag=True, help="Empty the quarantine too.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @cache_option
@@ -59,29 +60,36 @@ def gc_command(
     older_than: int | None,
     keep_bytes: int | None,
     forget_runs: int | None,
+    scores: bool,
     quarantine: bool,
     dry_run: bool,
     cache: Path,
     as_json: bool,
 ) -> int:
-    """Remove records that no recorded run cites, chosen by model, age and size.
+    """Remove records that no recorded run cites, chosen by model, age and size; and scores.
 
-    At least one of --model, --older-than and --keep-bytes chooses; several together all have to
-    agree. Not for use while `exec` runs on the same cache: what a running `exec` has written is
-    cited only when it ends.
+    At least one of --model, --older-than and --keep-bytes chooses, several together all have to
+    agree; or --scores alone, which removes no record. Not for use while `exec` runs on the same
+    cache: what a running `exec` has written is cited only when it ends.
     """
-    if not models and older_than is None and keep_bytes is None:
-        raise click.UsageError("give at least one of --model, --older-than and --keep-bytes")
+    chooses = bool(models) or older_than is not None or keep_bytes is not None
+    if not chooses and not scores:
+        raise click.UsageError(
+            "give at least one of --model, --older-than, --keep-bytes and --scores"
+        )
     now = today()
+    by_age = older_than if not models and keep_bytes is None else None
+    score_age = 0 if scores else by_age
     with Store.open(cache / "store") as store:
         if not dry_run:
             store.require_writable()
-        chosen = frozenset(chosen_namespaces(store, models)) if models else None
+        chosen = frozenset(chosen_namespaces(store, models)) if models or not chooses else None
         policy = Policy(
             day=now - (older_than or 0),
             namespaces=chosen,
             keep_bytes=keep_bytes,
             forget_day=None if forget_runs is None else now - forget_runs,
+            score_day=None if score_age is None else now - score_age,
             quarantine=quarantine,
         )
         found = collect(store, policy, dry_run)
@@ -111,6 +119,7 @@ def _document(found: Collected, files: list[Kept], dry: bool) -> dict[str, Any]:
         "bytes": found.size,
         "kept_for_runs": found.cited,
         "runs_forgotten": found.runs,
+        "scores": found.scores,
         "quarantined": found.quarantined,
         "files": len(files),
         "file_bytes": sum(kept.size for kept in files),
@@ -123,6 +132,8 @@ def _tell(found: Collected, files: list[Kept], dry: bool) -> None:
     output.talk(f"{verb} {found.records:,} records, {size_text(found.size)}")
     if found.runs:
         output.talk(f"{'would forget' if dry else 'forgot'} {found.runs:,} runs")
+    if found.scores:
+        output.talk(f"{verb} {found.scores:,} scores")
     if found.quarantined:
         output.talk(f"{verb} {found.quarantined:,} values in quarantine")
     if files:

@@ -13,7 +13,7 @@ from evalc.cli.sizes import size_text
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
 from evalc.store import Store
-from evalc.store.environment import RECORDS, RUNS
+from evalc.store.environment import RECORDS, RUNS, SCORES
 from evalc.store.records import shown
 from evalc.store.segments import check_segment, read_segment, write_segment
 from evalc.store.statistics import chosen_namespaces
@@ -38,10 +38,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print a vers
 @cache_option
 @json_option
 def export_command(target: Path, models: tuple[str, ...], cache: Path, as_json: bool) -> int:
-    """Write records and runs into a segment: one file, complete or not there.
+    """Write records, scores and runs into a segment: one file, complete or not there.
 
     A folder in place of FILE.evalc gets the segment under the BLAKE3 of its contents. With --model,
-    runs that rest on other models too stay behind.
+    runs that rest on other models too stay behind, and so do scores, which belong to no model.
     """
     with Store.open(cache / "store") as store:
         chosen = chosen_namespaces(store, models) if models else None
@@ -60,6 +60,7 @@ def export_command(target: Path, models: tuple[str, ...], cache: Path, as_json: 
                 "digest": written.digest,
                 "bytes": written.size,
                 "records": written.records,
+                "scores": written.scores,
                 "runs": written.runs,
                 "damaged": contents.damaged,
             }
@@ -67,8 +68,8 @@ def export_command(target: Path, models: tuple[str, ...], cache: Path, as_json: 
     else:
         output.data(str(written.path))
         output.talk(
-            f"{written.records:,} records and {written.runs:,} runs in {size_text(written.size)}, "
-            f"BLAKE3 {written.digest}"
+            f"{written.records:,} records, {written.scores:,} scores and {written.runs:,} runs in "
+            f"{size_text(written.size)}, BLAKE3 {written.digest}"
         )
     return _judged(Union(), contents.damaged, cache, as_json)
 
@@ -99,7 +100,7 @@ def import_command(files: tuple[Path, ...], cache: Path, as_json: bool) -> int:
 @cache_option
 @json_option
 def merge_command(other: Path, cache: Path, as_json: bool) -> int:
-    """Take in the records and runs of another cache directory, which is left as it is.
+    """Take in the records, scores and runs of another cache directory, which is left as it is.
 
     Exit code 1 when a key has another value there: the value here stays, all else is taken in.
     """
@@ -134,6 +135,7 @@ def _told(union: Union, damaged: int, origin: Path, as_json: bool) -> int:
             {
                 "schema": UNION_SCHEMA,
                 "records": union.records,
+                "scores": union.scores,
                 "runs": union.runs,
                 "known": union.known,
                 "damaged": damaged,
@@ -143,7 +145,7 @@ def _told(union: Union, damaged: int, origin: Path, as_json: bool) -> int:
         )
     else:
         output.talk(
-            f"{union.records:,} records and {union.runs:,} runs are new, "
+            f"{union.records:,} records, {union.scores:,} scores and {union.runs:,} runs are new, "
             f"{union.known:,} entries were known"
         )
     return _judged(union, damaged, origin, as_json)
@@ -158,7 +160,8 @@ def _judged(union: Union, damaged: int, origin: Path, as_json: bool) -> int:
                 "cache-conflict",
                 f"{union.conflicts:,} keys have another value there; the values here stay",
                 notes=tuple(_note(conflict) for conflict in union.examples[:5]),
-                hint="run `evalc cache audit` on both sides to see which one repeats",
+                hint="run `evalc cache audit` on both sides to see which record repeats; scores "
+                "that differ come from a scorer that does not repeat itself",
             )
         )
     if damaged:
@@ -178,15 +181,22 @@ def _listed(conflict: Conflict) -> dict[str, Any]:
     return {
         "bucket": conflict.bucket.decode().partition(".")[0],
         "name": _name(conflict),
-        "kept": shown(conflict.kept),
-        "refused": shown(conflict.refused),
+        "kept": _shown(conflict.bucket, conflict.kept),
+        "refused": _shown(conflict.bucket, conflict.refused),
     }
 
 
 def _note(conflict: Conflict) -> str:
-    if conflict.bucket != RECORDS:
+    if conflict.bucket not in (RECORDS, SCORES):
         return f"run `{_name(conflict)}`"
-    return f"`{_name(conflict)[:16]}`: {shown(conflict.kept)} here, {shown(conflict.refused)} there"
+    what = "score " if conflict.bucket == SCORES else ""
+    here, there = (_shown(conflict.bucket, v) for v in (conflict.kept, conflict.refused))
+    return f"{what}`{_name(conflict)[:16]}`: {here} here, {there} there"
+
+
+def _shown(bucket: bytes, payload: bytes) -> str:
+    """A payload in a line; that of a score is JSON."""
+    return shown(payload) if bucket != SCORES else payload[:60].decode(errors="replace")
 
 
 def _name(conflict: Conflict) -> str:

@@ -23,6 +23,7 @@ from evalc.plan.ir import ResolvedModel
 from evalc.plan.provenance import Provenance
 from evalc.plan.why import Ledger, logged, record
 from evalc.store import Store
+from evalc.store.runs import run_name
 
 RUN_SCHEMA = "evalc.run/1"
 
@@ -134,5 +135,4 @@ def _write_run(
         "peak_memory": max((tally.peak_memory for tally in tallies), default=0),
         "usd": None if usd is None else seconds / 3600 * usd,
     }
-    name = f"{now.strftime('%Y%m%dT%H%M%S.%f')}".encode()
-    store.write_run(name, json.dumps(manifest, ensure_ascii=False).encode(), sets)
+    store.write_run(run_name(store, now), json.dumps(manifest, ensure_ascii=False).encode(), sets)

@@ -13,10 +13,14 @@ import click
 
 from evalc import env
 from evalc.cli import output
-from evalc.plan import Planned, plan
+from evalc.plan import Planned
 from evalc.plan.hooks import refuse_hooks, used_hooks
+from evalc.plan.ir import Ir, resolve
+from evalc.plan.outline import Outline, OutlineFile
+from evalc.plan.planned import plan_resolved
+from evalc.plan.pricing import priced
 from evalc.plan.uses import remember_uses
-from evalc.spec import Folder, load, select
+from evalc.spec import Folder, Selection, load, select
 from evalc.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,21 +58,59 @@ class Request:
     @contextmanager
     def planned(self) -> Iterator[tuple[Planned, Store]]:
         """Open the store and plan the selection."""
+        with self._resolved() as (folder, selection, ir, store):
+            planned = plan_resolved(folder, selection, ir, self.cache, store)
+            _warn_of_damage(store)
+            yield planned, store
+
+    @contextmanager
+    def outlined(self) -> Iterator[tuple[dict[str, Any], Store]]:
+        """Open the store and outline the plan of the selection: the priced plan with reasons.
+
+        What is remembered of it is taken where nothing has changed; then nothing is planned.
+        """
+        with self._resolved() as (folder, selection, ir, store):
+            file = OutlineFile.of(ir, folder, self.cache, store)
+            found = file.recall() if file and not self.rehash else None
+            if found is None:
+                planned = plan_resolved(folder, selection, ir, self.cache, store)
+                _warn_of_damage(store)
+                found = Outline.of(planned, store)
+                # damaged values were put aside while the plan looked at them
+                if file and store.revision() == file.revision:
+                    file.keep(found)
+            summary = priced(folder, selection, ir, found.summary, store)
+            yield with_reasons(summary, found.reasons), store
+
+    @contextmanager
+    def _resolved(self) -> Iterator[tuple[Folder, Selection, Ir, Store]]:
         folder = self.folder()
         selection = select(folder, self.suites, self.models, self.tasks, self.tier)
         if self.no_hooks:
             refuse_hooks(folder, used_hooks(folder, selection))
         with self._store() as store:
-            planned = plan(folder, selection, self.cache, store, self.rehash)
-            remember_uses(planned, self.cache, store)
-            for line in planned.ir.locked:
+            ir = resolve(folder, selection, self.cache, store, self.rehash)
+            remember_uses(ir, self.cache, store)
+            for line in ir.locked:
                 output.talk(line)
-            if store.damaged:
-                output.talk(
-                    f"warning: {store.damaged} cached values failed their checksum; they were "
-                    "put into quarantine and count as never asked"
-                )
-            yield planned, store
+            yield folder, selection, ir, store
+
+
+def with_reasons(
+    priced: dict[str, Any], reasons: Sequence[Sequence[dict[str, Any]]]
+) -> dict[str, Any]:
+    """The priced plan, each cell with the reasons of the cases that remain."""
+    for cell, found in zip(priced["cells"], reasons, strict=True):
+        cell["reasons"] = found
+    return priced
+
+
+def _warn_of_damage(store: Store) -> None:
+    if store.damaged:
+        output.talk(
+            f"warning: {store.damaged} cached values failed their checksum; they were "
+            "put into quarantine and count as never asked"
+        )
 
 
 def default_path() -> Path:

@@ -8,25 +8,13 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import rehash_option, request, selection_options
+from evalc.cli.options import rehash_option, request, selection_options, with_reasons
 from evalc.cli.pinning import pin, show
 from evalc.cli.plan_table import plan_table
 from evalc.errors import ExitCode
-from evalc.plan import Planned
-from evalc.plan.provenance import Provenance
-from evalc.plan.reasons import Reasons
-from evalc.store import Store
+from evalc.plan.outline import Outline
 
 FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-def with_reasons(planned: Planned, store: Store) -> dict[str, Any]:
-    """The priced plan, each cell with the reasons of the cases that remain."""
-    priced = planned.priced(store)
-    reasons = Reasons(Provenance(planned, store), store).all()
-    for cell, found in zip(priced["cells"], reasons, strict=True):
-        cell["reasons"] = found
-    return priced
 
 
 @click.command("plan")
@@ -56,9 +44,13 @@ def plan_command(
         if stale and detailed_exitcode:
             return ExitCode.STALE_PLAN
     else:
-        with asked.planned() as (planned, store):
-            priced = with_reasons(planned, store)
-            if out is not None:
+        if out is None:
+            with asked.outlined() as (found, _store):
+                priced = found
+        else:
+            with asked.planned() as (planned, store):
+                reasons = Outline.of(planned, store).reasons
+                priced = with_reasons(planned.priced(store), reasons)
                 pin(out, asked, planned, store, priced)
         if as_json:
             output.document(priced)

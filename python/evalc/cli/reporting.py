@@ -10,10 +10,12 @@ import click
 
 from evalc.cli import output
 from evalc.cli.options import request, selection_options
+from evalc.diagnostics import Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned
 from evalc.report import Report, build_report, report_markdown, report_view, to_json
-from evalc.score import CellScores, needs_code_execution, score_cell
+from evalc.score import CellScores, score_cell
+from evalc.score.cache import ScoreCache
 from evalc.score.gather import gather, scoring_of
 from evalc.store import Store
 
@@ -85,19 +87,50 @@ def make_report(planned: Planned, store: Store, cases: bool, allow_code_executio
 def score_cells(
     planned: Planned, store: Store, allow_code_execution: bool
 ) -> tuple[list[CellScores], list[tuple[str, str, str]]]:
-    """Scores of every cell, and (model, task, why) of those whose programs may not run."""
+    """Scores of every cell, and (model, task, why) of those whose programs may not run.
+
+    Scores that are kept in the store are taken from there, and new ones are put there.
+    """
     scores, unscored = [], []
+    cache, damaged = ScoreCache(store), store.damaged
     for index, (model, task) in enumerate(planned.selection.cells):
         scoring = scoring_of(planned.folder.spec.tasks[task])
-        if needs_code_execution(scoring) and not allow_code_execution:
-            unscored.append((model, task, "it needs --allow-code-execution"))
-            continue
-        root: Path = planned.folder.base(("tasks", task, "metrics"))
         cell = gather(planned, index, store)
-        scores.append(
-            score_cell(cell, scoring, root=root, allow_code_execution=allow_code_execution)
-        )
+        try:
+            scores.append(
+                score_cell(
+                    cell,
+                    scoring,
+                    root=planned.folder.base(("tasks", task, "metrics")),
+                    allow_code_execution=allow_code_execution,
+                    cache=cache,
+                    extract_roots=_extract_roots(planned, task),
+                )
+            )
+        except Faults as faults:
+            if [found.code for found in faults.diagnostics] != ["code-execution-off"]:
+                raise
+            unscored.append((model, task, "it needs --allow-code-execution"))
+    _tell(cache, store.damaged - damaged)
     return scores, unscored
+
+
+def _extract_roots(planned: Planned, task: str) -> dict[str, Path]:
+    """Where the hooks of a task's extracts are imported from, by the extracts' names."""
+    names = planned.folder.spec.tasks[task].extractions
+    locs = {name: ("tasks", task, "extract", *([name] if name else []), "python") for name in names}
+    return {name: planned.folder.base(loc) for name, loc in locs.items()}
+
+
+def _tell(cache: ScoreCache, damaged: int) -> None:
+    if damaged:
+        output.talk(
+            f"warning: {damaged} cached values failed their checksum while scoring; they were put "
+            "into quarantine, and scores among them were computed again"
+        )
+    if cache.unwritten:
+        why = cache.unwritten.diagnostics[0].message
+        output.talk(f"warning: scores are not kept for the next report: {why}")
 
 
 def _runs(planned: Planned, store: Store) -> list[dict[str, Any]]:

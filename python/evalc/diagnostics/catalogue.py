@@ -47,6 +47,7 @@ CATALOGUE: dict[str, str] = {
     "hook-failed": "a Python hook raised an error, or returned something unusable",
     "code-execution-off": "a metric would run programs that the model wrote, which was not allowed",
     "bad-program": "the program of a `code_pass@k` metric cannot be rendered for a case",
+    "program-not-started": "the interpreter for a program that a model wrote could not be started",
     # report
     "not-a-report": "a file is not a report of a version that this evalc reads",
     "no-cases-in-report": "a report was written without its cases, so it cannot be compared",
@@ -75,7 +76,7 @@ CATALOGUE: dict[str, str] = {
     "bad-segment": "a segment is cut short, altered, or of a version that this evalc does not read",
     "segment-unwritable": "a segment cannot be written",
     "cache-conflict": "two caches hold different values under one key",
-    "cache-damaged": "values of the cache fail their checksum",
+    "cache-damaged": "values of the cache fail their checksum, or its data file is damaged",
     "unknown-namespace": "no records belong to a model or namespace",
     "not-a-cache": "a directory that is to be merged holds no other cache",
     "nothing-to-audit": "the cache answers nothing of what is selected",

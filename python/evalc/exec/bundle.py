@@ -20,8 +20,9 @@ from typing import Any
 
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.probes import PROBES
-from evalc.exec.tokenizer import load_tokenizer, plain_ids
+from evalc.exec.tokenizer import load_tokenizer, plain_ids, prefix_ids
 from evalc.exec.weights import first_line
+from evalc.plan.sums import summed
 
 VERSION = 1
 UNBOUNDED = 1 << 30
@@ -57,17 +58,6 @@ def bundle(directory: Path, trust_remote_code: bool) -> dict[str, Any]:
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     digest = hashlib.blake2b(canonical.encode("utf-8"), digest_size=32).hexdigest()
     return {"bundle": VERSION, "digest": digest, **content}
-
-
-def prefix_ids(tokenizer: Any) -> list[int]:
-    """The ids that the tokenizer puts before every text, found by encoding, not by its flags."""
-    found: list[list[int]] = []
-    for text in ("hello", " world", "1 + 1 =", "\n"):
-        whole: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
-        bare = plain_ids(tokenizer, text)
-        places = range(len(whole) - len(bare) + 1)
-        found.append(next((whole[:k] for k in places if whole[k : k + len(bare)] == bare), []))
-    return found[0] if all(prefix == found[0] for prefix in found) else []
 
 
 def eos_ids(tokenizer: Any, *configs: Mapping[str, Any]) -> list[int]:
@@ -139,8 +129,8 @@ def _write(content: Mapping[str, Any], out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=False)
+        with os.fdopen(handle, "wb") as file:
+            file.write(summed(json.dumps(content, ensure_ascii=False).encode()))
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(out)
@@ -157,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trust-remote-code", action="store_true")
     options = parser.parse_args(arguments)
     try:
-        _write(bundle(options.model, options.trust_remote_code), options.out)
+        content = bundle(options.model, options.trust_remote_code)
     except Faults as faults:
         return _report(faults.diagnostics[0])
     except Exception as failure:
@@ -167,6 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"the tokenizer in `{options.model}` cannot be bundled: {first_line(failure)}",
             )
         )
+    try:
+        _write(content, options.out)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        message = f"`{options.out.parent}` cannot be written: {why}"
+        hint = "make room, or choose another cache with `--cache`"
+        return _report(Diagnostic("cache-failed", message, hint=hint))
     return 0
 
 

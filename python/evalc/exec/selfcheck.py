@@ -49,7 +49,7 @@ def checked(
     plain call is not finite has nothing to agree with and passes. Raises Faults when not even
     single rows agree.
     """
-    rows = _trial_rows(samples)
+    rows = _trial_rows(samples, forward.loaded.source.max_length - DRAFTED)
     if not rows:
         return judged
     if not forward.heads_agree(rows[0]):
@@ -82,16 +82,20 @@ def _refusal(forward: Forward, gap: float, allowed: float) -> Diagnostic:
     )
 
 
-def _trial_rows(samples: Sequence[Ids]) -> list[Ids]:
-    """Rows of different lengths that share a prefix, cut from the samples."""
+def _trial_rows(samples: Sequence[Ids], longest: int) -> list[Ids]:
+    """Rows of up to `longest` tokens that share a prefix, cut from the samples.
+
+    Their lengths differ as far as there is room; none where there is hardly any.
+    """
     usable = [ids for ids in samples if len(ids) > SCORED + 1]
-    if not usable:
+    if not usable or longest <= SCORED + 1:
         return []
-    prefix = usable[0][: min(PREFIX, len(usable[0]) - SCORED)]
+    head = max(0, min(PREFIX, len(usable[0]) - SCORED, longest - SUFFIXES[-1]))
+    prefix = usable[0][:head]
     rows = []
     for number, length in enumerate(SUFFIXES):
         source = usable[number % len(usable)]
-        rows.append(np.concatenate([prefix, source[-length - number :][:length]]))
+        rows.append(np.concatenate([prefix, source[-length - number :][:length]])[:longest])
     return rows
 
 

@@ -50,9 +50,28 @@ def plain_ids(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
+def prefix_ids(tokenizer: Any) -> list[int]:
+    """The ids that the tokenizer puts before every text, found by encoding, not by its flags."""
+    found: list[list[int]] = []
+    for text in ("hello", " world", "1 + 1 =", "\n"):
+        whole: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
+        bare = plain_ids(tokenizer, text)
+        places = range(len(whole) - len(bare) + 1)
+        found.append(next((whole[:k] for k in places if whole[k : k + len(bare)] == bare), []))
+    return found[0] if all(prefix == found[0] for prefix in found) else []
+
+
 def require_parity(tokenizer: Any, samples: Sequence[tuple[str, list[int]]]) -> None:
-    """Raise Faults unless the Python tokenizer gives the planner's ids for every sample."""
-    differing = [text for text, ids in samples if plain_ids(tokenizer, text) != list(ids)]
+    """Raise Faults unless the Python tokenizer gives the planner's ids for every sample.
+
+    A prompt begins with the tokenizer's own prefix, or without it where a chat template wrote it.
+    """
+    prefix = prefix_ids(tokenizer)
+    differing = []
+    for text, ids in samples:
+        plain = plain_ids(tokenizer, text)
+        if list(ids) not in (plain, prefix + plain):
+            differing.append(text)
     if differing:
         shown = differing[0] if len(differing[0]) <= 60 else differing[0][:57] + "..."
         raise Faults(

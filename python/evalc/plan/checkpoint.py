@@ -81,7 +81,12 @@ def read_checkpoint(path: Path, place: Place | None, name: str) -> Checkpoint:
     Raises Faults when it is missing, has no configuration, no safetensors weights, or a git-LFS
     pointer in place of either.
     """
-    if not path.is_dir():
+    try:
+        there = path.is_dir()
+    except OSError as error:
+        message = f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}"
+        raise _fault("bad-model", message, place, "check its permissions") from None
+    if not there:
         raise _fault(
             "missing-model",
             f"the directory of model `{name}` does not exist: `{path}`",

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.plan.imports import files_of, module_under, packages_of
+from evalc.plan.packages import package_state
+from evalc.plan.user_modules import find_first
 
 
 def load_function(name: str, root: Path) -> Callable[..., Any]:
-    """Import a function with `root` (the spec's folder) first on sys.path. Raises Faults."""
+    """Import a function with `root` (the spec's folder) first on sys.path. Raises Faults.
+
+    Modules of the user that were imported before are used again unless a source among them has
+    changed or another folder is asked for.
+    """
     module_name, function_name = _parts(name)
-    entry = str(root)
-    if entry not in sys.path:
-        sys.path.insert(0, entry)
+    find_first(root, (module_under(root, file) for file in files_of(module_name, root)))
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)
@@ -35,22 +39,29 @@ def load_function(name: str, root: Path) -> Callable[..., Any]:
 
 
 def source_digest(name: str, root: Path) -> str:
-    """Hex digest of a hook's source: its name, its module, and every module under `root` that
-    these import, found without running any of them.
+    """Hex digest of a hook's source: its name, its module, every module under `root` that these
+    import, and what the packages are that they import from elsewhere (`package_state`).
 
-    Installed packages enter only when the hook itself lives in one (its own file). Raises `Faults`.
+    Found without running any of them. Raises `Faults`.
     """
     module_name, function_name = _parts(name)
-    origin = _file_under(root, module_name) or _installed(name, module_name)
+    files = sorted(files_of(module_name, root))
+    packages = packages_of(files, root)
+    if not files:
+        files = [_installed(name, module_name)]
+        packages = {module_name.split(".")[0]} - sys.stdlib_module_names
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"evalc.hook/1\0{module_name}\0{function_name}\0".encode())
-    parts = module_name.split(".")
-    packages = [_file_under(root, ".".join(parts[:end])) for end in range(1, len(parts))]
-    for path in sorted(_closure([origin, *filter(None, packages)], root)):
+    digest.update(f"evalc.hook/2\0{module_name}\0{function_name}\0".encode())
+    for path in files:
         label = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
         content = path.read_bytes()
         digest.update(f"{label.as_posix()}\0{len(content)}\0".encode() + content)
+    digest.update(_states(packages))
     return digest.hexdigest()
+
+
+def _states(packages: Iterable[str]) -> bytes:
+    return "".join(f"{name}\0{package_state(name)}\0" for name in sorted(packages)).encode()
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -66,14 +77,6 @@ def _unknown(name: str, why: str) -> Faults:
     return Faults([Diagnostic("unknown-hook", message, hint=hint)])
 
 
-def _file_under(root: Path, module_name: str) -> Path | None:
-    stem = root.joinpath(*module_name.split("."))
-    for path in (stem.with_name(stem.name + ".py"), stem / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
-
-
 def _installed(name: str, module_name: str) -> Path:
     try:
         found = importlib.util.find_spec(module_name)
@@ -82,43 +85,3 @@ def _installed(name: str, module_name: str) -> Path:
     if found is None or found.origin is None or not Path(found.origin).is_file():
         raise _unknown(name, f"no module `{module_name}` was found")
     return Path(found.origin)
-
-
-def _closure(origins: list[Path], root: Path) -> set[Path]:
-    seen: set[Path] = set()
-    waiting = list(origins)
-    while waiting:
-        path = waiting.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        waiting.extend(_imported_files(path, root))
-    return seen
-
-
-def _imported_files(path: Path, root: Path) -> Iterator[Path]:
-    """Files under `root` that a module imports, its packages' `__init__` files included."""
-    if not path.is_relative_to(root):
-        return
-    try:
-        tree = ast.parse(path.read_bytes())
-    except SyntaxError:
-        return
-    package = list(path.relative_to(root).parent.parts)
-    for node in ast.walk(tree):
-        for dotted in _imported_names(node, package):
-            parts = dotted.split(".")
-            for end in range(1, len(parts) + 1):
-                found = _file_under(root, ".".join(parts[:end]))
-                if found is not None:
-                    yield found
-
-
-def _imported_names(node: ast.AST, package: list[str]) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if not isinstance(node, ast.ImportFrom):
-        return []
-    above = package[: len(package) - node.level + 1] if node.level else []
-    base = [*above, *([node.module] if node.module else [])]
-    return [".".join([*base, alias.name]) for alias in node.names]

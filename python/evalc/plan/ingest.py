@@ -14,7 +14,9 @@ from typing import Any
 
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.errors import ExitCode
 from evalc.plan.functions import load_function, source_digest
+from evalc.plan.sums import is_whole, keep_sum
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -64,9 +66,9 @@ def data_file(path: Path, cache: Path, name: str, place: Place | None) -> DataFi
 def _snapshot(path: Path, cache: Path, place: Place | None) -> Path:
     digest = _core.hash_files([str(path)])[0]
     target = cache / "snapshots" / f"parquet.v{SNAPSHOT_VERSION}-{digest}.jsonl"
-    if target.exists():
-        return target
-    write_rows(parquet_rows(path, place), target)
+    if not is_whole(target):
+        write_rows(parquet_rows(path, place), target)
+        keep_sum(target)
     return target
 
 
@@ -121,7 +123,8 @@ def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
     except OSError as error:
         message = f"`{target.parent}` cannot be written: {(error.strerror or str(error)).lower()}"
         hint = "make room, or choose another cache with `--cache`"
-        raise Faults([Diagnostic("cache-failed", message, hint=hint)]) from None
+        found = Diagnostic("cache-failed", message, hint=hint)
+        raise Faults([found], exit_code=ExitCode.FAILURE) from None
 
 
 def _write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
@@ -170,11 +173,14 @@ def prepared(file: DataFile, hook: str, root: Path, cache: Path, place: Place | 
     fields = [digest.encode(), source_digest(hook, root).encode()]
     name = _core.digest_fields(f"evalc.prepared.v{SNAPSHOT_VERSION}", fields)
     target = cache / "snapshots" / f"prepared.v{SNAPSHOT_VERSION}-{name}.jsonl"
-    if not target.exists():
+    if not is_whole(target):
         function = load_function(hook, root)
         try:
             rows = json.loads(_core.read_rows(str(file.path), file.format, file.compression))
             write_rows(function(rows), target)
+            keep_sum(target)
+        except Faults:
+            raise
         except Exception as error:  # whatever the user's own code raises
             message = f"`{hook}` failed: {type(error).__name__}: {error}"
             hint = "make it take a list of rows and return rows"

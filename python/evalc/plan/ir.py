@@ -10,6 +10,7 @@ from typing import Any
 
 from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.errors import ExitCode
 from evalc.plan import identity, ingest, tokenizers
 from evalc.plan.addresses import is_remote
 from evalc.plan.checkpoint import Shape, read_checkpoint
@@ -110,17 +111,20 @@ class _Findings:
 
     def __init__(self) -> None:
         self._found: list[Diagnostic] = []
+        self._codes: list[ExitCode] = []
 
     def of(self, step: Any, *arguments: Any) -> Any:
         try:
             return step(*arguments)
         except Faults as faults:
             self._found += [d for d in faults.diagnostics if d not in self._found]
+            self._codes.append(faults.exit_code)
             return None
 
     def check(self) -> None:
         if self._found:
-            raise Faults(self._found)
+            # where the spec is wrong too, that is what has to be corrected first
+            raise Faults(self._found, exit_code=max(self._codes))
 
 
 def _model(folder: Folder, name: str, cache: Path, remotes: Remotes) -> ResolvedModel:

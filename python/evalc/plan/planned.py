@@ -9,15 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evalc import _core, env
+from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
-from evalc.plan import cost
-from evalc.plan.hooks import used_hooks
 from evalc.plan.ir import Ir, ResolvedModel, resolve, resolve_data
+from evalc.plan.pricing import priced
 from evalc.spec import Folder, Selection
 from evalc.store import Store
-
-SCHEMA = "evalc.plan/1"
 
 
 @dataclass(frozen=True)
@@ -74,46 +71,7 @@ class Planned:
 
     def priced(self, store: Store) -> dict[str, Any]:
         """The summary with an estimate per cell and in total, as `plan --json` prints it."""
-        usd = self.folder.spec.cost.usd_per_hour
-        by_name = {model.source.name: model for model in self.models}
-        speeds = {
-            name: cost.recall(store, model.identity, env.hardware(model.source.device))
-            for name, model in by_name.items()
-        }
-        cells, estimates = [], []
-        for counts in self.summary["cells"]:
-            model = by_name[counts["model"]]
-            found = cost.estimate(
-                model.shape, counts, speeds[counts["model"]], model.source.device, usd
-            )
-            estimates.append(found)
-            cells.append({**counts, "estimate": found.as_json()})
-        guessed = any(e.basis == "guess" and e.seconds for e in estimates)
-        total = cost.Estimate(
-            flops=sum(e.flops for e in estimates),
-            seconds=sum(e.seconds for e in estimates),
-            usd=None if usd is None else sum(e.usd or 0.0 for e in estimates),
-            basis="guess" if guessed else "measured",
-        )
-        return {
-            "schema": SCHEMA,
-            "tier": self.selection.tier or "full",
-            "nothing_to_run": self.to_run == 0,
-            "models": [
-                {
-                    "name": model.source.name,
-                    "path": str(model.source.path),
-                    "device": model.source.device,
-                    "dtype": model.source.dtype,
-                    "model_id": model.identity.model_id,
-                    "engine_id": model.identity.engine_id,
-                }
-                for model in self.models
-            ],
-            "hooks": sorted({h.name for h in used_hooks(self.folder, self.selection)}),
-            "cells": cells,
-            "total": {**self.summary["total"], "estimate": total.as_json()},
-        }
+        return priced(self.folder, self.selection, self.ir, self.summary, store)
 
 
 def plan(
@@ -125,7 +83,15 @@ def plan(
 
     Raises Faults with all that is wrong; nothing is written but what can be made again.
     """
-    ir = resolve(folder, selection, cache, store, rehash)
+    return plan_resolved(
+        folder, selection, resolve(folder, selection, cache, store, rehash), cache, store
+    )
+
+
+def plan_resolved(
+    folder: Folder, selection: Selection, ir: Ir, cache: Path, store: Store
+) -> Planned:
+    """The rest of `plan`, from an Ir on."""
     handle = _built(folder, ir.content, cache / "memo")
     keys = handle.keys()
     hits = store.hits(keys)

@@ -13,14 +13,10 @@ Only what acts on a cell's requests is in: choices of a generation task are not.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from evalc import _core
 from evalc.plan.digests import Digests
@@ -61,8 +57,6 @@ MODEL_KEYS = {
 }
 """Components that a key of a model's table decides; the other model components come from `path`."""
 SHORT, DIGEST = 12, 64
-MOST_ROWS = 20_000
-"""Above this many cases no row is digested, which takes writing its case."""
 
 
 def digest(*parts: object) -> str:
@@ -184,15 +178,6 @@ class Provenance:
         self._store.remember(note, json.dumps(facts).encode())
         return facts
 
-    def rows(self, cell: int, cases: Iterable[int]) -> npt.NDArray[np.uint64]:
-        """Digests of the content of the rows of `cases`, 8 bytes each."""
-        texts = (json.dumps(self.planned.case(cell, case)["row"], sort_keys=True) for case in cases)
-        return hashes(texts)
-
-    def digests_rows(self, cell: int, cases: int) -> bool:
-        """Whether rows are worth a digest: an `id` names them, and there are not too many."""
-        return self.dataset(cell)["id"] is not None and cases <= MOST_ROWS
-
     def loc(self, cell: int, component: str) -> Loc:
         """Where the spec says what a component is."""
         model, task = self.names(cell)
@@ -205,12 +190,6 @@ class Provenance:
         if component.startswith("template.") and component != "template.chat":
             return ("tasks", task, component.removeprefix("template."))
         return ("models", model, MODEL_KEYS.get(component, "path"))
-
-
-def hashes(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
-    """BLAKE2b of each text, 8 bytes little-endian."""
-    flat = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
-    return np.frombuffer(flat, dtype="<u8")
 
 
 def task_parts(ir: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evalc.plan.provenance import Provenance, hashes, short
-from evalc.plan.why import PENDING, Cases, CellCases, Era, Head, cases, head, heads
+from evalc.plan.provenance import Provenance, short
+from evalc.plan.why import PENDING, Cases, CellCases, Head, cases, head, heads
 from evalc.store import Store
 
 NEVER = "never asked"
@@ -108,10 +108,9 @@ class Reasons:
     def of(self, cell: int) -> CellReasons:
         """Reasons of one cell."""
         planned = self.provenance.planned
-        columns = CellCases.of(planned, cell)
-        answered = columns.answered(np.frombuffer(planned.hits, dtype=np.uint8))
-        left = np.flatnonzero(~answered)
-        of_case = np.full(len(answered), -1, dtype=np.int64)
+        columns = CellCases.of(planned, cell, planned.hits)
+        left = np.flatnonzero(~columns.answered)
+        of_case = np.full(len(columns.answered), -1, dtype=np.int64)
         compared = self._compared(cell) if len(left) else None
         if not len(left):
             return CellReasons((), of_case, None)
@@ -164,17 +163,16 @@ class Reasons:
         """Per remaining case: era * 4, plus 2 if its keys are as logged, plus 1 for a new row."""
         if not len(logged):
             return np.full(len(left), UNLOGGED * 4, dtype=np.int64)
-        names = hashes(columns.ids[case] for case in left.tolist())
+        names = columns.case[left]
         at = np.minimum(np.searchsorted(logged["case"], names), len(logged) - 1)
         known = logged["case"][at] == names
         era = np.where(known, logged["era"][at], UNLOGGED).astype(np.int64)
         same = known & (logged["keys"][at] == columns.keys[left])
         edited = np.zeros(len(left), dtype=np.bool_)
-        if any(e.data != self.provenance.data(cell) for e in compared.eras):
-            asks = np.flatnonzero((era < UNLOGGED) & ~same & (logged["row"][at] != 0))
-            if self.provenance.digests_rows(cell, len(columns.ids)):
-                now = self.provenance.rows(cell, left[asks].tolist())
-                edited[asks] = logged["row"][at][asks] != now
+        # without an `id` a row is known by its content, and another content is another case
+        named = self.provenance.dataset(cell)["id"] is not None
+        if named and any(e.data != self.provenance.data(cell) for e in compared.eras):
+            edited = (era < UNLOGGED) & ~same & (logged["row"][at] != columns.row[left])
         codes: npt.NDArray[np.int64] = era * 4 + same * 2 + edited
         return codes
 
@@ -188,15 +186,10 @@ class Reasons:
             return Reason(GONE, REMOVED)
         before = compared.eras[era]
         changes = _changes(before.components, self.provenance.components(cell))
-        if edited or (not changes and self._edited_file(cell, before)):
+        if edited:
             changes = [Change("row", None, before.data, self.provenance.data(cell)), *changes]
         names = dict.fromkeys(change.component for change in changes)
         return Reason(" + ".join(names) or PLANNER, None, tuple(changes))
-
-    def _edited_file(self, cell: int, before: Era) -> bool:
-        """Whether a row may have changed unseen: its `id` is not its content, the file is new."""
-        named = self.provenance.dataset(cell)["id"] is not None
-        return named and before.data != self.provenance.data(cell)
 
 
 def _changes(before: dict[str, str], now: dict[str, str]) -> list[Change]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.errors import ExitCode
+from evalc.plan.sums import is_summed
 
 BUNDLE_VERSION = 1
 PATTERNS = (
@@ -44,7 +46,7 @@ def bundle(model: Path, cache: Path, trust_remote_code: bool, place: Place | Non
     ]
     name = _core.digest_fields(f"evalc.tokenizer.v{BUNDLE_VERSION}", fields)
     path = cache / "tokenizers" / f"{name}.json"
-    if not path.exists():
+    if not is_summed(path):
         _extract(model, path, trust_remote_code, place)
     return path
 
@@ -67,13 +69,16 @@ def _extract(model: Path, path: Path, trust_remote_code: bool, place: Place | No
     except OSError as error:
         message = f"`{path.parent}` cannot be written: {(error.strerror or str(error)).lower()}"
         hint = "make room, or choose another cache with `--cache`"
-        raise Faults([Diagnostic("cache-failed", message, hint=hint)]) from None
+        found = Diagnostic("cache-failed", message, hint=hint)
+        raise Faults([found], exit_code=ExitCode.FAILURE) from None
     command = [sys.executable, "-m", CHILD, str(model), str(path)]
     if trust_remote_code:
         command.append("--trust-remote-code")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0 or not path.exists():
-        raise Faults([_failure(done.stderr, model, place)])
+        found = _failure(done.stderr, model, place)
+        code = ExitCode.FAILURE if found.code == "cache-failed" else ExitCode.USAGE
+        raise Faults([found], exit_code=code)
 
 
 def _failure(stderr: str, model: Path, place: Place | None) -> Diagnostic:
@@ -85,6 +90,8 @@ def _failure(stderr: str, model: Path, place: Place | None) -> Diagnostic:
         except ValueError:
             continue
         if isinstance(found, dict) and "message" in found:
-            return Diagnostic("bad-tokenizer", str(found["message"]), place, hint=found.get("hint"))
+            ours = found.get("code") == "cache-failed"
+            code, where = ("cache-failed", None) if ours else ("bad-tokenizer", place)
+            return Diagnostic(code, str(found["message"]), where, hint=found.get("hint"))
     last = lines[-1] if lines else "the process ended without a word"
     return Diagnostic("bad-tokenizer", f"the tokenizer of `{model}` cannot be read: {last}", place)

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalc.plan.planned import Planned
+from evalc.plan.ir import Ir
+from evalc.plan.sums import SUFFIX, sum_of
 from evalc.store import Store
 from evalc.store.marks import DAY_SECONDS, today
 
@@ -26,10 +27,10 @@ class Kept:
     day: int
 
 
-def remember_uses(planned: Planned, cache: Path, store: Store) -> None:
+def remember_uses(ir: Ir, cache: Path, store: Store) -> None:
     """Note that a plan's bundles and snapshots are used today: one note a file and day."""
-    files = {Path(entry["path"]) for entry in json.loads(planned.ir.content)["datasets"]}
-    files |= {model.bundle for model in planned.models}
+    files = {Path(entry["path"]) for entry in json.loads(ir.content)["datasets"]}
+    files |= {model.bundle for model in ir.models}
     day = str(today()).encode()
     for file in sorted(files):
         name = _name(file, cache)
@@ -52,6 +53,8 @@ def kept_files(cache: Path, store: Store) -> Iterator[Kept]:
     """
     for folder in FOLDERS:
         for path in sorted((cache / folder).rglob("*")):
+            if path.suffix == SUFFIX and path.with_suffix("").exists():
+                continue  # it goes with its file
             with suppress(OSError):
                 state = path.stat()
                 if path.is_file():
@@ -64,6 +67,7 @@ def kept_files(cache: Path, store: Store) -> Iterator[Kept]:
 def discard(kept: Kept, cache: Path, store: Store) -> None:
     """Delete a file and forget its use; one that is gone already is no error."""
     kept.path.unlink(missing_ok=True)
+    sum_of(kept.path).unlink(missing_ok=True)
     name = _name(kept.path, cache)
     if name is not None:
         store.forget(name)

@@ -4,9 +4,8 @@ Per (model name, task name) the store keeps a head, JSON with the makings of up 
 is a run whose components differed from those before it), and a column, zlib over `CASE` records
 sorted by case:
 
-    case   8 bytes of BLAKE2b of the case's id, which is the row's `id` or its content's hash
-    row    8 bytes of a digest of the row's content where an `id` names it and the cell has at most
-           20,000 cases; else 0, and only the digest of the whole data file tells of an edit
+    case   8 bytes of BLAKE3 of the case's id, which is the row's `id` or its content's hash
+    row    8 bytes of the digest of the row's bytes
     keys   sum over the case's requests of a part of their keys, each times 2 * position + 1
     era    index into the head's eras; `PENDING` for a case that was planned but never answered
 
@@ -18,21 +17,20 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evalc import _core
 from evalc.plan.planned import Planned
-from evalc.plan.provenance import Provenance, digest, hashes
+from evalc.plan.provenance import Provenance, digest
 from evalc.store import Store
 from evalc.store.environment import WHY
 
-SCHEMA = "evalc.why/1"
+SCHEMA = "evalc.why/2"
 KEY_BYTES = 32
 PENDING = 255
 MOST_ERAS = 32
@@ -84,36 +82,22 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class CellCases:
-    """Cases of a cell as the plan has them: per case, ids, keys digest, and offsets of requests."""
+    """Cases of a cell as the plan has them, a value a case.
 
-    ids: Sequence[str]
-    requests: npt.NDArray[np.uint32]
-    offsets: npt.NDArray[np.uint32]
+    The columns of `CASE`, and whether every request of the case has a record.
+    """
+
+    case: npt.NDArray[np.uint64]
+    row: npt.NDArray[np.uint64]
     keys: npt.NDArray[np.uint64]
+    answered: Bools
 
     @classmethod
-    def of(cls, planned: Planned, cell: int) -> CellCases:
-        """Read the columns of a cell."""
-        columns = planned.cell(cell)
-        requests = np.frombuffer(columns["requests"], dtype="<u4")
-        offsets = np.frombuffer(columns["request_offsets"], dtype="<u4")
-        words = np.frombuffer(planned.keys, dtype="<u8").reshape(-1, 4)
-        own = (words[:, 0] ^ words[:, 1])[requests]
-        counts = np.diff(offsets)
-        place = np.arange(len(requests), dtype=np.uint64)
-        place -= np.repeat(offsets[:-1], counts).astype(np.uint64)
-        return cls(columns["case_ids"], requests, offsets, _sums(own * (2 * place + 1), offsets))
-
-    def answered(self, hits: npt.NDArray[np.uint8]) -> Bools:
-        """Which cases have a record for every request; `hits` is a byte per key of the plan."""
-        missing = (hits[self.requests] == 0).astype(np.uint64)
-        return np.asarray(_sums(missing, self.offsets) == 0)
-
-
-def _sums(values: npt.NDArray[np.uint64], offsets: npt.NDArray[np.uint32]) -> Any:
-    """Sums of the runs that `offsets` bound, modulo 2**64."""
-    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values, dtype=np.uint64)])
-    return running[offsets[1:]] - running[offsets[:-1]]
+    def of(cls, planned: Planned, cell: int, hits: bytes) -> CellCases:
+        """Mark the cases of a cell; `hits` is a byte per key of the plan."""
+        marks = planned.handle.marks(cell, hits)
+        numbers = {name: np.frombuffer(marks[name], "<u8") for name in ("case", "row", "keys")}
+        return cls(**numbers, answered=np.frombuffer(marks["answered"], np.bool_))
 
 
 def _name(kind: bytes, model: str, task: str) -> bytes:
@@ -212,12 +196,11 @@ def _fresh(
     provenance: Provenance, store: Store, hits: npt.NDArray[np.uint8], cell: int
 ) -> tuple[Cases, Bools]:
     """The cell's cases as the plan has them, era not yet set, and which of them are answered."""
-    columns = CellCases.of(provenance.planned, cell)
-    fresh = np.zeros(len(columns.ids), dtype=CASE)
-    fresh["case"], fresh["keys"] = hashes(columns.ids), columns.keys
-    if provenance.digests_rows(cell, len(fresh)):
-        fresh["row"] = provenance.rows(cell, range(len(fresh)))
-    return fresh, columns.answered(hits)
+    columns = CellCases.of(provenance.planned, cell, hits.tobytes())
+    fresh = np.zeros(len(columns.case), dtype=CASE)
+    for name in ("case", "row", "keys"):
+        fresh[name] = getattr(columns, name)
+    return fresh, columns.answered
 
 
 def _merged(old: Cases, fresh: Cases) -> Cases:

@@ -10,9 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from evalc.score.cells import CaseDict
 from evalc.score.faults import fault
-from evalc.score.hooks import Hook
 from evalc.score.scoring import Extract
 
 INVALID = "[invalid]"
@@ -33,11 +31,11 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 class Extractor:
-    """An `Extract` made ready: compiled patterns and the loaded hook (None without `python`)."""
+    """An `Extract` made ready: its patterns are compiled. A hook in their place is not asked here
+    (`answers.found_in` does)."""
 
-    def __init__(self, extract: Extract, hook: Hook | None = None) -> None:
+    def __init__(self, extract: Extract) -> None:
         self.extract = extract
-        self.hook = hook
         self.tries: list[tuple[re.Pattern[str], int | str | None]] = []
         if extract.regex is not None:
             self.tries.append((compiled(extract.regex), extract.group))
@@ -48,12 +46,10 @@ class Extractor:
     @property
     def plain(self) -> bool:
         """Whether the whole text is the answer."""
-        return self.hook is None and not self.tries
+        return self.extract.python is None and not self.tries
 
-    def find(self, text: str, case: CaseDict | None = None) -> str | None:
-        """The answer as it stands in the text, or None. `case` is passed to the hook."""
-        if self.hook is not None:
-            return self.hook.text(text, case or {})
+    def find(self, text: str) -> str | None:
+        """What the patterns find: the answer as it stands in the text, or None."""
         if not self.tries:
             return text
         for pattern, group in self.tries:
@@ -71,9 +67,8 @@ class Extractor:
         text = text.strip() if strip else text
         return text.lower() if self.extract.lower else text
 
-    def answer(self, text: str, case: CaseDict | None = None) -> str:
-        """The normalised answer, or `INVALID`."""
-        found = self.find(text, case)
+    def answer_of(self, found: str | None) -> str:
+        """What was found, normalised; `INVALID` for nothing."""
         return INVALID if found is None else self.normalise(found)
 
 

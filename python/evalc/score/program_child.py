@@ -2,7 +2,8 @@
 
 Started by `programs.run_program` as a script, and importing nothing of evalc:
 `program_child.py PROGRAM FD CPU_SECONDS MEMORY_MB FILE_MB`, the token on standard input. Writes to
-FD the token when the program reached its end, else the error.
+FD a line feed when it hands over to the program, then the token when the program reached its end,
+else the error.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ def main() -> None:
     sys.argv = [path]
     sys.addaudithook(_guard)
     write, leave = os.write, os._exit
+    write(fd, b"\n")
     try:
         exec(compile(source, path, "exec"), {"__name__": "__main__", "__file__": path})
     except BaseException as error:

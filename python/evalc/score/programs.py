@@ -15,33 +15,55 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from evalc import _core
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.errors import ExitCode
+from evalc.plan.packages import package_state
 from evalc.score.cells import CaseDict
 from evalc.score.faults import fault
 from evalc.score.scoring import CodeSettings
 
 _CHILD = Path(__file__).with_name("program_child.py")
 _REPORT_BYTES = 4096
+_STARTED = "\n"
+_OWN_TIME = 0.9
+"""The part of its time limit that a program must have computed for its time-out to be its own."""
+_IMPORTS = re.compile(r"\b(?:from|import)\s+([^#\n;]+)")
+_MACHINE = re.compile(r"MemoryError|\[Errno (?:11|12|23|28)\]|can't start new thread")
+"""Errors that a machine short of memory, processes or disk gives to a program that is right."""
+_WORD = re.compile(r"(?<![.\w])[^\W\d]\w*")
+SOURCES = ("programs.py", "program_child.py")
+"""What of this room takes part in an outcome."""
+
+
+Ended = Literal["passed", "failed", "timed out"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a program ended: passed, failed (an error, an early exit, a limit) or timed out."""
+    """How a program ended: passed, failed (an error, an early exit, a limit) or timed out.
 
-    ended: Literal["passed", "failed", "timed out"]
+    `lasting`: it would end so again. Not when it ran out of time without computing for most of it,
+    which a busy machine does to any program, nor when it was killed from outside or lacked what the
+    machine could have lacked.
+    """
+
+    ended: Ended
     detail: str = ""
+    lasting: bool = field(default=True, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -70,38 +92,88 @@ def assemble(template: str, case: CaseDict, completion: str, task: str) -> str:
     return program
 
 
-def run_programs(programs: Sequence[str], settings: CodeSettings) -> list[Outcome]:
-    """Run every program, as many at once as there are cores; outcomes in the same order."""
+def packages_in(program: str) -> list[tuple[str, str]]:
+    """Packages that a program may import, with what they are here (`package_state`).
+
+    Read off its words, so it may name too many: a package that comes, goes or changes is another
+    world for the programs that could tell, and for no others.
+    """
+    words = {word for found in _IMPORTS.findall(program) for word in _WORD.findall(found)}
+    return [(word, package_state(word)) for word in sorted(words - sys.stdlib_module_names)]
+
+
+def run_programs(programs: Sequence[str], settings: CodeSettings) -> Iterator[Outcome]:
+    """Run every program, as many at once as there are cores; outcomes in the same order.
+
+    Raises `Faults` (`program-not-started`).
+    """
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return list(pool.map(lambda program: run_program(program, settings), programs))
+        yield from pool.map(lambda program: run_program(program, settings), programs)
 
 
 def run_program(program: str, settings: CodeSettings) -> Outcome:
     """Run one program in a child interpreter.
 
     It passes when its last statement was reached without an error: the child then sends a token
-    that it was given through its standard input, so that leaving early does not count.
+    that it was given through its standard input, so that leaving early does not count. Raises
+    `Faults` (`program-not-started`) where the interpreter did not come as far as the program: that
+    says nothing about the program.
     """
-    with tempfile.TemporaryDirectory(prefix="evalc-program-", ignore_cleanup_errors=True) as home:
-        path = Path(home) / "program.py"
-        path.write_text(program, encoding="utf-8", errors="surrogatepass")
-        token = secrets.token_hex(16)
-        reader, writer = os.pipe()
-        try:
-            timed_out = _run(home, path, writer, token, settings)
-            os.set_blocking(reader, False)
-            report = _read(reader)
-        finally:
-            os.close(reader)
-    if report.startswith(token):
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix="evalc-program-", ignore_cleanup_errors=True
+        ) as home:
+            end, report = _reported(home, program, settings)
+    except OSError as error:
+        raise _not_started(str(error)) from None
+    if not report.startswith(_STARTED) and not end.timed_out:
+        raise _not_started(f"it ended with {end.code} before the program began")
+    detail = report.removeprefix(_STARTED)
+    if end.passed:
         return Outcome("passed")
-    if timed_out:
-        return Outcome("timed out", f"no end after {settings.timeout:g} s")
-    return Outcome("failed", report or "it ended before its last statement")
+    if end.timed_out:
+        own = end.cpu_seconds >= _OWN_TIME * settings.timeout
+        return Outcome("timed out", f"no end after {settings.timeout:g} s", own)
+    own = end.code != -signal.SIGKILL and not _MACHINE.search(detail)
+    return Outcome("failed", detail or "it ended before its last statement", own)
 
 
-def _run(home: str, path: Path, writer: int, token: str, settings: CodeSettings) -> bool:
-    """Start, wait, kill the group, close `writer`. Returns whether the time ran out."""
+def _not_started(why: str) -> Faults:
+    found = Diagnostic(
+        "program-not-started",
+        f"a program that the model wrote could not be run: {why}",
+        hint="free memory, processes or disk space and ask for the report again",
+        notes=("what has run already is kept",),
+    )
+    return Faults([found], exit_code=ExitCode.FAILURE)
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a child ended: its exit status (negative: a signal), its seconds of processor time."""
+
+    code: int
+    timed_out: bool
+    cpu_seconds: float
+    passed: bool = False
+
+
+def _reported(home: str, program: str, settings: CodeSettings) -> tuple[_End, str]:
+    path = Path(home) / "program.py"
+    path.write_text(program, encoding="utf-8", errors="surrogatepass")
+    token = secrets.token_hex(16)
+    reader, writer = os.pipe()
+    try:
+        end = _run(home, path, writer, token, settings)
+        os.set_blocking(reader, False)
+        report = _read(reader)
+    finally:
+        os.close(reader)
+    return replace(end, passed=report.startswith(_STARTED + token)), report
+
+
+def _run(home: str, path: Path, writer: int, token: str, settings: CodeSettings) -> _End:
+    """Start, wait, kill the group, close `writer`."""
     command = [
         sys.executable,
         "-I",
@@ -126,15 +198,26 @@ def _run(home: str, path: Path, writer: int, token: str, settings: CodeSettings)
         )
     finally:
         os.close(writer)
+    timed_out = False
     try:
         process.communicate(token.encode(), timeout=settings.timeout)
-        return False
     except subprocess.TimeoutExpired:
-        return True
+        timed_out = True
     finally:
+        seconds = _cpu_seconds(process.pid) if timed_out else 0.0
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    return _End(process.returncode, timed_out, seconds)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Seconds of processor time of a process that runs; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _read(reader: int) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from evalc.score.answers import Answers
+from evalc.score.cache import ScoreCache
 from evalc.score.cells import CellRecords, IntArray
 from evalc.score.columns import Column
 from evalc.score.metrics import Inputs, Metric, parse_metric
@@ -36,15 +38,31 @@ def score_cell(
     *,
     root: Path | None = None,
     allow_code_execution: bool = False,
+    cache: ScoreCache | None = None,
+    extract_roots: Mapping[str, Path] | None = None,
 ) -> CellScores:
     """Score a cell. Asks no model; raises `Faults` for what the spec or a hook has wrong.
 
-    `root` is the folder of the spec, from which hooks are imported. Without
-    `allow_code_execution` a metric that runs programs is refused.
+    `root` is the folder of the spec, from which hooks are imported; `extract_roots` has others for
+    those of named extracts (--set may have put them elsewhere). Without
+    `allow_code_execution` a metric that has to run programs is refused. Values of expensive scorers
+    come from `cache` and go there.
     """
     names = scoring.extracts if cell.kind == "generate" else {"": None}
     metrics = [(name, parse_metric(name, cell.kind)) for name in scoring.metrics]
-    subjects = [Inputs(cell, scoring, extract, root, allow_code_execution) for extract in names]
+    kept = ScoreCache() if cache is None else cache
+    subjects = [
+        Inputs(
+            cell,
+            scoring,
+            extract,
+            root or Path(),
+            (extract_roots or {}).get(extract, root or Path()),
+            allow_code_execution,
+            kept,
+        )
+        for extract in names
+    ]
     columns = {}
     for name, metric in metrics:
         for inputs in subjects:

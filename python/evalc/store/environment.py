@@ -20,7 +20,8 @@ import lmdb
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
-from evalc.store.filesystem import network_filesystem
+from evalc.store.damage import DAMAGED, HINT, LAST_WORDS, fill_up
+from evalc.store.filesystem import network_filesystem, sync_names
 from evalc.store.marks import day_entries, today
 
 KEY_BYTES = 32
@@ -36,7 +37,16 @@ NOTES = b"notes.v1"
 WHY = b"why.v1"
 DAYS = b"days.v1"
 CITATIONS = b"citations.v1"
-BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES, WHY, DAYS, CITATIONS)
+SCORES = b"scores.v1"
+BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES, WHY, DAYS, CITATIONS, SCORES)
+DATED = (RECORDS, SCORES)
+"""Buckets of 32-byte keys that are known by the day on which they were written."""
+REVISION = b"revision"
+"""Note that holds another random value after every change of what `REVISED` buckets hold."""
+REVISION_BYTES = 16
+REVISED = frozenset({RECORDS, WHY})
+FULL = ("Input/output error", "No space left", "File too large", "Disk quota exceeded")
+"""What LMDB says when a commit finds no room."""
 BATCH = 4096
 """Entries that are read, or written in one transaction, at a time."""
 BATCH_BYTES = 1 << 23
@@ -62,14 +72,22 @@ class Store:
         self.damaged = 0
         self._env = env
         self._pid = os.getpid()
-        self._buckets = {
-            name: env.open_db(name, create=not readonly) for name in BUCKETS if self._has(name)
-        }
+        with self._watched():
+            if not readonly:
+                fill_up(env, directory / "data.mdb")
+            self._buckets = {
+                name: env.open_db(name, create=not readonly) for name in BUCKETS if self._has(name)
+            }
+        if not readonly and self.revision() is None:
+            with self._begin(write=True) as txn:
+                self._revise(txn, RECORDS)
 
     @classmethod
     def open(cls, directory: Path) -> Store:
         """Open or create the store in `directory`; read-only where it cannot be written."""
         directory = directory.expanduser().absolute()
+        new = not (directory / "data.mdb").exists()
+        made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -87,7 +105,14 @@ class Store:
                 "LMDB needs a local disk; give one with `--cache` or EVALC_CACHE",
             )
         readonly = not os.access(directory, os.W_OK)
-        return cls(directory, _open(directory, readonly), readonly)
+        env = _open(directory, readonly)
+        try:
+            if new and not readonly:
+                sync_names([directory, *(folder.parent for folder in made)])
+            return cls(directory, env, readonly)
+        except BaseException:
+            env.close()
+            raise
 
     def __enter__(self) -> Store:
         return self
@@ -131,15 +156,22 @@ class Store:
             )
         if write:
             self.require_writable()
+        with self._watched(), self._transaction(write) as txn:
+            yield txn
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Turn what LMDB raises, and what ends the process inside it, into a diagnostic."""
         try:
-            with self._transaction(write) as txn:
-                yield txn
-        except lmdb.DiskError as error:
+            with LAST_WORDS.about(self.directory):
+                yield
+        except (lmdb.DiskError, lmdb.MapFullError) as error:
             raise self._full(error) from None
-        except lmdb.MapFullError as error:
-            raise self._full(error) from None
+        except DAMAGED as error:
+            message = f"the store in `{self.directory}` is damaged: {error}"
+            raise _fault("cache-damaged", message, self.directory, HINT) from None
         except lmdb.Error as error:
-            if "Input/output error" in str(error) or "No space left" in str(error):
+            if any(text in str(error) for text in FULL):
                 raise self._full(error) from None
             raise _fault(
                 "cache-failed",
@@ -183,40 +215,57 @@ class Store:
                     found[first:last] = intact
                     pairs = zip(batch, values, intact, strict=True)
                     bad += [key for key, value, ok in pairs if value is not None and not ok]
-        self._quarantine(bad)
+        self._quarantine(RECORDS, bad)
         return bytes(found)
 
-    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Payload of each key, or None where there is no intact record."""
-        records = self._buckets.get(RECORDS)
-        if records is None:
+    def read(self, keys: Sequence[bytes], bucket: bytes = RECORDS) -> list[bytes | None]:
+        """Payload of each key of a bucket, or None where there is no intact one."""
+        db = self._buckets.get(bucket)
+        if db is None:
             return [None] * len(keys)
         with self._begin() as txn:
-            values: list[Any] = [txn.get(key, db=records) for key in keys]
+            values: list[Any] = [txn.get(key, db=db) for key in keys]
         payloads = _core.unseal_values(values)
         pairs = zip(keys, values, payloads, strict=True)
-        self._quarantine([k for k, value, p in pairs if value is not None and p is None])
+        bad = [key for key, value, payload in pairs if value is not None and payload is None]
+        self._quarantine(bucket, dict.fromkeys(bad))
         return payloads
 
-    def commit(self, keys: Sequence[bytes], payloads: Sequence[bytes]) -> None:
-        """Write records in one durable transaction; all of them are there afterwards, or none."""
+    def commit(
+        self, keys: Sequence[bytes], payloads: Sequence[bytes], bucket: bytes = RECORDS
+    ) -> None:
+        """Write records (or scores) in one durable transaction: all of them, or none."""
         if any(len(key) != KEY_BYTES for key in keys):
-            raise ValueError("a record key has 32 bytes")
+            raise ValueError("a key has 32 bytes")
         sealed = _core.seal_values(list(payloads))
-        self.write_sealed(RECORDS, sorted(zip(keys, sealed, strict=True)))
+        self.write_sealed(bucket, sorted(zip(keys, sealed, strict=True)))
+
+    def revision(self) -> bytes | None:
+        """What names the content of records and why-log: equal revisions, equal content.
+
+        None where that is not known, in a store that cannot be written and never was by this
+        version. A value that went bad on the disk since changes no revision.
+        """
+        return self.note(REVISION)
+
+    def _revise(self, txn: lmdb.Transaction, bucket: bytes) -> None:
+        """Another revision, in the transaction that changes the bucket."""
+        if bucket in REVISED:
+            fresh = _core.seal_values([os.urandom(REVISION_BYTES)])[0]
+            txn.put(REVISION, fresh, db=self._buckets[NOTES])
 
     def _date(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> None:
-        """Note that records (sorted keys) are written today; see `evalc.store.marks`."""
+        """Note that keys (sorted) are written today; see `evalc.store.marks`."""
         entries = list(day_entries(keys, today()))
         sealed = _core.seal_values([content for _, content in entries])
         for (name, _), value in zip(entries, sealed, strict=True):
             txn.put(name, value, db=self._buckets[DAYS])
 
-    def _quarantine(self, keys: Iterable[bytes]) -> None:
+    def _quarantine(self, bucket: bytes, keys: Iterable[bytes]) -> None:
         keys = list(keys)
         self.damaged += len(keys)
         if not self.readonly and keys:
-            self.set_aside(RECORDS, keys)
+            self.set_aside(bucket, keys)
 
     def set_aside(self, bucket: bytes, keys: Sequence[bytes]) -> None:
         """Move values into quarantine: records under their key, others under bucket:name."""
@@ -226,6 +275,7 @@ class Store:
                 if value is not None:
                     name = key if bucket == RECORDS else bucket + b":" + key
                     txn.put(name, value, db=self._buckets[QUARANTINE])
+            self._revise(txn, bucket)
 
     def scan(self, bucket: bytes, prefix: bytes = b"") -> Iterator[list[Pair]]:
         """Names and sealed values in name order, in batches of bounded size.
@@ -277,14 +327,16 @@ class Store:
         with self._begin(write=True) as txn:
             for name, value in pairs:
                 txn.put(name, value, db=self._buckets[bucket])
-            if bucket == RECORDS:
+            if bucket in DATED:
                 self._date(txn, sorted(name for name, _ in pairs))
+            self._revise(txn, bucket)
 
     def remove(self, bucket: bytes, names: Sequence[bytes]) -> None:
         """Delete in one durable transaction."""
         with self._begin(write=True) as txn:
             for name in names:
                 txn.delete(name, db=self._buckets[bucket])
+            self._revise(txn, bucket)
 
     def write_run(self, name: bytes, manifest: bytes, citations: Sequence[Pair] = ()) -> None:
         """Record a finished run; its presence says that the run is complete.

@@ -1,7 +1,9 @@
-"""What kind of file system a directory is on."""
+"""What kind of file system a directory is on, and whether its names outlive a loss of power."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 NETWORK = frozenset(
@@ -35,3 +37,15 @@ def network_filesystem(directory: Path, mounts: Path = MOUNTS) -> str | None:
         if depth >= best and (point == target or point in target.parents):
             best, kind = depth, fields[fields.index("-") + 1]
     return kind if kind in NETWORK else None
+
+
+def sync_names(directories: Iterable[Path]) -> None:
+    """Make the names in these directories durable: syncing a new file does not sync its name."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return  # Windows opens no directory
+    for directory in directories:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

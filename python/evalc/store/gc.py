@@ -3,6 +3,9 @@
 Age is the last day (UTC) on which a record was written here; `evalc.store.marks` says how both are
 known. Records go oldest first, in key order within a day. The file keeps its size: LMDB uses the
 freed pages for what is written next.
+
+Scores can always be computed again, and no run cites them. They go by their own age, when the
+policy names no models and no size; a score whose records are gone is never looked up, and ages.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalc import _core
-from evalc.store.environment import CITATIONS, DAYS, QUARANTINE, RECORDS, RUNS, Store
+from evalc.store.environment import CITATIONS, DAYS, QUARANTINE, RECORDS, RUNS, SCORES, Store
 from evalc.store.marks import Ages, Days, Marks, day_name, day_of, marks, packed, unpacked
 from evalc.store.runs import Run, cited_marks, recorded_runs
 from evalc.store.statistics import held_namespaces
@@ -31,13 +34,14 @@ class Policy:
 
     With `keep_bytes` only as many go, oldest first, as bring keys and values of all records down
     to that many bytes. Runs recorded on `forget_day` or before are forgotten first, and cite
-    nothing any more.
+    nothing any more. Scores last written on `score_day` or before go too.
     """
 
     day: int
     namespaces: frozenset[bytes] | None = None
     keep_bytes: int | None = None
     forget_day: int | None = None
+    score_day: int | None = None
     quarantine: bool = False
 
 
@@ -52,6 +56,7 @@ class Collected:
     size: int = 0
     cited: int = 0
     runs: int = 0
+    scores: int = 0
     quarantined: int = 0
     left: int = 0
     left_size: int = 0
@@ -106,7 +111,9 @@ def collect(store: Store, policy: Policy, dry: bool = False) -> Collected:
     for namespace in held_namespaces(store):
         survivors = _collect(view, namespace, quota, found, dry)
         if survivors is not None and not dry:
-            _redate(store, namespace, survivors, policy)
+            _redate(store, namespace, survivors, policy.day)
+    if policy.score_day is not None:
+        found.scores = _collect_scores(store, policy.score_day, dry)
     found.quarantined = store.count(QUARANTINE) if policy.quarantine else 0
     if found.quarantined and not dry:
         for pairs in store.scan(QUARANTINE):
@@ -220,15 +227,34 @@ def _days(store: Store, namespace: bytes) -> Iterator[tuple[int, Marks]]:
                 yield day_of(name), unpacked(content)
 
 
-def _redate(store: Store, namespace: bytes, survivors: Marks, policy: Policy) -> None:
-    """Drop the marks of removed records from the days up to the policy's."""
+def _collect_scores(store: Store, last: int, dry: bool) -> int:
+    """Remove the scores that were last written on the day `last` or before; how many they are."""
+    gone = 0
+    for scorer in held_namespaces(store, SCORES):
+        ages = Ages(_days(store, scorer))
+        survivors: list[Marks] = []
+        for pairs in store.scan(SCORES, scorer):
+            keys = [key for key, _ in pairs]
+            own = marks(keys)
+            chosen = ages.of(own) <= last
+            if chosen.any() and not dry:
+                store.remove(SCORES, [keys[index] for index in np.flatnonzero(chosen)])
+            gone += int(chosen.sum())
+            survivors.append(own[~chosen])
+        if not dry:
+            _redate(store, scorer, np.concatenate(survivors), last)
+    return gone
+
+
+def _redate(store: Store, namespace: bytes, survivors: Marks, last: int) -> None:
+    """Drop the marks of what was removed from the days up to `last`."""
     for pairs in store.scan(DAYS, namespace):
         contents = _core.unseal_values([value for _, value in pairs])
         new = {}
         old = []
         for (name, _), content in zip(pairs, contents, strict=True):
             # later days may hold what another process has written since
-            if content is None or day_of(name) > policy.day:
+            if content is None or day_of(name) > last:
                 continue
             before = unpacked(content)
             left = packed(before[np.isin(before, survivors)])

@@ -6,6 +6,8 @@ of marks, four bytes a key instead of a change of the record format:
     days       namespace + day + digest -> the keys of one commit; written with the commit itself
     citations  digest -> the keys that one cell of a recorded run rests on; the run names the digest
 
+Scores are dated in the same way; the first bytes of their keys stand for the scorer.
+
 Cells of later runs that ask the same have the same digest, and so share the set. Two keys of one
 namespace may have one mark (1 in 4 billion per pair): a record then counts as younger, or as cited
 although it is not. Both errors keep a record that could have gone, and never the reverse.

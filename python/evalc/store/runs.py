@@ -46,6 +46,20 @@ def recorded_runs(store: Store) -> list[Run]:
     return [_run(name, content) for name, content in store.runs()]
 
 
+def run_name(store: Store, moment: datetime) -> bytes:
+    """A name for a run that ended at `moment` by the clock; it comes after every recorded one.
+
+    A clock that was put back would else make an older run the latest.
+    """
+    name = moment.strftime(f"{RUN_NAME}.%f").encode()
+    last = max((known for known, _ in store.runs()), default=b"")
+    if name > last:
+        return name
+    stem, _, count = last.partition(b"~")
+    following = int(count) + 1 if count.isdigit() else 1
+    return b"%s~%06d" % (stem, following)
+
+
 def _run(name: bytes, content: bytes) -> Run:
     manifest: dict[str, Any] = {}
     cites = None

@@ -1,4 +1,4 @@
-"""Segments: files that carry records and runs from one cache to another.
+"""Segments: files that carry records, scores and runs from one cache to another.
 
     header   16 bytes, `evalc segment 1` and a line feed
     block    u32 length, u32 entries, 32 bytes of digest, then `length` bytes of entries
@@ -24,11 +24,11 @@ from typing import BinaryIO
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
-from evalc.store.environment import CITATIONS, KEY_BYTES, RECORDS, RUNS, Pair
+from evalc.store.environment import CITATIONS, DATED, KEY_BYTES, RECORDS, RUNS, SCORES, Pair
 
 SUFFIX = ".evalc"
 HEADER = b"evalc segment 1\n"
-KINDS = {RECORDS: 1, CITATIONS: 2, RUNS: 3}
+KINDS = {RECORDS: 1, CITATIONS: 2, RUNS: 3, SCORES: 4}
 BUCKETS = {kind: bucket for bucket, kind in KINDS.items()}
 DIGEST_HEX = 64
 _BLOCK = struct.Struct("<II32s")
@@ -46,6 +46,7 @@ class Written:
     size: int
     records: int
     runs: int
+    scores: int
 
 
 def write_segment(target: Path, batches: Iterable[Batch]) -> Written:
@@ -70,7 +71,7 @@ def write_segment(target: Path, batches: Iterable[Batch]) -> Written:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    return Written(path, digest, size, counts[RECORDS], counts[RUNS])
+    return Written(path, digest, size, counts[RECORDS], counts[RUNS], counts[SCORES])
 
 
 def _write(stream: BinaryIO, batches: Iterable[Batch], counts: dict[bytes, int]) -> None:
@@ -177,7 +178,7 @@ def _entries(body: bytes, count: int, path: Path) -> Batch:
         pairs.append((body[start:middle], body[middle:at]))
     bucket = BUCKETS.get(next(iter(kinds), 0)) if len(kinds) == 1 else None
     sound = at == len(body) and len(pairs) == count and bucket is not None
-    sound = sound and (bucket != RECORDS or all(len(name) == KEY_BYTES for name, _ in pairs))
+    sound = sound and (bucket not in DATED or all(len(name) == KEY_BYTES for name, _ in pairs))
     if not sound or bucket is None or 0 in _core.sealed_intact([value for _, value in pairs]):
         raise _bad(path, "an entry is malformed or fails its checksum")
     return bucket, pairs

@@ -105,11 +105,11 @@ def chosen_namespaces(store: Store, wanted: Sequence[str]) -> list[bytes]:
     return sorted(found)
 
 
-def held_namespaces(store: Store) -> list[bytes]:
-    """Namespaces that have records, in key order; found by seeking, one look for each."""
+def held_namespaces(store: Store, bucket: bytes = RECORDS) -> list[bytes]:
+    """The first bytes of a bucket's keys, in order; found by seeking, one look for each."""
     held: list[bytes] = []
     start = bytes(NAMESPACE_BYTES)
-    while (name := store.following(RECORDS, start)) is not None:
+    while (name := store.following(bucket, start)) is not None:
         held.append(name[:NAMESPACE_BYTES])
         after = int.from_bytes(held[-1], "big") + 1
         if after >> (8 * NAMESPACE_BYTES):

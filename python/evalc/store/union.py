@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evalc import _core
-from evalc.store.environment import CITATIONS, RECORDS, RUNS, Pair, Store
+from evalc.store.environment import CITATIONS, RECORDS, RUNS, SCORES, Pair, Store
 from evalc.store.runs import Run, recorded_runs
 
 MOST_EXAMPLES = 20
@@ -27,6 +27,7 @@ class Union:
     """What a store took in. `known` counts what it had already; `examples` are bounded."""
 
     records: int = 0
+    scores: int = 0
     runs: int = 0
     known: int = 0
     conflicts: int = 0
@@ -58,6 +59,7 @@ class Union:
         if new:
             store.write_sealed(bucket, sorted(new))
         self.records += len(new) if bucket == RECORDS else 0
+        self.scores += len(new) if bucket == SCORES else 0
         self.runs += len(new) if bucket == RUNS else 0
         self.known += len(pairs) - len(new)
 
@@ -69,9 +71,10 @@ class Union:
 
 
 class Contents:
-    """What travels from a store: records, the sets of keys that runs cite, and runs.
+    """What travels from a store: records, scores, the sets of keys that runs cite, and runs.
 
-    With `namespaces`, records of those only, and the runs that rest on nothing else. Iterating
+    With `namespaces`, records of those only, and the runs that rest on nothing else; no scores,
+    which do not know what they were computed from and can be computed again. Iterating
     yields a bucket and a batch of sealed pairs that are intact, runs last: a reader that stops
     anywhere never has a run without its records. `damaged` counts values left out because they
     fail their checksum.
@@ -89,6 +92,8 @@ class Contents:
         for prefix in [b""] if self._namespaces is None else self._namespaces:
             for batch in self._store.scan(RECORDS, prefix):
                 yield from self._intact(RECORDS, batch)
+        for batch in self._store.scan(SCORES) if self._namespaces is None else ():
+            yield from self._intact(SCORES, batch)
         for digest in digests:
             yield from self._intact(CITATIONS, self._pairs(CITATIONS, [digest]))
         yield from self._intact(RUNS, self._pairs(RUNS, [run.name for run in runs]))

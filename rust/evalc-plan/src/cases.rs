@@ -227,7 +227,7 @@ impl<'a> Writer<'a> {
 
     fn shot(&self, shots: &Shots<'_>, row: u32) -> Result<String, Fault> {
         let table = shots.source.table;
-        let value = table.row(row as usize)?;
+        let value = shots.source.selection.value(table, row)?;
         shots.template.render(&value).map_err(|fault| {
             let place = Some((table.origin(), table.line(row as usize)));
             template_fault(&fault, "tasks", &self.task.name, "fewshot.template", place)

@@ -2,15 +2,17 @@
 
 use crate::cases::{Case, Writer};
 use crate::digest::{setting_digest, Digest, RequestHasher, NO_SETTING};
-use crate::expansion::{Expansion, Request, Run, SPLIT_WORD, TRUNCATED};
+use crate::expansion::{Expansion, Request, SPLIT_WORD, TRUNCATED};
 use crate::fault::{abridge, Fault};
 use crate::ir::{Kind, Overflow, Setting, Task};
 use crate::memo::{KnownCases, RowDigest};
+use crate::order;
+use crate::prefix::{case, encode, leading, Prefix};
+use crate::reuse::reuse;
 use crate::rows::Table;
 use crate::select::Selection;
 use crate::tokens::Encoder;
 use rayon::prelude::*;
-use std::collections::HashMap;
 
 /// What an expansion is made from.
 pub struct Input<'a> {
@@ -34,12 +36,14 @@ pub struct Input<'a> {
 
 /// Cases a worker expands between two hand-overs.
 const CHUNK: usize = 256;
-/// Cases looked at to find the text that all contexts start with.
-const PREFIX_SAMPLE: usize = 8;
+/// Chunks that are made between two appends, so that what is made is held once.
+const WAVE: usize = 64;
 /// One in this many cases is encoded whole as well, to prove the cuts.
 const PROOF_SHARE: u64 = 64;
 
-enum Stop {
+/// Why an expansion was not made.
+pub enum Stop {
+    /// The inputs have faults.
     Faults(Vec<Fault>),
     /// A composed encoding differed from a whole one.
     Cut,
@@ -53,6 +57,8 @@ pub struct Made {
     pub fresh: usize,
     /// Whether encodings were composed of parts.
     pub cut: bool,
+    /// Cases that the memo can keep beside those it has, with their rows.
+    pub later: Option<(Vec<RowDigest>, Expansion)>,
 }
 
 /// Expand a task. Deterministic whatever the number of threads; what the memo knows only saves work.
@@ -70,10 +76,8 @@ pub fn expand(input: &Input<'_>, known: Option<KnownCases>) -> Result<Made, Vec<
         made => made.map_err(faults)?,
     };
     let positions = input.positions.iter().map(|position| *position as usize);
-    let (ids, rows) =
-        positions.map(|p| (input.selection.ids[p].clone(), input.selection.rows[p])).unzip();
-    made.expansion.ids = ids;
-    made.expansion.rows = rows;
+    made.expansion.ids = positions.clone().map(|p| input.selection.ids.get(p)).collect();
+    made.expansion.rows = positions.map(|p| input.selection.rows[p]).collect();
     made.expansion.settings = settings(input);
     Ok(made)
 }
@@ -83,128 +87,18 @@ fn settings(input: &Input<'_>) -> Vec<Setting> {
     generate.map_or_else(Vec::new, |generate| generate.settings(&input.encoder.eos_ids))
 }
 
-fn attempt(input: &Input<'_>, cut: bool) -> Result<Made, Stop> {
+/// Make every case, of parts or whole.
+pub fn attempt(input: &Input<'_>, cut: bool) -> Result<Made, Stop> {
     let prefix = if cut { Prefix::find(input)? } else { Prefix::none() };
     let mut expansion = Worker::new(input, cut, &prefix).all(input.positions)?;
-    expansion.prefix = prefix.ids;
+    expansion.prefix = prefix.ids.as_slice().into();
     expansion.prefix_text = prefix.text;
-    Ok(Made { expansion, fresh: input.positions.len(), cut })
+    order::sort(&mut expansion);
+    Ok(Made { expansion, fresh: input.positions.len(), cut, later: None })
 }
 
-/// Take what is known, make the rest with the same prefix.
-fn reuse(input: &Input<'_>, known: KnownCases) -> Result<Made, Stop> {
-    let row = |position: &u32| input.selection.digests[*position as usize];
-    if known.rows.len() == input.positions.len()
-        && known.rows.iter().zip(input.positions).all(|(digest, position)| *digest == row(position))
-    {
-        return Ok(Made { expansion: known.expansion, fresh: 0, cut: known.cut });
-    }
-    let found: HashMap<RowDigest, usize> =
-        known.rows.iter().enumerate().map(|(index, digest)| (*digest, index)).collect();
-    let missing: Vec<u32> =
-        input.positions.iter().filter(|p| !found.contains_key(&row(p))).copied().collect();
-    if missing.len() * 2 > input.positions.len() || !known.expansion.ready() {
-        return attempt(input, true);
-    }
-    let prefix =
-        Prefix { text: known.expansion.prefix_text.clone(), ids: known.expansion.prefix.clone() };
-    let fresh = Worker::new(input, known.cut, &prefix).all(&missing)?;
-    let mut expansion = Expansion::blank(input.task.slices.len());
-    expansion.push(known.expansion.arena());
-    let start = expansion.push(fresh.arena()).start;
-    let mut next = 0;
-    for position in input.positions {
-        match found.get(&row(position)) {
-            Some(index) => expansion.take(&known.expansion, *index, 0),
-            None => {
-                expansion.take(&fresh, next, start);
-                next += 1;
-            }
-        }
-    }
-    expansion.prefix = prefix.ids;
-    expansion.prefix_text = prefix.text;
-    Ok(Made { expansion, fresh: missing.len(), cut: known.cut })
-}
-
-/// The text that (nearly) all contexts of a task start with, encoded once.
-struct Prefix {
-    text: String,
-    ids: Vec<u32>,
-}
-
-impl Prefix {
-    fn none() -> Prefix {
-        Prefix { text: String::new(), ids: Vec::new() }
-    }
-
-    fn find(input: &Input<'_>) -> Result<Prefix, Stop> {
-        let none = Prefix::none();
-        if input.task.kind == Kind::Perplexity || input.positions.len() < PREFIX_SAMPLE {
-            return Ok(none);
-        }
-        let step = input.positions.len() / PREFIX_SAMPLE;
-        let mut common: Option<String> = None;
-        for position in input.positions.iter().step_by(step) {
-            let Ok(case) = case(input, *position) else {
-                return Ok(none); // the expansion itself will report it
-            };
-            common = Some(match common {
-                None => case.context,
-                Some(text) => {
-                    let same = text.char_indices().zip(case.context.chars());
-                    let end = same
-                        .take_while(|((_, a), b)| a == b)
-                        .last()
-                        .map_or(0, |((i, a), _)| i + a.len_utf8());
-                    text[..end].to_owned()
-                }
-            });
-        }
-        let common = common.unwrap_or_default();
-        let Some(end) = input.encoder.last_cut(&common) else {
-            return Ok(none);
-        };
-        let mut ids = leading(input).to_vec();
-        ids.extend(encode(input, &common[..end])?);
-        Ok(Prefix { text: common[..end].to_owned(), ids })
-    }
-
-    fn hasher(&self, kind: Kind) -> RequestHasher {
-        let mut hasher = RequestHasher::new(kind == Kind::Generate);
-        hasher.ids(&self.ids, &mut Vec::new());
-        hasher
-    }
-}
-
-/// Ids before any text: the tokenizer's own, unless a chat template writes them.
-fn leading<'a>(input: &'a Input<'_>) -> &'a [u32] {
-    if input.chat {
-        &[]
-    } else {
-        &input.encoder.prefix_ids
-    }
-}
-
-fn encode(input: &Input<'_>, text: &str) -> Result<Vec<u32>, Stop> {
-    input.encoder.encode(text).map_err(|message| {
-        Stop::Faults(vec![Fault::new("tokenizer-failed", message).at(
-            "tasks",
-            &input.task.name,
-            "prompt",
-        )])
-    })
-}
-
-fn case(input: &Input<'_>, position: u32) -> Result<Case, Fault> {
-    let row = input.selection.rows[position as usize];
-    let id = &input.selection.ids[position as usize];
-    let value = input.table.row(row as usize)?;
-    let place = (input.table.origin(), input.table.line(row as usize));
-    input.writer.write(&value, row, id, place)
-}
-
-struct Worker<'a> {
+/// Makes cases behind one prefix.
+pub struct Worker<'a> {
     input: &'a Input<'a>,
     cut: bool,
     setting_digests: Vec<Digest>,
@@ -224,22 +118,25 @@ struct Context {
 }
 
 impl<'a> Worker<'a> {
-    fn new(input: &'a Input<'a>, cut: bool, prefix: &'a Prefix) -> Worker<'a> {
+    /// A worker for one task; `cut` says whether encodings are composed of parts.
+    pub fn new(input: &'a Input<'a>, cut: bool, prefix: &'a Prefix) -> Worker<'a> {
         let setting_digests = settings(input).iter().map(setting_digest).collect();
         Worker { input, cut, setting_digests, hasher: prefix.hasher(input.task.kind), prefix }
     }
 
     /// Cases of these positions, on all cores, in order.
-    fn all(&self, positions: &[u32]) -> Result<Expansion, Stop> {
-        let parts: Vec<Result<Expansion, Stop>> =
-            positions.par_chunks(CHUNK).map(|positions| self.chunk(positions)).collect();
+    pub fn all(&self, positions: &[u32]) -> Result<Expansion, Stop> {
         let mut whole = Expansion::blank(self.input.task.slices.len());
         let mut faults = Vec::new();
-        for part in parts {
-            match part {
-                Ok(part) => whole.append(part),
-                Err(Stop::Faults(more)) => faults.extend(more),
-                Err(Stop::Cut) => return Err(Stop::Cut),
+        for wave in positions.chunks(CHUNK * WAVE) {
+            let parts: Vec<Result<Expansion, Stop>> =
+                wave.par_chunks(CHUNK).map(|positions| self.chunk(positions)).collect();
+            for part in parts {
+                match part {
+                    Ok(part) => whole.append(&part),
+                    Err(Stop::Faults(more)) => faults.extend(more),
+                    Err(Stop::Cut) => return Err(Stop::Cut),
+                }
             }
         }
         if faults.is_empty() {
@@ -278,10 +175,12 @@ impl<'a> Worker<'a> {
                     continue;
                 }
             }
-            out.targets.push(case.target.into_boxed_str());
-            out.clusters.extend(case.cluster.map(String::into_boxed_str));
-            for (column, value) in out.slices.iter_mut().zip(case.slices) {
-                column.push(value.into_boxed_str());
+            out.targets.push(&case.target);
+            if let Some(cluster) = &case.cluster {
+                out.clusters.push(cluster);
+            }
+            for (column, value) in out.slices.iter_mut().zip(&case.slices) {
+                column.push(value);
             }
             out.request_offsets.push(out.requests.len() as u32);
         }
@@ -350,7 +249,7 @@ impl<'a> Worker<'a> {
             let mut hasher = hasher.clone();
             hasher.ids(cont, buffer);
             out.digests.push(hasher.finish(cont.len() as u64, &NO_SETTING));
-            out.requests.push(Request { prefixed: context.prefixed, tail, cont: run, setting: 0 });
+            out.requests.push(Request::new(context.prefixed, tail, run, 0));
             out.choice_chars.push(choice.chars().count() as u32);
             out.choice_bytes.push(choice.len() as u32);
         }
@@ -375,14 +274,10 @@ impl<'a> Worker<'a> {
         let tail = out.push(&context.tail);
         let mut hasher = self.start(&context);
         hasher.ids(&context.tail, buffer);
+        let nothing = out.push(&[]);
         for (setting, digest) in self.setting_digests.iter().enumerate() {
             out.digests.push(hasher.clone().finish(0, digest));
-            out.requests.push(Request {
-                prefixed: context.prefixed,
-                tail,
-                cont: Run { start: tail.start, len: 0 },
-                setting: setting as u16,
-            });
+            out.requests.push(Request::new(context.prefixed, tail, nothing, setting as u16));
             out.choice_chars.push(0);
             out.choice_bytes.push(0);
         }
@@ -416,7 +311,7 @@ impl<'a> Worker<'a> {
             let mut hasher = RequestHasher::new(false);
             hasher.ids(&ids[start..end], buffer);
             out.digests.push(hasher.finish((end - done) as u64, &NO_SETTING));
-            out.requests.push(Request { prefixed: false, tail, cont, setting: 0 });
+            out.requests.push(Request::new(false, tail, cont, 0));
             out.choice_chars.push(0);
             out.choice_bytes.push(0);
             done = end;

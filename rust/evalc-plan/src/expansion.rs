@@ -1,50 +1,80 @@
 //! The columns that cases become: ids, targets, requests, token ids. No objects per case.
 
 use crate::digest::Digest;
+use crate::ids::{Ids, Runs, Tokens};
 use crate::ir::Setting;
+use crate::texts::Texts;
+use bytemuck::{Pod, Zeroable};
+use std::ops::Range;
 use std::sync::OnceLock;
 
-/// A run of tokens in an arena.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    /// First token.
-    pub start: u64,
-    /// Number of tokens.
-    pub len: u32,
-}
-
-impl Run {
-    fn of(self, arena: &[u32]) -> &[u32] {
-        &arena[self.start as usize..self.start as usize + self.len as usize]
-    }
-}
-
-/// One request: `[prefix] + context tail + continuation`.
-#[derive(Debug, Clone, Copy)]
+/// One request: `[prefix] + context tail + continuation`, the latter two as runs of an arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
 pub struct Request {
-    /// Whether the expansion's shared prefix comes first.
-    pub prefixed: bool,
-    /// Context tokens behind the prefix.
-    pub tail: Run,
-    /// Continuation.
-    pub cont: Run,
+    /// First token of the context behind the prefix.
+    tail: u64,
+    /// Number of those tokens.
+    tail_len: u32,
+    /// First token of the continuation, counted from the first of the tail.
+    cont: u32,
+    /// Number of tokens of the continuation.
+    cont_len: u32,
     /// Index into the expansion's settings; unused for log-likelihoods.
     pub setting: u16,
+    /// Whether the expansion's shared prefix comes first.
+    prefixed: u16,
+}
+
+/// A run of tokens in an arena.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    start: u64,
+    len: u32,
+}
+
+impl Request {
+    /// A request of two runs, of which the tail comes first.
+    pub fn new(prefixed: bool, tail: Run, cont: Run, setting: u16) -> Request {
+        Request {
+            tail: tail.start,
+            tail_len: tail.len,
+            cont: (cont.start - tail.start) as u32,
+            cont_len: cont.len,
+            setting,
+            prefixed: u16::from(prefixed),
+        }
+    }
+
+    /// Whether the expansion's shared prefix comes first.
+    pub fn prefixed(&self) -> bool {
+        self.prefixed != 0
+    }
+
+    /// Whether two requests have one and the same context.
+    pub fn same_context(&self, other: &Request) -> bool {
+        (self.prefixed, self.tail, self.tail_len) == (other.prefixed, other.tail, other.tail_len)
+    }
+
+    fn moved(mut self, by: u64) -> Request {
+        self.tail += by;
+        self
+    }
 }
 
 /// All cases of one task for one tokenizer, as columns.
 #[derive(Default)]
 pub struct Expansion {
     /// Case ids.
-    pub ids: Vec<Box<str>>,
+    pub ids: Texts,
     /// Row of each case in its table.
     pub rows: Vec<u32>,
     /// JSON targets.
-    pub targets: Vec<Box<str>>,
+    pub targets: Texts,
     /// Clusters, empty where the task has none.
-    pub clusters: Vec<Box<str>>,
+    pub clusters: Texts,
     /// Per slice template: a value a case.
-    pub slices: Vec<Vec<Box<str>>>,
+    pub slices: Vec<Texts>,
     /// Words of the text of a perplexity case.
     pub text_words: Vec<u32>,
     /// UTF-8 bytes of the text of a perplexity case.
@@ -53,7 +83,7 @@ pub struct Expansion {
     pub request_offsets: Vec<u32>,
     /// Requests.
     pub requests: Vec<Request>,
-    /// Digest of each request, without model and engine.
+    /// Digest of each request, without model and engine. Dropped when keys are made of it.
     pub digests: Vec<Digest>,
     /// Characters of each request's choice text.
     pub choice_chars: Vec<u32>,
@@ -66,9 +96,13 @@ pub struct Expansion {
     /// Text that (nearly) all contexts start with, cut where its encoding is settled.
     pub prefix_text: String,
     /// Token ids of that text, with what the tokenizer puts before it.
-    pub prefix: Vec<u32>,
+    pub prefix: Ids,
     /// Token ids that runs point into.
     pub arena: Arena,
+    /// Requests in the order of their token ids; see [`crate::order`].
+    pub order: Vec<u32>,
+    /// Tokens that each request of `order` shares with the one before.
+    pub shared: Vec<u32>,
 }
 
 /// Flag of a case whose continuation does not start at a token boundary of the joined text.
@@ -79,35 +113,49 @@ pub const TRUNCATED: u8 = 2;
 /// Token ids, in memory or still in a memo file.
 pub enum Arena {
     /// In memory.
-    Held(Vec<u32>),
+    Held(Ids),
     /// Read when first asked for. A file that is gone or damaged by then reads as nothing, which
     /// [`Expansion::ready`] reports before anyone looks.
-    Filed(Box<dyn TokenFile>, OnceLock<Option<Vec<u32>>>),
+    Filed(Box<dyn TokenFile>, OnceLock<Option<Ids>>),
 }
 
 /// Where filed token ids are read from.
 pub trait TokenFile: Send + Sync {
     /// All of them, or nothing if they cannot be had unchanged.
-    fn read(&self) -> Option<Vec<u32>>;
+    fn read(&self) -> Option<Ids>;
 }
+
+static NO_IDS: Ids = Ids::Narrow(Vec::new());
 
 impl Default for Arena {
     fn default() -> Self {
-        Arena::Held(Vec::new())
+        Arena::Held(Ids::default())
     }
 }
 
 impl Arena {
-    fn ids(&self) -> &[u32] {
+    fn ids(&self) -> &Ids {
         match self {
             Arena::Held(ids) => ids,
-            Arena::Filed(file, read) => read.get_or_init(|| file.read()).as_deref().unwrap_or(&[]),
+            Arena::Filed(file, read) => {
+                read.get_or_init(|| file.read()).as_ref().unwrap_or(&NO_IDS)
+            }
         }
     }
 
-    fn held(&mut self) -> &mut Vec<u32> {
+    /// The ids themselves, read where they are filed.
+    pub fn into_ids(self) -> Ids {
+        match self {
+            Arena::Held(ids) => ids,
+            Arena::Filed(file, read) => {
+                read.into_inner().unwrap_or_else(|| file.read()).unwrap_or_default()
+            }
+        }
+    }
+
+    fn held(&mut self) -> &mut Ids {
         if let Arena::Filed(..) = self {
-            *self = Arena::Held(self.ids().to_vec());
+            *self = Arena::Held(std::mem::take(self).into_ids());
         }
         match self {
             Arena::Held(ids) => ids,
@@ -118,11 +166,16 @@ impl Arena {
 
 impl Expansion {
     /// The three runs of a request's token ids.
-    pub fn tokens(&self, request: usize) -> [&[u32]; 3] {
+    pub fn tokens(&self, request: usize) -> Runs<'_> {
         let r = &self.requests[request];
-        let prefix: &[u32] = if r.prefixed { &self.prefix } else { &[] };
-        let arena = self.arena.ids();
-        [prefix, r.tail.of(arena), r.cont.of(arena)]
+        let arena = self.arena.ids().all();
+        let prefix = if r.prefixed() { self.prefix.all() } else { Tokens::Narrow(&[]) };
+        let cont = (r.tail + u64::from(r.cont)) as usize;
+        [
+            prefix,
+            arena.slice(r.tail as usize, r.tail as usize + r.tail_len as usize),
+            arena.slice(cont, cont + r.cont_len as usize),
+        ]
     }
 
     /// Whether the token ids can be had; reads them.
@@ -133,9 +186,22 @@ impl Expansion {
         }
     }
 
+    /// Whether the token ids are in memory.
+    pub fn held(&self) -> bool {
+        match &self.arena {
+            Arena::Held(_) => true,
+            Arena::Filed(_, read) => read.get().is_some(),
+        }
+    }
+
     /// All token ids that runs point into.
-    pub fn arena(&self) -> &[u32] {
+    pub fn arena(&self) -> &Ids {
         self.arena.ids()
+    }
+
+    /// Number of cases.
+    pub fn cases(&self) -> usize {
+        self.flags.len()
     }
 
     /// Cases with a flag.
@@ -146,20 +212,14 @@ impl Expansion {
     /// Tokens of the whole request and of its continuation.
     pub fn lengths(&self, request: usize) -> (u32, u32) {
         let r = &self.requests[request];
-        let prefix = if r.prefixed { self.prefix.len() as u32 } else { 0 };
-        (prefix + r.tail.len + r.cont.len, r.cont.len)
-    }
-
-    /// Where two requests share their context run, that alone tells them equal up to it.
-    pub fn same_context(&self, a: usize, b: usize) -> bool {
-        let (a, b) = (&self.requests[a], &self.requests[b]);
-        a.prefixed == b.prefixed && a.tail == b.tail
+        let prefix = if r.prefixed() { self.prefix.len() as u32 } else { 0 };
+        (prefix + r.tail_len + r.cont_len, r.cont_len)
     }
 
     /// An expansion without cases.
     pub fn blank(slices: usize) -> Expansion {
         Expansion {
-            slices: vec![Vec::new(); slices],
+            slices: vec![Texts::default(); slices],
             request_offsets: vec![0],
             ..Expansion::default()
         }
@@ -167,57 +227,38 @@ impl Expansion {
 
     /// Keep token ids.
     pub fn push(&mut self, ids: &[u32]) -> Run {
-        let arena = self.arena.held();
-        let start = arena.len() as u64;
-        arena.extend_from_slice(ids);
-        Run { start, len: ids.len() as u32 }
+        Run { start: self.arena.held().push(ids), len: ids.len() as u32 }
     }
 
-    /// Put case `index` of `from` behind these; `tokens` is where its arena starts in this one.
-    pub fn take(&mut self, from: &Expansion, index: usize, tokens: u64) {
-        let (start, end) = (from.request_offsets[index], from.request_offsets[index + 1]);
-        let requests = start as usize..end as usize;
-        self.targets.push(from.targets[index].clone());
-        self.clusters.extend(from.clusters.get(index).cloned());
-        for (column, source) in self.slices.iter_mut().zip(&from.slices) {
-            column.push(source[index].clone());
+    /// Put a run of cases of `from` behind these; `tokens` is where its arena starts in this one.
+    /// Ids and rows, which the data say, are not taken.
+    pub fn take(&mut self, from: &Expansion, cases: Range<usize>, tokens: u64) {
+        let (first, last) = (from.request_offsets[cases.start], from.request_offsets[cases.end]);
+        let requests = first as usize..last as usize;
+        let base = self.requests.len() as u32;
+        self.targets.extend(&from.targets, cases.start, cases.end);
+        if !from.clusters.is_empty() {
+            self.clusters.extend(&from.clusters, cases.start, cases.end);
         }
-        self.text_words.extend(from.text_words.get(index));
-        self.text_bytes.extend(from.text_bytes.get(index));
-        self.flags.push(from.flags[index]);
-        self.requests.extend(from.requests[requests.clone()].iter().map(|r| Request {
-            tail: Run { start: r.tail.start + tokens, ..r.tail },
-            cont: Run { start: r.cont.start + tokens, ..r.cont },
-            ..*r
-        }));
-        self.digests.extend(&from.digests[requests.clone()]);
-        self.choice_chars.extend(&from.choice_chars[requests.clone()]);
-        self.choice_bytes.extend(&from.choice_bytes[requests]);
-        self.request_offsets.push(self.requests.len() as u32);
+        for (column, source) in self.slices.iter_mut().zip(&from.slices) {
+            column.extend(source, cases.start, cases.end);
+        }
+        if !from.text_words.is_empty() {
+            self.text_words.extend_from_slice(&from.text_words[cases.clone()]);
+            self.text_bytes.extend_from_slice(&from.text_bytes[cases.clone()]);
+        }
+        self.flags.extend_from_slice(&from.flags[cases.clone()]);
+        let offsets = &from.request_offsets[cases.start + 1..=cases.end];
+        self.request_offsets.extend(offsets.iter().map(|offset| offset - first + base));
+        self.requests.extend(from.requests[requests.clone()].iter().map(|r| r.moved(tokens)));
+        self.digests.extend_from_slice(&from.digests[requests.clone()]);
+        self.choice_chars.extend_from_slice(&from.choice_chars[requests.clone()]);
+        self.choice_bytes.extend_from_slice(&from.choice_bytes[requests]);
     }
 
     /// Put the cases of `part` behind these.
-    pub fn append(&mut self, mut part: Expansion) {
-        let (requests, tokens) = (self.requests.len() as u32, self.arena.ids().len() as u64);
-        self.ids.append(&mut part.ids);
-        self.rows.append(&mut part.rows);
-        self.targets.append(&mut part.targets);
-        self.clusters.append(&mut part.clusters);
-        for (whole, part) in self.slices.iter_mut().zip(&mut part.slices) {
-            whole.append(part);
-        }
-        self.text_words.append(&mut part.text_words);
-        self.text_bytes.append(&mut part.text_bytes);
-        self.request_offsets.extend(part.request_offsets[1..].iter().map(|o| o + requests));
-        self.requests.extend(part.requests.iter().map(|r| Request {
-            tail: Run { start: r.tail.start + tokens, ..r.tail },
-            cont: Run { start: r.cont.start + tokens, ..r.cont },
-            ..*r
-        }));
-        self.digests.append(&mut part.digests);
-        self.choice_chars.append(&mut part.choice_chars);
-        self.choice_bytes.append(&mut part.choice_bytes);
-        self.flags.append(&mut part.flags);
-        self.arena.held().append(part.arena.held());
+    pub fn append(&mut self, part: &Expansion) {
+        let tokens = self.arena.held().append(part.arena());
+        self.take(part, 0..part.cases(), tokens);
     }
 }

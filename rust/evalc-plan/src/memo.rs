@@ -1,24 +1,28 @@
 //! The expansion memo: what rows became last time, so that an unchanged row is not written,
 //! tokenised or hashed again.
 //!
-//! Two kinds of file, each named by the digest of everything that its content depends on besides
-//! the rows: `*.rows` (which rows a dataset selects, under which id) and `*.cases` with `*.tokens`
-//! (what a task makes of a row for one tokenizer). Rows are recognised by the digest of their
-//! bytes. A file carries a checksum; one that is damaged, foreign or of another version is not
-//! there. Files are replaced by rename, and a failure to write one is no failure of the plan.
+//! Files are named by the digest of everything that their content depends on besides the rows:
+//! `*.rows` (which rows a dataset selects, under which id), and what a task makes of a row for one
+//! tokenizer: `*.cases` with `*.tokens`, and `*.later` with the cases of rows that came since. Rows
+//! are recognised by the digest of their bytes.
 
 use crate::digest::Digest;
-use crate::expansion::{Arena, Expansion, Request, Run, TokenFile};
+use crate::expansion::{Arena, Expansion, TokenFile};
+use crate::ids::Ids;
 use crate::ir::{Dataset, Model, Task};
+use crate::memo_file::{Reader, Writer};
+use crate::texts::Texts;
 use serde_json::json;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Digest of a row's bytes.
 pub type RowDigest = [u8; 16];
 
-const MAGIC: &[u8; 16] = b"evalc.memo.v0001";
-const HEADER: usize = 48;
+/// Later cases are kept apart until there are more than one for this many others.
+const LATER: usize = 16;
 
 /// Where memo files are kept; without a folder nothing is remembered.
 pub struct Memo {
@@ -32,8 +36,10 @@ pub struct KnownRows {
     pub file: Digest,
     /// Digest of every looked-at row.
     pub digests: Vec<RowDigest>,
-    /// Id of the row, or nothing where the filter drops it.
-    pub ids: Vec<Option<Box<str>>>,
+    /// Per looked-at row: 1, or 0 where the filter drops it.
+    pub kept: Vec<u8>,
+    /// Ids of the kept rows.
+    pub ids: Texts,
 }
 
 /// What a task made of rows, as remembered. The expansion has no ids, rows and settings.
@@ -44,6 +50,8 @@ pub struct KnownCases {
     pub expansion: Expansion,
     /// Whether encodings were composed of parts.
     pub cut: bool,
+    /// Cases of rows that came later, with the same prefix; they have no order.
+    pub later: Option<(Vec<RowDigest>, Expansion)>,
 }
 
 impl Memo {
@@ -87,66 +95,62 @@ impl Memo {
 
     /// The remembered selection of that name.
     pub fn rows(&self, name: &str) -> Option<KnownRows> {
-        let content = read(&self.path(name, "rows")?)?;
-        let mut reader = Reader { rest: &content };
-        let file = reader.bytes()?.try_into().ok()?;
-        let digests = reader.digests()?;
-        let kept = reader.bytes()?.to_vec();
-        let mut texts = reader.texts()?.into_iter();
-        let ids: Option<Vec<Option<Box<str>>>> = kept
-            .iter()
-            .map(|k| if *k == 1 { texts.next().map(Some) } else { Some(None) })
-            .collect();
-        let ids = ids?;
-        (ids.len() == digests.len()).then_some(KnownRows { file, digests, ids })
+        let mut reader = Reader::open(&self.path(name, "rows")?)?;
+        let rows = KnownRows {
+            file: reader.column()?.try_into().ok()?,
+            digests: reader.column()?,
+            kept: reader.column()?,
+            ids: reader.texts()?,
+        };
+        reader.whole()?;
+        let kept = rows.kept.iter().filter(|kept| **kept != 0).count();
+        (rows.kept.len() == rows.digests.len() && kept == rows.ids.len()).then_some(rows)
     }
 
     /// Remember a selection.
     pub fn keep_rows(&self, name: &str, rows: &KnownRows) {
         let Some(path) = self.path(name, "rows") else { return };
-        let mut out = Writer::default();
-        out.bytes(&rows.file);
-        out.bytes(&rows.digests.concat());
-        out.bytes(&rows.ids.iter().map(|id| u8::from(id.is_some())).collect::<Vec<_>>());
-        out.texts(rows.ids.iter().flatten());
-        write(&path, &out.content);
+        let mut writer = Writer::create(&path);
+        writer.column(&rows.file).column(&rows.digests).column(&rows.kept).texts(&rows.ids);
+        writer.finish();
     }
 
     /// The remembered cases of that name. Token ids stay in their file until they are needed.
     pub fn cases(&self, name: &str, slices: usize) -> Option<KnownCases> {
-        let content = read(&self.path(name, "cases")?)?;
-        let mut reader = Reader { rest: &content };
-        let tokens: Digest = reader.bytes()?.try_into().ok()?;
-        let cut = reader.bytes()? == [1];
-        let rows = reader.digests()?;
-        let mut expansion = Expansion::blank(slices);
-        expansion.prefix_text = String::from_utf8(reader.bytes()?.to_vec()).ok()?;
-        expansion.prefix = reader.u32s()?;
-        expansion.targets = reader.texts()?;
-        expansion.clusters = reader.texts()?;
-        for slice in &mut expansion.slices {
-            *slice = reader.texts()?;
-        }
-        expansion.text_words = reader.u32s()?;
-        expansion.text_bytes = reader.u32s()?;
-        expansion.flags = reader.bytes()?.to_vec();
-        expansion.request_offsets = reader.u32s()?;
-        expansion.requests = reader.requests()?;
-        expansion.digests = reader
-            .bytes()?
-            .chunks_exact(32)
-            .map(|d| d.try_into())
-            .collect::<Result<_, _>>()
-            .ok()?;
-        expansion.choice_chars = reader.u32s()?;
-        expansion.choice_bytes = reader.u32s()?;
+        let mut reader = Reader::open(&self.path(name, "cases")?)?;
+        let tokens: Digest = reader.column()?.try_into().ok()?;
+        let cut = reader.column::<u8>()? == [1];
+        let rows: Vec<RowDigest> = reader.column()?;
+        let mut expansion = columns(&mut reader, slices)?;
+        expansion.order = reader.column()?;
+        expansion.shared = reader.column()?;
+        let base = reader.whole()?;
+        let whole = expansion.cases() == rows.len()
+            && expansion.order.len() == expansion.requests.len()
+            && expansion.shared.len() == expansion.requests.len();
         let file = FiledTokens { path: self.path(name, "tokens")?, digest: tokens };
         expansion.arena = Arena::Filed(Box::new(file), OnceLock::new());
-        let whole = expansion.targets.len() == rows.len()
-            && expansion.flags.len() == rows.len()
-            && expansion.request_offsets.len() == rows.len() + 1
-            && expansion.requests.len() == expansion.digests.len();
-        whole.then_some(KnownCases { rows, expansion, cut })
+        let later = self.later(name, slices, &base).map(|(digests, mut later)| {
+            later.prefix = expansion.prefix.clone();
+            (digests, later)
+        });
+        whole.then_some(KnownCases { rows, expansion, cut, later })
+    }
+
+    /// The later cases that go with the cases file of checksum `base`.
+    fn later(
+        &self,
+        name: &str,
+        slices: usize,
+        base: &Digest,
+    ) -> Option<(Vec<RowDigest>, Expansion)> {
+        let mut reader = Reader::open(&self.path(name, "later")?)?;
+        let belongs: Vec<u8> = reader.column()?;
+        let rows: Vec<RowDigest> = reader.column()?;
+        let mut expansion = columns(&mut reader, slices)?;
+        expansion.arena = Arena::Held(reader.ids()?);
+        reader.whole()?;
+        (belongs == base && expansion.cases() == rows.len()).then_some((rows, expansion))
     }
 
     /// Remember cases.
@@ -155,28 +159,42 @@ impl Memo {
         else {
             return;
         };
-        let ids = pack(expansion.arena());
-        let mut out = Writer::default();
-        out.bytes(blake3::hash(&ids).as_bytes());
-        out.bytes(&[u8::from(cut)]);
-        out.bytes(&rows.concat());
-        out.bytes(expansion.prefix_text.as_bytes());
-        out.u32s(&expansion.prefix);
-        out.texts(&expansion.targets);
-        out.texts(&expansion.clusters);
-        for slice in &expansion.slices {
-            out.texts(slice);
+        let mut writer = Writer::create(&tokens);
+        writer.ids(expansion.arena());
+        let digest = writer.finish();
+        let mut writer = Writer::create(&path);
+        writer.column(&digest).column(&[u8::from(cut)]).column(rows);
+        put_columns(&mut writer, expansion);
+        writer.column(&expansion.order).column(&expansion.shared);
+        writer.finish();
+    }
+
+    /// Remember all later cases of that name, unless there are so many that they belong with the
+    /// `others`; returns whether it did.
+    pub fn keep_later(
+        &self,
+        name: &str,
+        rows: &[RowDigest],
+        expansion: &Expansion,
+        others: usize,
+    ) -> bool {
+        let (Some(path), Some(base)) = (self.path(name, "later"), self.sum(name)) else {
+            return false;
+        };
+        if rows.len() * LATER > others {
+            return false;
         }
-        out.u32s(&expansion.text_words);
-        out.u32s(&expansion.text_bytes);
-        out.bytes(&expansion.flags);
-        out.u32s(&expansion.request_offsets);
-        out.requests(&expansion.requests);
-        out.bytes(&expansion.digests.concat());
-        out.u32s(&expansion.choice_chars);
-        out.u32s(&expansion.choice_bytes);
-        write(&tokens, &ids);
-        write(&path, &out.content);
+        let mut writer = Writer::create(&path);
+        writer.column(&base).column(rows);
+        put_columns(&mut writer, expansion);
+        writer.ids(expansion.arena());
+        writer.finish();
+        true
+    }
+
+    /// Checksum that a cases file states.
+    fn sum(&self, name: &str) -> Option<Digest> {
+        Reader::open(&self.path(name, "cases")?).map(|reader| reader.stated())
     }
 
     fn path(&self, name: &str, kind: &str) -> Option<PathBuf> {
@@ -187,8 +205,57 @@ impl Memo {
 /// Another build may write or tokenise prompts otherwise: its memo is another one. `build.rs` names
 /// a build by its sources and the versions it is locked to.
 fn name(fields: &serde_json::Value) -> String {
-    let text = format!("{}\0{fields}", env!("EVALC_PLAN_SOURCES"));
+    let order = if cfg!(target_endian = "little") { "little" } else { "big" };
+    let text = format!("{}\0{order}\0{fields}", build());
     blake3::hash(text.as_bytes()).to_hex()[..40].to_owned()
+}
+
+/// Name of this build of the planner.
+pub fn build() -> &'static str {
+    env!("EVALC_PLAN_SOURCES")
+}
+
+fn put_columns(writer: &mut Writer, expansion: &Expansion) {
+    writer
+        .column(expansion.prefix_text.as_bytes())
+        .ids(&expansion.prefix)
+        .texts(&expansion.targets)
+        .texts(&expansion.clusters);
+    for slice in &expansion.slices {
+        writer.texts(slice);
+    }
+    writer
+        .column(&expansion.text_words)
+        .column(&expansion.text_bytes)
+        .column(&expansion.flags)
+        .column(&expansion.request_offsets)
+        .column(&expansion.requests)
+        .column(&expansion.digests)
+        .column(&expansion.choice_chars)
+        .column(&expansion.choice_bytes);
+}
+
+fn columns(reader: &mut Reader, slices: usize) -> Option<Expansion> {
+    let mut expansion = Expansion::blank(slices);
+    expansion.prefix_text = String::from_utf8(reader.column()?).ok()?;
+    expansion.prefix = reader.ids()?;
+    expansion.targets = reader.texts()?;
+    expansion.clusters = reader.texts()?;
+    for slice in &mut expansion.slices {
+        *slice = reader.texts()?;
+    }
+    expansion.text_words = reader.column()?;
+    expansion.text_bytes = reader.column()?;
+    expansion.flags = reader.column()?;
+    expansion.request_offsets = reader.column()?;
+    expansion.requests = reader.column()?;
+    expansion.digests = reader.column()?;
+    expansion.choice_chars = reader.column()?;
+    expansion.choice_bytes = reader.column()?;
+    let whole = expansion.targets.len() == expansion.cases()
+        && expansion.request_offsets.len() == expansion.cases() + 1
+        && expansion.requests.len() == expansion.digests.len();
+    whole.then_some(expansion)
 }
 
 struct FiledTokens {
@@ -197,168 +264,35 @@ struct FiledTokens {
 }
 
 impl TokenFile for FiledTokens {
-    fn read(&self) -> Option<Vec<u32>> {
-        let content = read(&self.path)?;
-        let same = blake3::Hasher::new().update_rayon(&content).finalize() == self.digest;
-        if same {
-            unpack(&content)
-        } else {
-            None
-        }
+    fn read(&self) -> Option<Ids> {
+        let mut reader = Reader::open(&self.path)?;
+        let ids = reader.ids()?;
+        (reader.whole()? == self.digest).then_some(ids)
     }
 }
 
-/// Token ids in two bytes each where the largest allows, else in four; the first byte says which.
-fn pack(ids: &[u32]) -> Vec<u8> {
-    let small = ids.iter().all(|id| *id <= u32::from(u16::MAX));
-    let mut out = Vec::with_capacity(1 + ids.len() * if small { 2 } else { 4 });
-    out.push(if small { 2 } else { 4 });
-    if small {
-        out.extend(ids.iter().flat_map(|id| (*id as u16).to_le_bytes()));
-    } else {
-        out.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
-    }
-    out
+/// Rows by their digest.
+pub type ByDigest = HashMap<RowDigest, usize, BuildHasherDefault<Head>>;
+
+/// A map from row digests, of which equal ones keep the last.
+pub fn by_digest(rows: &[RowDigest]) -> ByDigest {
+    rows.iter().enumerate().map(|(index, digest)| (*digest, index)).collect()
 }
 
-fn unpack(content: &[u8]) -> Option<Vec<u32>> {
-    let (width, body) = content.split_first()?;
-    match width {
-        2 => Some(
-            body.chunks_exact(2).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]]))).collect(),
-        ),
-        4 => Some(words(body)),
-        _ => None,
-    }
-}
-
-fn words(body: &[u8]) -> Vec<u32> {
-    body.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-}
-
-/// Content of a memo file, if it is whole.
-fn read(path: &Path) -> Option<Vec<u8>> {
-    let mut content = std::fs::read(path).ok()?;
-    if content.len() < HEADER || &content[..16] != MAGIC {
-        return None;
-    }
-    let sum = blake3::Hasher::new().update_rayon(&content[HEADER..]).finalize();
-    if sum.as_bytes() != &content[16..HEADER] {
-        return None;
-    }
-    content.drain(..HEADER);
-    Some(content)
-}
-
-fn write(path: &Path, content: &[u8]) {
-    let sum = blake3::Hasher::new().update_rayon(content).finalize();
-    let temporary = path.with_extension(format!("{}.part", std::process::id()));
-    let put = || -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut file = std::fs::File::create(&temporary)?;
-        for part in [&MAGIC[..], sum.as_bytes(), content] {
-            std::io::Write::write_all(&mut file, part)?;
-        }
-        std::fs::rename(&temporary, path)
-    };
-    if put().is_err() {
-        let _ = std::fs::remove_file(&temporary);
-    }
-}
-
-/// Sections: each its length in eight bytes, then its bytes.
+/// The head of a digest is as good a hash as any made of it.
 #[derive(Default)]
-struct Writer {
-    content: Vec<u8>,
-}
+pub struct Head(u64);
 
-impl Writer {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.content.extend((bytes.len() as u64).to_le_bytes());
-        self.content.extend(bytes);
-    }
-
-    fn u32s(&mut self, values: &[u32]) {
-        self.content.extend((values.len() as u64 * 4).to_le_bytes());
-        self.content.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-    }
-
-    fn texts<'a>(&mut self, texts: impl IntoIterator<Item = &'a Box<str>>) {
-        let (mut lengths, mut bytes) = (Vec::new(), Vec::new());
-        for text in texts {
-            lengths.push(text.len() as u32);
-            bytes.extend(text.as_bytes());
-        }
-        self.u32s(&lengths);
-        self.bytes(&bytes);
-    }
-
-    fn requests(&mut self, requests: &[Request]) {
-        self.content.extend((requests.len() as u64 * 27).to_le_bytes());
-        for r in requests {
-            self.content.push(u8::from(r.prefixed));
-            self.content.extend(r.setting.to_le_bytes());
-            for run in [r.tail, r.cont] {
-                self.content.extend(run.start.to_le_bytes());
-                self.content.extend(run.len.to_le_bytes());
-            }
+impl Hasher for Head {
+    fn write(&mut self, bytes: &[u8]) {
+        for word in bytes.chunks_exact(8) {
+            self.0 ^= u64::from_le_bytes(word.try_into().expect("eight bytes"));
         }
     }
-}
 
-struct Reader<'a> {
-    rest: &'a [u8],
-}
+    fn write_usize(&mut self, _length: usize) {}
 
-impl<'a> Reader<'a> {
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let (length, rest) = self.rest.split_at_checked(8)?;
-        let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
-        let (section, rest) = rest.split_at_checked(length)?;
-        self.rest = rest;
-        Some(section)
-    }
-
-    fn u32s(&mut self) -> Option<Vec<u32>> {
-        self.bytes().map(words)
-    }
-
-    fn digests(&mut self) -> Option<Vec<RowDigest>> {
-        self.bytes()?.chunks_exact(16).map(|d| d.try_into().ok()).collect()
-    }
-
-    fn texts(&mut self) -> Option<Vec<Box<str>>> {
-        let lengths = self.u32s()?;
-        let mut bytes = self.bytes()?;
-        lengths
-            .into_iter()
-            .map(|length| {
-                let (text, rest) = bytes.split_at_checked(length as usize)?;
-                bytes = rest;
-                std::str::from_utf8(text).ok().map(Box::from)
-            })
-            .collect()
-    }
-
-    fn requests(&mut self) -> Option<Vec<Request>> {
-        let run = |b: &[u8]| -> Option<Run> {
-            Some(Run {
-                start: u64::from_le_bytes(b[..8].try_into().ok()?),
-                len: u32::from_le_bytes(b[8..12].try_into().ok()?),
-            })
-        };
-        self.bytes()?
-            .chunks_exact(27)
-            .map(|b| {
-                Some(Request {
-                    prefixed: b[0] == 1,
-                    setting: u16::from_le_bytes([b[1], b[2]]),
-                    tail: run(&b[3..15])?,
-                    cont: run(&b[15..27])?,
-                })
-            })
-            .collect()
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

@@ -1,30 +1,21 @@
 //! The plan: an Ir in, what remains to be asked of which model out.
 
-use crate::cases::{Source, Writer};
+use crate::cells::{expand_cells, expand_one};
 use crate::digest::Namespace;
-use crate::expand::{expand, Input, Made};
 use crate::expansion::{Expansion, TRUNCATED};
 use crate::fault::Fault;
-use crate::ir::{Ir, Kind, Select, Setting, Task, VERSION};
-use crate::memo::{Memo, RowDigest};
+use crate::inputs::{load_datasets, load_encoders, write_all, writer, Loaded};
+use crate::ir::{Ir, Kind, Setting, VERSION};
+use crate::marks::{self, Marks};
+use crate::memo::Memo;
 use crate::requests::Requests;
-use crate::rows::Table;
-use crate::select::{columns, select, Selection};
+use crate::rows::changed;
 use crate::summary::{summarise, Summary};
 use crate::tokens::Encoder;
-use crate::tree::{Branch, Pack};
-use rayon::prelude::*;
+use crate::tree::{Branch, Pack, Packs};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-
-/// A dataset as loaded: its table, selected rows and column names.
-struct Loaded {
-    table: Table,
-    selection: Selection,
-    columns: Vec<String>,
-}
 
 /// A built plan.
 pub struct Plan {
@@ -33,13 +24,10 @@ pub struct Plan {
     encoders: Vec<Option<Arc<Encoder>>>,
     requests: Requests,
     settings: Vec<Setting>,
-    /// Per cell: index of its expansion's first setting in `settings`.
-    setting_base: Vec<u32>,
+    /// Per cell: index of its expansion's first setting in `settings`, if it generates.
+    setting_base: Vec<Option<u32>>,
     fresh: usize,
 }
-
-/// What distinguishes two expansions of one task.
-type Variant = (usize, String, usize, bool, Option<String>, Option<String>);
 
 impl Plan {
     /// Check, expand, key and deduplicate. All faults of the Ir at once.
@@ -53,23 +41,31 @@ impl Plan {
             let message = format!("the Ir has version {}, not {VERSION}", ir.ir);
             return Err(vec![Fault::new("bad-ir", message)]);
         }
-        let (datasets, mut faults) = load_datasets(&ir, &memo);
+        let (mut datasets, mut faults) = load_datasets(&ir, &memo);
         let (encoders, more) = load_encoders(&ir);
         faults.extend(more);
         let (expansions, fresh) = expand_cells(&ir, &datasets, &encoders, &memo, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
+        datasets.iter_mut().flatten().for_each(|loaded| loaded.table.let_go());
         let mut settings: Vec<Setting> = Vec::new();
         let mut setting_base = Vec::new();
         let mut cells = Vec::new();
         for (cell, expansion) in ir.cells.iter().zip(expansions) {
             let expansion = expansion.expect("no fault, so every cell expanded");
             let model = &ir.models[cell.model];
-            setting_base.push(base_of(&mut settings, &expansion.settings));
+            let generates = !expansion.settings.is_empty();
+            setting_base.push(generates.then(|| base_of(&mut settings, &expansion.settings)));
             cells.push((cell.model, Namespace::new(&model.model_id, &model.engine_id), expansion));
         }
-        let requests = Requests::new(cells);
+        let mut requests = Requests::new(cells);
+        for cell in &mut requests.cells {
+            // keys are made; an expansion of several cells keeps what they were made of
+            if let Some(expansion) = Arc::get_mut(&mut cell.expansion) {
+                expansion.digests = Vec::new();
+            }
+        }
         Ok(Plan { ir, datasets, encoders, requests, settings, setting_base, fresh })
     }
 
@@ -86,9 +82,14 @@ impl Plan {
         faults
     }
 
-    /// Every unique key, sorted, 32 bytes each.
-    pub fn keys(&self) -> Vec<u8> {
-        self.requests.keys()
+    /// Number of unique keys.
+    pub fn key_count(&self) -> usize {
+        self.requests.unique.len()
+    }
+
+    /// Every unique key, sorted, into `out`, 32 bytes each.
+    pub fn keys(&self, out: &mut [u8]) {
+        self.requests.keys(out);
     }
 
     /// Mark the requests whose records the cache has: one byte per key of [`Plan::keys`].
@@ -98,25 +99,22 @@ impl Plan {
             return Err(format!("{} hits for {expected} keys", hits.len()));
         }
         self.requests.cached = hits.iter().map(|hit| *hit != 0).collect();
-        self.settle()
+        Ok(())
     }
 
-    /// Make sure of the token ids of what remains: a memo's token file may be gone or damaged.
-    fn settle(&mut self) -> Result<(), String> {
-        let mut remains = vec![false; self.requests.cells.len()];
-        for (unique, cached) in self.requests.unique.iter().zip(&self.requests.cached) {
-            remains[unique.cell as usize] |= !cached;
-        }
-        for index in (0..remains.len()).filter(|index| remains[*index]) {
-            let old = Arc::clone(&self.requests.cells[index].expansion);
+    /// Make sure of the token ids of `cells`: a memo's token file may be gone or damaged.
+    fn settle(&mut self, cells: &[usize]) -> Result<(), Fault> {
+        for index in cells {
+            let old = Arc::clone(&self.requests.cells[*index].expansion);
             if old.ready() {
                 continue;
             }
-            let cell = self.ir.cells[index];
+            let cell = self.ir.cells[*index];
             let none = Memo::new(None);
+            self.load_again()?;
             let made =
                 expand_one(&self.ir, &self.datasets, &self.encoders, &none, cell.model, cell.task)
-                    .map_err(|faults| faults[0].message.clone())?;
+                    .map_err(|mut faults| faults.remove(0))?;
             let new = Arc::new(made.expansion);
             for other in &mut self.requests.cells {
                 if Arc::ptr_eq(&other.expansion, &old) {
@@ -127,17 +125,48 @@ impl Plan {
         Ok(())
     }
 
+    /// Read the content of the data again, which must be what it was.
+    fn load_again(&mut self) -> Result<(), Fault> {
+        let (again, mut faults) = load_datasets(&self.ir, &Memo::new(None));
+        if !faults.is_empty() {
+            return Err(faults.remove(0));
+        }
+        for (dataset, (old, new)) in self.ir.datasets.iter().zip(self.datasets.iter().zip(&again)) {
+            let digest = |loaded: &Option<Loaded>| loaded.as_ref().map(|l| *l.table.digest());
+            if digest(old) != digest(new) {
+                return Err(changed(&dataset.origin));
+            }
+        }
+        self.datasets = again;
+        Ok(())
+    }
+
     /// Number of cells.
     pub fn cells(&self) -> usize {
         self.requests.cells.len()
     }
 
-    /// Counts per cell and in total.
-    pub fn summary(&self) -> Summary {
-        let branches: Vec<(usize, Branch)> = (0..self.ir.models.len())
-            .flat_map(|model| self.branches(model).into_iter().map(move |b| (model, b)))
-            .collect();
-        summarise(&self.ir, &self.requests, &self.settings, &branches)
+    /// Counts per cell and in total. Reads token ids only where several cells of a model remain.
+    pub fn summary(&mut self) -> Result<Summary, Fault> {
+        let open = self.requests.open();
+        let mut branches = Vec::new();
+        for model in 0..self.ir.models.len() {
+            let cells = self.remaining(model, &open);
+            if cells.len() > 1 {
+                self.settle(&cells)?;
+            }
+            branches.extend(Branch::all(&self.requests, &cells, &open, &self.setting_base));
+        }
+        Ok(summarise(&self.ir, &self.requests, &self.settings, &branches))
+    }
+
+    /// Cells of a model of which something remains.
+    fn remaining(&self, model: usize, open: &[Vec<bool>]) -> Vec<usize> {
+        let cells = self.requests.cells.iter().zip(open).enumerate();
+        cells
+            .filter(|(_, (cell, open))| cell.model == model && open.contains(&true))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     /// Cases that were written and tokenised for this plan; the others came from the memo.
@@ -167,15 +196,44 @@ impl Plan {
         &self.requests.cells[cell].unique
     }
 
+    /// What the why-log keeps of a cell; `hits` has a byte per key.
+    pub fn marks(&self, cell: usize, hits: &[u8]) -> Result<Marks, String> {
+        if hits.len() != self.key_count() {
+            return Err(format!("{} hits for {} keys", hits.len(), self.key_count()));
+        }
+        let dataset = self.ir.tasks[self.ir.cells[cell].task].dataset;
+        let selection = &self.datasets[dataset].as_ref().expect("loaded").selection;
+        let (expansion, unique) = (self.expansion(cell), self.unique(cell));
+        Ok(Marks::of(expansion.cases(), |case| {
+            let offsets = &expansion.request_offsets[case..case + 2];
+            let own = &unique[offsets[0] as usize..offsets[1] as usize];
+            let place = selection.rows.binary_search(&expansion.rows[case]).expect("selected");
+            (
+                marks::of_text(expansion.ids.get(case)),
+                marks::of_row(&selection.digests[place]),
+                marks::of_keys(own.iter().map(|u| &self.requests.unique[*u as usize].key)),
+                own.iter().all(|u| hits[*u as usize] != 0),
+            )
+        }))
+    }
+
     /// All generation settings.
     pub fn settings(&self) -> &[Setting] {
         &self.settings
     }
 
     /// The remaining requests of a model as packs, in execution order.
-    pub fn packs(&self, model: usize, budget: u64, limit: usize) -> Vec<Pack> {
-        let branches = self.branches(model);
-        branches.iter().flat_map(|b| b.packs(&self.requests, budget, limit)).collect()
+    pub fn packs(&mut self, model: usize, budget: u64, limit: usize) -> Result<Packs, Fault> {
+        let open = self.requests.open();
+        let cells = self.remaining(model, &open);
+        self.settle(&cells)?;
+        let branches = Branch::all(&self.requests, &cells, &open, &self.setting_base);
+        Ok(Packs::of(&self.requests, branches, budget, limit))
+    }
+
+    /// One of the packs of this plan.
+    pub fn pack(&self, packs: &Packs, index: usize) -> Pack {
+        packs.get(&self.requests, index)
     }
 
     /// Row, prompt, choices and target of one case, as JSON.
@@ -184,14 +242,14 @@ impl Plan {
         let loaded = self.datasets[self.ir.tasks[task].dataset].as_ref().expect("loaded");
         let expansion = self.expansion(cell);
         let row = expansion.rows[case];
-        let value = loaded.table.row(row as usize)?;
+        let value = loaded.selection.value(&loaded.table, row)?;
         let model = self.ir.cells[cell].model;
         let writer = writer(&self.ir, &self.datasets, task, Some((model, &self.encoders)))
             .map_err(|mut faults| faults.remove(0))?;
         let place = (loaded.table.origin(), loaded.table.line(row as usize));
-        let case_texts = writer.write(&value, row, &expansion.ids[case], place)?;
+        let case_texts = writer.write(&value, row, expansion.ids.get(case), place)?;
         Ok(json!({
-            "id": expansion.ids[case],
+            "id": expansion.ids.get(case),
             "line": place.1,
             "row": value,
             "prompt": case_texts.context,
@@ -204,15 +262,17 @@ impl Plan {
 
     /// A few remaining requests of a model whose whole text is known, as (text, ids): for the
     /// guard that re-encodes prompts with the Python tokenizer before a model is asked.
-    pub fn probes(&self, model: usize, count: usize) -> Vec<(String, Vec<u32>)> {
+    pub fn probes(&mut self, model: usize, count: usize) -> Vec<(String, Vec<u32>)> {
         let mut probes = Vec::new();
-        for (cell, requests) in self.requests.cells.iter().enumerate() {
-            if requests.model != model
-                || self.ir.tasks[self.ir.cells[cell].task].kind == Kind::Perplexity
-            {
+        let cells = self.remaining(model, &self.requests.open());
+        if self.settle(&cells).is_err() {
+            return probes; // packs report it
+        }
+        for cell in cells {
+            if self.ir.tasks[self.ir.cells[cell].task].kind == Kind::Perplexity {
                 continue;
             }
-            let expansion = &requests.expansion;
+            let expansion = &self.requests.cells[cell].expansion;
             if expansion.flagged(TRUNCATED) > 0 || expansion.ids.is_empty() {
                 continue;
             }
@@ -227,28 +287,14 @@ impl Plan {
                     _ => stem,
                 };
                 if !stem.is_empty() {
-                    probes.push((stem.to_owned(), [prefix, tail].concat()));
+                    let mut ids = prefix.to_vec();
+                    tail.put(&mut ids);
+                    probes.push((stem.to_owned(), ids));
                 }
             }
         }
         probes.truncate(count);
         probes
-    }
-
-    fn branches(&self, model: usize) -> Vec<Branch> {
-        let mut groups: BTreeMap<Option<u32>, Vec<u32>> = BTreeMap::new();
-        for (index, unique) in self.requests.unique.iter().enumerate() {
-            let cell = &self.requests.cells[unique.cell as usize];
-            if self.requests.cached[index] || cell.model != model {
-                continue;
-            }
-            let request = cell.expansion.requests[unique.request as usize];
-            let generates = !cell.expansion.settings.is_empty();
-            let setting = generates
-                .then(|| self.setting_base[unique.cell as usize] + u32::from(request.setting));
-            groups.entry(setting).or_default().push(index as u32);
-        }
-        groups.into_iter().map(|(s, order)| Branch::new(&self.requests, s, order)).collect()
     }
 }
 
@@ -262,225 +308,4 @@ fn base_of(settings: &mut Vec<Setting>, run: &[Setting]) -> u32 {
         settings.extend_from_slice(run);
         settings.len() - run.len()
     }) as u32
-}
-
-fn used_datasets(ir: &Ir) -> Vec<bool> {
-    let mut used = vec![false; ir.datasets.len()];
-    for task in &ir.tasks {
-        used[task.dataset] = true;
-        if let Some(fewshot) = &task.fewshot {
-            used[fewshot.dataset] = true;
-        }
-    }
-    used
-}
-
-fn load_datasets(ir: &Ir, memo: &Memo) -> (Vec<Option<Loaded>>, Vec<Fault>) {
-    let used = used_datasets(ir);
-    let loaded: Vec<Result<Option<Loaded>, Vec<Fault>>> = ir
-        .datasets
-        .par_iter()
-        .zip(used)
-        .map(|(dataset, used)| {
-            if !used {
-                return Ok(None);
-            }
-            let table = Table::load(dataset).map_err(|fault| vec![fault])?;
-            let selection = select(dataset, &table, memo)?;
-            let columns = columns(&table).map_err(|fault| vec![fault])?;
-            Ok(Some(Loaded { table, selection, columns }))
-        })
-        .collect();
-    split(loaded)
-}
-
-fn load_encoders(ir: &Ir) -> (Vec<Option<Arc<Encoder>>>, Vec<Fault>) {
-    let mut by_path: BTreeMap<&str, Arc<Encoder>> = BTreeMap::new();
-    let mut outcomes = Vec::new();
-    for model in &ir.models {
-        if let Some(encoder) = by_path.get(model.bundle.as_str()) {
-            outcomes.push(Ok(Some(Arc::clone(encoder))));
-            continue;
-        }
-        outcomes.push(match Encoder::load(&model.bundle) {
-            Ok(encoder) => {
-                let encoder = Arc::new(encoder);
-                by_path.insert(&model.bundle, Arc::clone(&encoder));
-                Ok(Some(encoder))
-            }
-            Err(message) => Err(vec![Fault::new(
-                "tokenizer-mismatch",
-                format!("the tokenizer of model `{}` cannot be used: {message}", model.name),
-            )
-            .at("models", &model.name, "path")]),
-        });
-    }
-    split(outcomes)
-}
-
-fn split<T>(outcomes: Vec<Result<Option<T>, Vec<Fault>>>) -> (Vec<Option<T>>, Vec<Fault>) {
-    let mut faults = Vec::new();
-    let values = outcomes
-        .into_iter()
-        .map(|outcome| {
-            outcome.unwrap_or_else(|more| {
-                faults.extend(more);
-                None
-            })
-        })
-        .collect();
-    (values, faults)
-}
-
-/// The writer of a task, for a model if one is given. Without its data it has no faults to report.
-fn writer<'a>(
-    ir: &'a Ir,
-    datasets: &'a [Option<Loaded>],
-    task: usize,
-    model: Option<(usize, &[Option<Arc<Encoder>>])>,
-) -> Result<Writer<'a>, Vec<Fault>> {
-    let task = &ir.tasks[task];
-    let loaded = datasets[task.dataset].as_ref().ok_or_else(Vec::new)?;
-    let shots = match &task.fewshot {
-        None => None,
-        Some(fewshot) => {
-            let source = datasets[fewshot.dataset].as_ref().ok_or_else(Vec::new)?;
-            let own = same_rows(ir, fewshot.dataset, task.dataset);
-            let from = Source { table: &source.table, selection: &source.selection, own };
-            Some((from, source.columns.as_slice()))
-        }
-    };
-    let mut writer = Writer::compile(task, &loaded.columns, shots)?;
-    if let Some((model, encoders)) = model {
-        if ir.models[model].chat {
-            let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
-            writer.chat(&ir.models[model], encoder).map_err(|fault| vec![fault])?;
-        }
-    }
-    Ok(writer)
-}
-
-/// Whether two datasets read one file, so that row indices mean the same rows.
-fn same_rows(ir: &Ir, a: usize, b: usize) -> bool {
-    a == b || ir.datasets[a].path == ir.datasets[b].path
-}
-
-fn write_all(ir: &Ir, datasets: &[Option<Loaded>], task: usize) -> Result<(), Vec<Fault>> {
-    let writer = writer(ir, datasets, task, None)?;
-    let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
-    let selection = &loaded.selection;
-    let faults: Vec<Fault> = (0..selection.rows.len())
-        .into_par_iter()
-        .with_min_len(64)
-        .filter_map(|position| {
-            let row = selection.rows[position];
-            let place = (loaded.table.origin(), loaded.table.line(row as usize));
-            let value = loaded.table.row(row as usize);
-            value.and_then(|v| writer.write(&v, row, &selection.ids[position], place)).err()
-        })
-        .collect();
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(crate::fault::abridge(faults))
-    }
-}
-
-/// Expand every distinct (task, tokenizer, chat) once; cells share the result.
-fn expand_cells(
-    ir: &Ir,
-    datasets: &[Option<Loaded>],
-    encoders: &[Option<Arc<Encoder>>],
-    memo: &Memo,
-    faults: &mut Vec<Fault>,
-) -> (Vec<Option<Arc<Expansion>>>, usize) {
-    let mut variants: BTreeMap<Variant, (usize, usize)> = BTreeMap::new();
-    let keys: Vec<Option<Variant>> = ir
-        .cells
-        .iter()
-        .map(|cell| {
-            let model = &ir.models[cell.model];
-            let encoder = encoders[cell.model].as_ref()?;
-            let key = (
-                cell.task,
-                encoder.digest.clone(),
-                model.max_length,
-                model.chat,
-                model.system.clone(),
-                model.date.clone(),
-            );
-            variants.entry(key.clone()).or_insert((cell.model, cell.task));
-            Some(key)
-        })
-        .collect();
-    let jobs: Vec<(&Variant, &(usize, usize))> = variants.iter().collect();
-    let outcomes: Vec<Result<Made, Vec<Fault>>> = jobs
-        .par_iter()
-        .map(|(_, (model, task))| expand_one(ir, datasets, encoders, memo, *model, *task))
-        .collect();
-    let (mut made, mut fresh) = (BTreeMap::new(), 0);
-    for ((variant, _), outcome) in jobs.iter().zip(outcomes) {
-        match outcome {
-            Ok(one) => {
-                fresh += one.fresh;
-                made.insert((*variant).clone(), Arc::new(one.expansion));
-            }
-            Err(more) => {
-                let new: Vec<Fault> = more.into_iter().filter(|f| !faults.contains(f)).collect();
-                faults.extend(new);
-            }
-        }
-    }
-    let cells = keys.into_iter().map(|key| key.and_then(|key| made.get(&key).cloned())).collect();
-    (cells, fresh)
-}
-
-fn expand_one(
-    ir: &Ir,
-    datasets: &[Option<Loaded>],
-    encoders: &[Option<Arc<Encoder>>],
-    memo: &Memo,
-    model: usize,
-    task: usize,
-) -> Result<Made, Vec<Fault>> {
-    let writer = writer(ir, datasets, task, Some((model, encoders)))?;
-    let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
-    let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
-    let positions = loaded.selection.tier(&ir.tier, ir.seed);
-    let input = Input {
-        task: &ir.tasks[task],
-        writer: &writer,
-        table: &loaded.table,
-        selection: &loaded.selection,
-        positions: &positions,
-        encoder,
-        chat: ir.models[model].chat,
-        max_length: ir.models[model].max_length,
-    };
-    let definition = &ir.tasks[task];
-    let beside = beside(ir, datasets, definition);
-    let name = Memo::cases_name(definition, &ir.models[model], &encoder.digest, &beside);
-    let made = expand(&input, memo.cases(&name, definition.slices.len()))?;
-    if made.fresh > 0 {
-        let rows: Vec<RowDigest> =
-            positions.iter().map(|p| loaded.selection.digests[*p as usize]).collect();
-        memo.keep_cases(&name, &rows, &made.expansion, made.cut);
-    }
-    Ok(made)
-}
-
-/// What a case of a task depends on besides its own row: the data of its shots, and its own data
-/// where a case must not be its own shot or draws by its id.
-fn beside(ir: &Ir, datasets: &[Option<Loaded>], task: &Task) -> Vec<String> {
-    let Some(fewshot) = &task.fewshot else { return Vec::new() };
-    let whole = |dataset: usize| {
-        let digest = datasets[dataset].as_ref().map(|loaded| loaded.table.digest());
-        let d = &ir.datasets[dataset];
-        serde_json::json!([digest, d.rows, d.condition, d.id]).to_string()
-    };
-    let mut beside = vec![whole(fewshot.dataset)];
-    if same_rows(ir, fewshot.dataset, task.dataset) || fewshot.select == Select::PerCase {
-        beside.push(whole(task.dataset));
-    }
-    beside
 }

@@ -3,15 +3,22 @@
 use crate::digest::Digest;
 use crate::fault::Fault;
 use crate::ir::{Compression, Dataset, Format};
+use crate::memo::RowDigest;
 use minijinja::value::ValueKind;
 use minijinja::Value;
-use std::io::Read;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
 
-/// A data file in memory, split into rows. Parsing a row is left to whoever needs it.
+/// A data file split into rows. Parsing a row is left to whoever needs it.
 pub struct Table {
     origin: String,
     format: Format,
+    /// The content, until it is let go of.
     bytes: Vec<u8>,
+    /// Where a row can be read again: a file that is not compressed.
+    again: Option<PathBuf>,
     header: Vec<String>,
     rows: Vec<Row>,
     digest: Digest,
@@ -32,7 +39,7 @@ impl Table {
                 .at("datasets", &dataset.name, "path")
                 .hint("give a path relative to the spec file, or check its permissions")
         })?;
-        let digest = *blake3::hash(&raw).as_bytes();
+        let digest = *blake3::Hasher::new().update_rayon(&raw).finalize().as_bytes();
         let bytes = decompress(raw, dataset)?;
         if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
             return Err(Fault::new(
@@ -46,6 +53,8 @@ impl Table {
             origin: dataset.origin.clone(),
             format: dataset.format,
             bytes,
+            again: matches!(dataset.compression, Compression::None)
+                .then(|| PathBuf::from(&dataset.path)),
             header: Vec::new(),
             rows: Vec::new(),
             digest,
@@ -79,17 +88,58 @@ impl Table {
     }
 
     /// Digest of the bytes of row `index`, header included where there is one.
-    pub fn row_digest(&self, index: usize) -> [u8; 16] {
+    pub fn row_digest(&self, index: usize) -> RowDigest {
         let row = self.rows[index];
+        self.digest_of(&self.bytes[row.start as usize..row.end as usize])
+    }
+
+    fn digest_of(&self, slice: &[u8]) -> RowDigest {
         let mut state = blake3::Hasher::new();
         for name in &self.header {
             state.update(&(name.len() as u64).to_le_bytes());
             state.update(name.as_bytes());
         }
-        state.update(&self.bytes[row.start as usize..row.end as usize]);
+        state.update(slice);
         let mut head = [0; 16];
         head.copy_from_slice(&state.finalize().as_bytes()[..16]);
         head
+    }
+
+    /// Let go of the content, of which single rows can be read again with [`Table::row_again`].
+    pub fn let_go(&mut self) {
+        if self.again.is_some() {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// Whether the content is in memory.
+    pub fn held(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    /// Row `index`, from the file where the content is gone. It must be the row of that digest.
+    pub fn row_again(&self, index: usize, digest: &RowDigest) -> Result<Value, Fault> {
+        let row = self.rows[index];
+        let slice = self.slice(row).map_err(|error| {
+            Fault::new("data-unreadable", format!("cannot read `{}`: {error}", self.origin))
+                .in_file(&self.origin, Some(row.line as usize))
+        })?;
+        if self.digest_of(&slice) != *digest {
+            return Err(changed(&self.origin).in_file(&self.origin, Some(row.line as usize)));
+        }
+        self.parsed(&slice, row)
+    }
+
+    fn slice(&self, row: Row) -> std::io::Result<Cow<'_, [u8]>> {
+        let held = self.bytes.get(row.start as usize..row.end as usize);
+        let (None, Some(path)) = (held, &self.again) else {
+            return Ok(Cow::Borrowed(held.unwrap_or(&[])));
+        };
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(row.start))?;
+        let mut slice = vec![0; (row.end - row.start) as usize];
+        file.read_exact(&mut slice)?;
+        Ok(Cow::Owned(slice))
     }
 
     /// The path a user knows.
@@ -105,7 +155,10 @@ impl Table {
     /// Row `index` as a mapping.
     pub fn row(&self, index: usize) -> Result<Value, Fault> {
         let row = self.rows[index];
-        let slice = &self.bytes[row.start as usize..row.end as usize];
+        self.parsed(&self.bytes[row.start as usize..row.end as usize], row)
+    }
+
+    fn parsed(&self, slice: &[u8], row: Row) -> Result<Value, Fault> {
         match self.format {
             Format::Jsonl => self.object(slice, row.line),
             Format::Csv | Format::Tsv => self.record(slice, row.line),
@@ -204,6 +257,12 @@ impl Table {
         self.header = header.unwrap_or_default();
         Ok(())
     }
+}
+
+/// The fault of a file that is no longer what was planned from.
+pub fn changed(origin: &str) -> Fault {
+    Fault::new("data-unreadable", format!("`{origin}` was changed while it was planned"))
+        .hint("run the command again")
 }
 
 /// Every row of a file, as one JSON array; `format` and `compression` as the Ir names them.

@@ -1,12 +1,13 @@
 //! Which rows of a dataset become cases, under which id, in which order.
 
-use crate::digest::{content_id, order_key};
+use crate::digest::{content_id, order_key, Digest};
 use crate::fault::Fault;
 use crate::ir::{Dataset, Tier};
-use crate::memo::{KnownRows, Memo, RowDigest};
+use crate::memo::{by_digest, ByDigest, KnownRows, Memo, RowDigest};
 use crate::pyjson::python_str;
 use crate::rows::Table;
 use crate::template::Template;
+use crate::texts::Texts;
 use minijinja::Value;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -16,13 +17,16 @@ pub struct Selection {
     /// Row index in the table.
     pub rows: Vec<u32>,
     /// Id of each row: stable across edits of other rows.
-    pub ids: Vec<Box<str>>,
+    pub ids: Texts,
     /// Digest of each row's bytes.
     pub digests: Vec<RowDigest>,
 }
 
-/// Id of a row that passes the filter.
-type Kept = Option<Box<str>>;
+/// What is known of a row: where it is known, or its new id if the filter passes it.
+enum Looked {
+    Known(usize),
+    New(Option<String>),
+}
 
 /// Rows looked at before the columns of a dataset are believed to be known.
 const COLUMN_SAMPLE: usize = 64;
@@ -55,14 +59,12 @@ pub fn select(dataset: &Dataset, table: &Table, memo: &Memo) -> Result<Selection
         }
     };
     let (start, _) = dataset.rows.unwrap_or((0, None));
-    let mut selection = Selection { rows: Vec::new(), ids: Vec::new(), digests: Vec::new() };
-    for (index, (digest, id)) in rows.digests.into_iter().zip(rows.ids).enumerate() {
-        if let Some(id) = id {
-            selection.rows.push((start + index) as u32);
-            selection.ids.push(id);
-            selection.digests.push(digest);
-        }
-    }
+    let kept = rows.kept.iter().enumerate().filter(|(_, kept)| **kept != 0).map(|(index, _)| index);
+    let mut selection = Selection {
+        rows: kept.clone().map(|index| (start + index) as u32).collect(),
+        digests: kept.map(|index| rows.digests[index]).collect(),
+        ids: rows.ids,
+    };
     if selection.rows.is_empty() {
         let message = format!("no row of `{}` is selected", dataset.origin);
         return Err(vec![Fault::new("data-empty", message)
@@ -83,14 +85,23 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
     let (condition, id) = (compile(&dataset.condition, "where")?, compile(&dataset.id, "id")?);
     let (start, stop) = dataset.rows.unwrap_or((0, None));
     let stop = stop.unwrap_or(usize::MAX).min(table.len());
-    let before: HashMap<&RowDigest, &Kept> = known.digests.iter().zip(&known.ids).collect();
-    let looked: Vec<Result<(RowDigest, Kept), Fault>> = (start.min(stop)..stop)
+    let range = start.min(stop)..stop;
+    let digests: Vec<RowDigest> =
+        range.clone().into_par_iter().with_min_len(64).map(|row| table.row_digest(row)).collect();
+    let moved = digests.iter().zip(&known.digests).any(|(now, before)| now != before)
+        || digests.len() > known.digests.len();
+    let before = if moved { by_digest(&known.digests) } else { ByDigest::default() };
+    let looked: Vec<Result<Looked, Fault>> = range
         .into_par_iter()
+        .zip(&digests)
+        .enumerate()
         .with_min_len(64)
-        .map(|index| {
-            let digest = table.row_digest(index);
-            if let Some(kept) = before.get(&digest) {
-                return Ok((digest, (*kept).clone()));
+        .map(|(place, (index, digest))| {
+            if known.digests.get(place) == Some(digest) {
+                return Ok(Looked::Known(place));
+            }
+            if let Some(place) = before.get(digest) {
+                return Ok(Looked::Known(*place));
             }
             let row = table.row(index)?;
             let fail = |fault, field| {
@@ -100,26 +111,46 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
             if let Some(condition) = &condition {
                 let value = condition.eval(&row).map_err(|f| fail(f, "where"))?;
                 if !truthy(&value) {
-                    return Ok((digest, None));
+                    return Ok(Looked::New(None));
                 }
             }
-            let name = match &id {
+            Ok(Looked::New(Some(match &id {
                 Some(id) => python_str(&id.eval(&row).map_err(|f| fail(f, "id"))?),
                 None => content_id(&canonical(&row)),
-            };
-            Ok((digest, Some(name.into_boxed_str())))
+            })))
         })
         .collect();
-    let mut rows = KnownRows { file: *table.digest(), ..KnownRows::default() };
+    put_together(*table.digest(), digests, looked, known)
+}
+
+fn put_together(
+    file: Digest,
+    digests: Vec<RowDigest>,
+    looked: Vec<Result<Looked, Fault>>,
+    known: &KnownRows,
+) -> Result<KnownRows, Vec<Fault>> {
+    // where the id of each known row is, among those of the kept ones
+    let mut count = 0;
+    let place = |kept: &u8| {
+        count += usize::from(*kept);
+        (*kept != 0).then_some(count.wrapping_sub(1))
+    };
+    let places: Vec<Option<usize>> = known.kept.iter().map(place).collect();
+    let mut rows = KnownRows { file, digests, ..KnownRows::default() };
     let mut faults = Vec::new();
     for outcome in looked {
+        let kept = rows.ids.len();
         match outcome {
-            Ok((digest, kept)) => {
-                rows.digests.push(digest);
-                rows.ids.push(kept);
+            Ok(Looked::Known(index)) => {
+                if let Some(place) = places[index] {
+                    rows.ids.push(known.ids.get(place));
+                }
             }
+            Ok(Looked::New(Some(id))) => rows.ids.push(&id),
+            Ok(Looked::New(None)) => {}
             Err(fault) => faults.push(fault),
         }
+        rows.kept.push(u8::from(rows.ids.len() > kept));
     }
     if faults.is_empty() {
         Ok(rows)
@@ -145,9 +176,11 @@ fn truthy(value: &Value) -> bool {
 
 /// Equal content gets `#2`, `#3`, ... behind its id; a stable id given twice is an error.
 fn distinct(selection: &mut Selection, dataset: &Dataset, table: &Table) -> Result<(), Vec<Fault>> {
-    let mut seen: HashMap<Box<str>, (u32, u32)> = HashMap::with_capacity(selection.ids.len());
-    for (row, id) in selection.rows.iter().zip(selection.ids.iter_mut()) {
-        let (first, times) = seen.entry(id.clone()).or_insert((*row, 0));
+    let ids = &selection.ids;
+    let mut seen: HashMap<&str, (u32, u32)> = HashMap::with_capacity(ids.len());
+    let mut again: Vec<(usize, u32)> = Vec::new();
+    for (place, (row, id)) in selection.rows.iter().zip(ids.iter()).enumerate() {
+        let (first, times) = seen.entry(id).or_insert((*row, 0));
         *times += 1;
         if *times > 1 {
             if dataset.id.is_some() {
@@ -158,20 +191,39 @@ fn distinct(selection: &mut Selection, dataset: &Dataset, table: &Table) -> Resu
                     .at("datasets", &dataset.name, "id")
                     .hint("make `id` unique, or leave it out to identify rows by their content")]);
             }
-            *id = format!("{id}#{times}").into_boxed_str();
+            again.push((place, *times));
         }
     }
+    if again.is_empty() {
+        return Ok(());
+    }
+    let (mut named, mut from) = (Texts::default(), 0);
+    for (place, times) in again {
+        named.extend(ids, from, place);
+        named.push(&format!("{}#{times}", ids.get(place)));
+        from = place + 1;
+    }
+    named.extend(ids, from, ids.len());
+    selection.ids = named;
     Ok(())
 }
 
 impl Selection {
+    /// Row `row` of the table that was selected from.
+    pub fn value(&self, table: &Table, row: u32) -> Result<Value, Fault> {
+        match self.rows.binary_search(&row) {
+            Ok(place) if !table.held() => table.row_again(row as usize, &self.digests[place]),
+            _ => table.row(row as usize),
+        }
+    }
+
     /// Positions (into `rows`) that a tier keeps, in file order.
     pub fn tier(&self, tier: &Tier, seed: u64) -> Vec<u32> {
         let share = tier.fraction.map(|f| (f * self.rows.len() as f64).ceil() as usize);
         let budget = [tier.cases, share].into_iter().flatten().min().unwrap_or(usize::MAX);
         let mut positions: Vec<u32> = (0..self.rows.len() as u32).collect();
         if budget < positions.len() {
-            positions.sort_by_cached_key(|p| order_key(seed, &self.ids[*p as usize]));
+            positions.sort_by_cached_key(|p| order_key(seed, self.ids.get(*p as usize)));
             positions.truncate(budget.max(1));
             positions.sort_unstable();
         }
@@ -182,7 +234,7 @@ impl Selection {
     pub fn draw(&self, k: usize, seed: &str, skip: Option<u32>) -> Vec<u32> {
         let mut hashed: Vec<(u128, u32)> = (0..self.rows.len() as u32)
             .filter(|p| Some(self.rows[*p as usize]) != skip)
-            .map(|p| (order_key(0, &format!("{seed}\0{}", self.ids[p as usize])), p))
+            .map(|p| (order_key(0, &format!("{seed}\0{}", self.ids.get(p as usize))), p))
             .collect();
         if k < hashed.len() {
             hashed.select_nth_unstable(k);
@@ -198,11 +250,13 @@ mod tests {
     use super::*;
 
     fn selection(n: usize) -> Selection {
-        Selection {
-            rows: (0..n as u32).collect(),
-            ids: (0..n).map(|i| format!("row-{i}").into()).collect(),
-            digests: vec![[0; 16]; n],
-        }
+        Selection { rows: (0..n as u32).collect(), ids: named(0..n), digests: vec![[0; 16]; n] }
+    }
+
+    fn named(numbers: impl Iterator<Item = usize>) -> Texts {
+        let mut ids = Texts::default();
+        numbers.for_each(|i| ids.push(&format!("row-{i}")));
+        ids
     }
 
     fn tier(cases: usize) -> Tier {
@@ -223,9 +277,9 @@ mod tests {
         let mut fewer = selection(300);
         let gone = all.tier(&tier(50), 0)[10] as usize;
         fewer.rows.remove(gone);
-        fewer.ids.remove(gone);
-        let names = |s: &Selection, t: usize| -> Vec<Box<str>> {
-            s.tier(&tier(t), 0).iter().map(|p| s.ids[*p as usize].clone()).collect()
+        fewer.ids = named((0..300).filter(|i| *i != gone));
+        let names = |s: &Selection, t: usize| -> Vec<String> {
+            s.tier(&tier(t), 0).iter().map(|p| s.ids.get(*p as usize).to_owned()).collect()
         };
         let (before, after) = (names(&all, 50), names(&fewer, 49));
         assert!(after.iter().all(|id| before.contains(id)));

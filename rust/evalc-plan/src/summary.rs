@@ -63,13 +63,13 @@ pub fn summarise(
     ir: &Ir,
     requests: &Requests,
     settings: &[Setting],
-    branches: &[(usize, Branch)],
+    branches: &[Branch],
 ) -> Summary {
     let mut counts: Vec<Counts> = requests
         .cells
         .iter()
         .map(|cell| Counts {
-            cases: cell.expansion.ids.len() as u64,
+            cases: cell.expansion.cases() as u64,
             requests: cell.expansion.requests.len() as u64,
             deduped: cell.expansion.requests.len() as u64,
             split_words: cell.expansion.flagged(SPLIT_WORD) as u64,
@@ -83,15 +83,15 @@ pub fn summarise(
         cell.cached += u64::from(*cached);
         cell.to_run += u64::from(!*cached);
     }
-    for (_, branch) in branches {
-        for (i, unique) in branch.order.iter().enumerate() {
-            let cell = &mut counts[requests.unique[*unique as usize].cell as usize];
-            let length = u64::from(requests.input_length(*unique));
+    for branch in branches {
+        for (i, ask) in branch.order.iter().enumerate() {
+            let cell = &mut counts[ask.cell as usize];
+            let length = u64::from(requests.input_length(*ask));
             let fresh = u64::from(branch.fresh(requests, i));
             cell.prefill_tokens_unshared += length;
             cell.prefill_tokens += fresh;
             cell.attention_pairs += pairs(length - fresh, fresh);
-            cell.scored_tokens += u64::from(requests.lengths(*unique).1);
+            cell.scored_tokens += u64::from(requests.lengths(*ask).1);
             if let Some(setting) = branch.setting {
                 let bound = settings[setting as usize].max_new_tokens as u64;
                 cell.decode_tokens_bound += bound;

@@ -1,29 +1,39 @@
 //! Order and prefix tree: what requests share, and how they are cut into packs.
 
-use crate::requests::Requests;
-use rayon::prelude::*;
-use std::cmp::Ordering;
+use crate::ids::{common, compare, Runs};
+use crate::requests::{Ask, Requests};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Requests of one model and one setting in prefix-tree order.
 pub struct Branch {
     /// Index into the plan's settings; none for log-likelihoods.
     pub setting: Option<u32>,
-    /// Unique requests, sorted by token ids.
-    pub order: Vec<u32>,
+    /// Requests, sorted by token ids.
+    pub order: Vec<Ask>,
     /// Tokens that each shares with the one before.
     pub shared: Vec<u32>,
 }
 
 impl Branch {
-    /// Sort requests by their token ids: depth-first order of the prefix tree.
-    pub fn new(requests: &Requests, setting: Option<u32>, order: Vec<u32>) -> Branch {
-        let order = sorted(requests, order);
-        let shared = (0..order.len())
-            .into_par_iter()
-            .map(|i| if i == 0 { 0 } else { common(requests, order[i - 1], order[i]) })
-            .collect();
-        Branch { setting, order, shared }
+    /// The open requests of these cells, by setting. `base` is where each cell's settings start in
+    /// the plan's list, nothing where it generates nothing.
+    ///
+    /// An expansion knows the order of its requests, and two neighbours of that order, when those
+    /// between them are gone, share the least that any two of the neighbours between them do.
+    pub fn all(
+        requests: &Requests,
+        cells: &[usize],
+        open: &[Vec<bool>],
+        base: &[Option<u32>],
+    ) -> Vec<Branch> {
+        let mut groups: BTreeMap<Option<u32>, Vec<Branch>> = BTreeMap::new();
+        for cell in cells {
+            for branch in of_cell(requests, *cell, &open[*cell], base[*cell]) {
+                groups.entry(branch.setting).or_default().push(branch);
+            }
+        }
+        groups.into_values().filter_map(|branches| merged(requests, branches)).collect()
     }
 
     /// Input tokens of request `i` that no request before it has.
@@ -36,22 +46,36 @@ impl Branch {
         length - self.shared[i].min(before).min(length)
     }
 
-    /// Cut into packs of about `budget` fresh tokens and at most `limit` requests.
-    pub fn packs(&self, requests: &Requests, budget: u64, limit: usize) -> Vec<Pack> {
-        let mut packs = Vec::new();
+    /// Put requests `from..to` of a sorted branch behind these.
+    fn take(&mut self, requests: &Requests, other: &Branch, from: usize, to: usize) {
+        if from == to {
+            return;
+        }
+        let first = match self.order.last() {
+            None => 0,
+            Some(last) => common(&runs(requests, *last), &runs(requests, other.order[from])),
+        };
+        self.shared.push(first);
+        self.shared.extend_from_slice(&other.shared[from + 1..to]);
+        self.order.extend_from_slice(&other.order[from..to]);
+    }
+
+    /// Where packs of about `budget` fresh tokens and at most `limit` requests are cut.
+    fn cuts(&self, requests: &Requests, budget: u64, limit: usize) -> Vec<Range<usize>> {
+        let mut cuts = Vec::new();
         let (mut start, mut spent) = (0, 0);
         for i in 0..self.order.len() {
             let cost = u64::from(self.fresh(requests, i));
             if i > start && (spent + cost > budget || i - start >= limit) {
-                packs.push((start, i));
+                cuts.push(start..i);
                 (start, spent) = (i, 0);
             }
             spent += cost;
         }
         if start < self.order.len() {
-            packs.push((start, self.order.len()));
+            cuts.push(start..self.order.len());
         }
-        packs.into_par_iter().map(|(from, to)| self.pack(requests, from, to)).collect()
+        cuts
     }
 
     fn pack(&self, requests: &Requests, from: usize, to: usize) -> Pack {
@@ -85,6 +109,40 @@ impl Branch {
             stack.extend(children.into_iter().rev());
         }
         pack
+    }
+}
+
+/// The packs of some branches, in execution order; each is made when it is asked for.
+pub struct Packs {
+    branches: Vec<Branch>,
+    cuts: Vec<(usize, Range<usize>)>,
+}
+
+impl Packs {
+    /// Cut branches into packs of about `budget` fresh tokens and at most `limit` requests.
+    pub fn of(requests: &Requests, branches: Vec<Branch>, budget: u64, limit: usize) -> Packs {
+        let cut = |(index, branch): (usize, &Branch)| {
+            let cuts = branch.cuts(requests, budget, limit);
+            cuts.into_iter().map(move |range| (index, range))
+        };
+        let cuts = branches.iter().enumerate().flat_map(cut).collect();
+        Packs { branches, cuts }
+    }
+
+    /// Number of packs.
+    pub fn len(&self) -> usize {
+        self.cuts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.cuts.is_empty()
+    }
+
+    /// Make one pack; `requests` are those that were cut.
+    pub fn get(&self, requests: &Requests, index: usize) -> Pack {
+        let (branch, range) = &self.cuts[index];
+        self.branches[*branch].pack(requests, range.start, range.end)
     }
 }
 
@@ -122,11 +180,11 @@ impl Pack {
         }
     }
 
-    fn node(&mut self, requests: &Requests, unique: u32, from: u32, to: u32, parent: i32) -> i32 {
+    fn node(&mut self, requests: &Requests, ask: Ask, from: u32, to: u32, parent: i32) -> i32 {
         let mut position = 0;
-        for run in requests.tokens(unique) {
+        for run in runs(requests, ask) {
             let clip = |at: u32| (at.max(position) - position).min(run.len() as u32) as usize;
-            self.tokens.extend_from_slice(&run[clip(from)..clip(to)]);
+            run.slice(clip(from), clip(to)).put(&mut self.tokens);
             position += run.len() as u32;
         }
         self.node_offsets.push(self.tokens.len() as u32);
@@ -135,136 +193,77 @@ impl Pack {
         self.node_parent.len() as i32 - 1
     }
 
-    fn request(&mut self, requests: &Requests, unique: u32, node: i32) {
+    fn request(&mut self, requests: &Requests, ask: Ask, node: i32) {
         self.req_node.push(node.max(0) as u32);
-        self.req_cont.push(requests.lengths(unique).1);
-        self.req_key.push(unique);
+        self.req_cont.push(requests.lengths(ask).1);
+        self.req_key.push(requests.index(ask));
     }
 }
 
-/// Requests in the order of their token ids, equal ones by number.
-///
-/// Requests of a cell share their beginning, so they are sorted by the few tokens behind it, held
-/// beside the number; whole sequences are compared only where those are equal.
-fn sorted(requests: &Requests, order: Vec<u32>) -> Vec<u32> {
-    let mut groups: BTreeMap<(u32, bool), Vec<(u128, u32)>> = BTreeMap::new();
-    for unique in order {
-        let u = &requests.unique[unique as usize];
-        let prefixed =
-            requests.cells[u.cell as usize].expansion.requests[u.request as usize].prefixed;
-        groups.entry((u.cell, prefixed)).or_default().push((0, unique));
-    }
-    let lists: Vec<Vec<u32>> = groups
-        .into_values()
-        .map(|mut list| {
-            list.par_iter_mut().for_each(|(head, unique)| *head = head_of(requests, *unique));
-            list.par_sort_unstable_by(|(x, a), (y, b)| {
-                x.cmp(y).then_with(|| compare(requests, *a, *b)).then(a.cmp(b))
-            });
-            list.into_iter().map(|(_, unique)| unique).collect()
+fn runs(requests: &Requests, ask: Ask) -> Runs<'_> {
+    requests.expansion(ask).tokens(ask.request as usize)
+}
+
+fn of_cell(requests: &Requests, cell: usize, open: &[bool], base: Option<u32>) -> Vec<Branch> {
+    let expansion = &requests.cells[cell].expansion;
+    let count = expansion.settings.len().max(1);
+    let mut branches: Vec<Branch> = (0..count as u32)
+        .map(|setting| Branch {
+            setting: base.map(|base| base + setting),
+            order: Vec::new(),
+            shared: Vec::new(),
         })
         .collect();
-    merged(requests, lists)
-}
-
-/// The first four tokens behind the shared prefix, as one number that sorts as they do.
-fn head_of(requests: &Requests, unique: u32) -> u128 {
-    let [_, tail, cont] = requests.tokens(unique);
-    let tokens = tail.iter().chain(cont).map(|id| u128::from(*id) + 1);
-    tokens.chain(std::iter::repeat(0)).take(4).fold(0, |head, id| head << 32 | id)
-}
-
-/// Merge sorted lists, halves at a time.
-fn merged(requests: &Requests, mut lists: Vec<Vec<u32>>) -> Vec<u32> {
-    if lists.len() < 2 {
-        return lists.pop().unwrap_or_default();
+    let mut least = vec![u32::MAX; count];
+    for (request, with) in expansion.order.iter().zip(&expansion.shared) {
+        least.iter_mut().for_each(|least| *least = (*least).min(*with));
+        if open[*request as usize] {
+            let setting = expansion.requests[*request as usize].setting as usize;
+            let branch = &mut branches[setting];
+            branch.shared.push(if branch.order.is_empty() { 0 } else { least[setting] });
+            branch.order.push(Ask { cell: cell as u32, request: *request });
+            least[setting] = u32::MAX;
+        }
     }
-    let rest = lists.split_off(lists.len() / 2);
-    let (left, right) = rayon::join(|| merged(requests, lists), || merged(requests, rest));
-    let mut out = Vec::with_capacity(left.len() + right.len());
+    branches.retain(|branch| !branch.order.is_empty());
+    branches
+}
+
+/// Merge sorted branches, halves at a time.
+fn merged(requests: &Requests, mut branches: Vec<Branch>) -> Option<Branch> {
+    if branches.len() < 2 {
+        return branches.pop();
+    }
+    let rest = branches.split_off(branches.len() / 2);
+    let (left, right) = rayon::join(|| merged(requests, branches), || merged(requests, rest));
+    let (left, right) = (left?, right?);
+    let mut out = Branch { setting: left.setting, order: Vec::new(), shared: Vec::new() };
     let (mut i, mut j) = (0, 0);
-    while i < left.len() && j < right.len() {
-        let (a, b) = (left[i], right[j]);
-        if compare(requests, a, b).then(a.cmp(&b)).is_le() {
-            out.push(a);
-            i += 1;
+    while i < left.order.len() && j < right.order.len() {
+        let (head, other) = (runs(requests, left.order[i]), runs(requests, right.order[j]));
+        // requests of different tasks mostly differ early, so that long runs of one come first
+        if compare(&head, &other).is_le() {
+            let end = gallop(&left.order, i, |ask| compare(&runs(requests, ask), &other).is_le());
+            out.take(requests, &left, i, end);
+            i = end;
         } else {
-            out.push(b);
-            j += 1;
+            let end = gallop(&right.order, j, |ask| compare(&runs(requests, ask), &head).is_lt());
+            out.take(requests, &right, j, end);
+            j = end;
         }
     }
-    out.extend(&left[i..]);
-    out.extend(&right[j..]);
-    out
+    out.take(requests, &left, i, left.order.len());
+    out.take(requests, &right, j, right.order.len());
+    Some(out)
 }
 
-fn same_context(requests: &Requests, a: u32, b: u32) -> bool {
-    let (ua, ub) = (&requests.unique[a as usize], &requests.unique[b as usize]);
-    ua.cell == ub.cell
-        && requests.cells[ua.cell as usize]
-            .expansion
-            .same_context(ua.request as usize, ub.request as usize)
-}
-
-/// Token ids of a request: shared prefix, rest of the context, continuation.
-type Runs<'a> = [&'a [u32]; 3];
-
-/// The runs of two requests, without leading runs that are one and the same memory.
-fn runs(requests: &Requests, a: u32, b: u32) -> (Runs<'_>, Runs<'_>, u32) {
-    let (mut x, mut y) = (requests.tokens(a), requests.tokens(b));
-    let mut skipped = 0;
-    let shared = if same_context(requests, a, b) { 2 } else { 1 };
-    for i in 0..shared {
-        if shared == 2 || std::ptr::eq(x[i], y[i]) {
-            skipped += x[i].len() as u32;
-            (x[i], y[i]) = (&[], &[]);
-        } else {
-            break;
-        }
+/// The first place behind `from` whose request is not `before`; that of `from` is.
+fn gallop(order: &[Ask], from: usize, before: impl Fn(Ask) -> bool) -> usize {
+    let mut step = 1;
+    while from + step < order.len() && before(order[from + step]) {
+        step *= 2;
     }
-    (x, y, skipped)
-}
-
-/// Walk two run lists in step; `visit` sees equally long pieces and says whether to go on.
-fn walk(x: Runs<'_>, y: Runs<'_>, mut visit: impl FnMut(&[u32], &[u32]) -> bool) -> Ordering {
-    let (mut i, mut j) = (0, 0);
-    let (mut p, mut q): (&[u32], &[u32]) = (x[0], y[0]);
-    loop {
-        while p.is_empty() && i < 2 {
-            i += 1;
-            p = x[i];
-        }
-        while q.is_empty() && j < 2 {
-            j += 1;
-            q = y[j];
-        }
-        if p.is_empty() || q.is_empty() {
-            return (!p.is_empty()).cmp(&!q.is_empty());
-        }
-        let length = p.len().min(q.len());
-        if !visit(&p[..length], &q[..length]) {
-            return Ordering::Equal;
-        }
-        (p, q) = (&p[length..], &q[length..]);
-    }
-}
-
-fn compare(requests: &Requests, a: u32, b: u32) -> Ordering {
-    let (x, y, _) = runs(requests, a, b);
-    let mut found = Ordering::Equal;
-    let rest = walk(x, y, |p, q| {
-        found = p.cmp(q);
-        found.is_eq()
-    });
-    found.then(rest)
-}
-
-fn common(requests: &Requests, a: u32, b: u32) -> u32 {
-    let (x, y, mut count) = runs(requests, a, b);
-    walk(x, y, |p, q| {
-        let equal = p.iter().zip(q).take_while(|(s, t)| s == t).count();
-        count += equal as u32;
-        equal == p.len()
-    });
-    count
+    let low = from + step / 2 + 1;
+    let high = order.len().min(from + step);
+    low + order[low.min(high)..high].partition_point(|ask| before(*ask))
 }

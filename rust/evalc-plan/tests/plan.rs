@@ -4,7 +4,7 @@ mod fixture;
 
 use evalc_plan::fault::Fault;
 use evalc_plan::plan::Plan;
-use fixture::{bundle, choices, ir, question, questions, task, Folder};
+use fixture::{bundle, choices, ir, keys, packs, question, questions, task, Folder};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,9 +18,9 @@ fn faults(ir: &Value) -> Vec<Fault> {
 }
 
 /// Whole token ids of every request of every pack, with the unique request behind it.
-fn inputs(plan: &Plan, budget: u64) -> Vec<(u32, Vec<u32>, u32)> {
+fn inputs(plan: &mut Plan, budget: u64) -> Vec<(u32, Vec<u32>, u32)> {
     let mut found = Vec::new();
-    for pack in plan.packs(0, budget, 1000) {
+    for pack in packs(plan, budget, 1000) {
         for (i, node) in pack.req_node.iter().enumerate() {
             let (mut at, mut runs) = (*node as i32, Vec::new());
             while at >= 0 {
@@ -51,16 +51,16 @@ fn distinct(inputs: &[(u32, Vec<u32>, u32)]) -> usize {
 fn packs_hold_every_remaining_request_once_whatever_the_budget() {
     let folder = Folder::new("packs");
     let mut plan = build(&ir(&folder, &questions(40), vec![choices()]));
-    let keys = plan.keys().len() / 32;
+    let keys = plan.key_count();
     assert_eq!(keys, 120);
     for budget in [1, 50, 100_000] {
-        let asked: BTreeSet<u32> = inputs(&plan, budget).iter().map(|(key, ..)| *key).collect();
+        let asked: BTreeSet<u32> = inputs(&mut plan, budget).iter().map(|(key, ..)| *key).collect();
         assert_eq!(asked.len(), keys);
-        assert_eq!(inputs(&plan, budget).len(), keys);
+        assert_eq!(inputs(&mut plan, budget).len(), keys);
     }
     let hits: Vec<u8> = (0..keys).map(|i| u8::from(i % 3 == 0)).collect();
     plan.subtract(&hits).expect("a byte a key");
-    let left: BTreeSet<u32> = inputs(&plan, 50).iter().map(|(key, ..)| *key).collect();
+    let left: BTreeSet<u32> = inputs(&mut plan, 50).iter().map(|(key, ..)| *key).collect();
     let expected: BTreeSet<u32> = (0..keys as u32).filter(|i| i % 3 != 0).collect();
     assert_eq!(left, expected);
     assert!(plan.subtract(&[0]).is_err());
@@ -69,9 +69,9 @@ fn packs_hold_every_remaining_request_once_whatever_the_budget() {
 #[test]
 fn prefill_tokens_are_the_nodes_of_the_prefix_tree() {
     let folder = Folder::new("distinct");
-    let plan = build(&ir(&folder, &questions(40), vec![choices()]));
-    let total = plan.summary().total;
-    let inputs = inputs(&plan, 100_000);
+    let mut plan = build(&ir(&folder, &questions(40), vec![choices()]));
+    let total = plan.summary().expect("no fault").total;
+    let inputs = inputs(&mut plan, 100_000);
     assert_eq!(total.prefill_tokens as usize, distinct(&inputs));
     let unshared: usize = inputs.iter().map(|(_, ids, _)| ids.len() - 1).sum();
     assert_eq!(total.prefill_tokens_unshared as usize, unshared);
@@ -83,13 +83,13 @@ fn composed_encodings_equal_whole_ones() {
     let folder = Folder::new("compose");
     let spec = ir(&folder, &questions(40), vec![choices()]);
     let plan = build(&spec);
-    assert!(plan.expansion(0).requests.iter().all(|request| request.prefixed));
+    assert!(plan.expansion(0).requests.iter().all(|request| request.prefixed()));
     // three cases are too few for a shared prefix: their texts are encoded whole
     let mut few = spec.clone();
     few["datasets"][0]["rows"] = json!([0, 3]);
-    let keys: BTreeSet<Vec<u8>> = plan.keys().chunks(32).map(<[u8]>::to_vec).collect();
-    for key in build(&few).keys().chunks(32) {
-        assert!(keys.contains(key));
+    let known: BTreeSet<Vec<u8>> = keys(&plan).chunks(32).map(<[u8]>::to_vec).collect();
+    for key in keys(&build(&few)).chunks(32) {
+        assert!(known.contains(key));
     }
 }
 
@@ -100,8 +100,8 @@ fn the_same_request_is_asked_once_within_and_across_tasks() {
     let mut other = choices();
     other["name"] = json!("u");
     other["target"] = json!("0");
-    let plan = build(&ir(&folder, &rows, vec![choices(), other]));
-    let summary = plan.summary();
+    let mut plan = build(&ir(&folder, &rows, vec![choices(), other]));
+    let summary = plan.summary().expect("no fault");
     assert_eq!(summary.total.requests, 36);
     assert_eq!(summary.total.to_run, 15);
     assert_eq!(summary.cells[0].counts.deduped, 3);
@@ -115,7 +115,7 @@ fn white_space_at_the_end_of_a_context_belongs_to_the_continuation() {
     let mut glued = choices();
     glued["delimiter"] = json!("");
     glued["prompt"] = json!("{{ q }} ");
-    let keys = |task| build(&ir(&folder, &questions(9), vec![task])).keys();
+    let keys = |task| keys(&build(&ir(&folder, &questions(9), vec![task])));
     assert_eq!(keys(glued), keys(choices()));
 }
 
@@ -125,8 +125,8 @@ fn an_empty_context_is_the_beginning_of_sequence() {
     let mut bare = choices();
     bare["prompt"] = json!("");
     bare["delimiter"] = json!("");
-    let plan = build(&ir(&folder, &questions(1), vec![bare]));
-    let asked = inputs(&plan, 1000);
+    let mut plan = build(&ir(&folder, &questions(1), vec![bare]));
+    let asked = inputs(&mut plan, 1000);
     assert!(asked.iter().all(|(_, ids, cont)| ids[0] == 7 && ids.len() == 1 + *cont as usize));
 }
 
@@ -136,7 +136,7 @@ fn every_token_of_a_text_is_scored_once() {
     let text = "the answer is 12 and so on ".repeat(30);
     let mut spec = ir(&folder, &(json!({"q": text}).to_string() + "\n"), vec![task("perplexity")]);
     spec["models"][0]["max_length"] = json!(64);
-    let plan = build(&spec);
+    let mut plan = build(&spec);
     let windows = plan.expansion(0);
     let scored: u32 = (0..windows.requests.len()).map(|r| windows.lengths(r).1).sum();
     let whole = {
@@ -145,10 +145,11 @@ fn every_token_of_a_text_is_scored_once() {
         plan.expansion(0).lengths(0).1
     };
     assert_eq!(scored, whole);
-    for (_, ids, cont) in inputs(&plan, 1000) {
+    let bytes = windows.text_bytes[0] as usize;
+    for (_, ids, cont) in inputs(&mut plan, 1000) {
         assert!(ids.len() <= 65 && cont as usize <= 64);
     }
-    assert_eq!(windows.text_bytes[0] as usize, text.len());
+    assert_eq!(bytes, text.len());
 }
 
 #[test]
@@ -160,9 +161,9 @@ fn a_long_case_is_refused_or_cut_at_the_left_as_the_task_says() {
     assert_eq!(found[0].code, "context-too-long");
     assert_eq!(found[0].line, Some(1));
     spec["tasks"][0]["overflow"] = json!("truncate");
-    let plan = build(&spec);
-    assert_eq!(plan.summary().total.truncated, 12);
-    assert!(inputs(&plan, 1000).iter().all(|(_, ids, _)| ids.len() <= 21));
+    let mut plan = build(&spec);
+    assert_eq!(plan.summary().expect("no fault").total.truncated, 12);
+    assert!(inputs(&mut plan, 1000).iter().all(|(_, ids, _)| ids.len() <= 21));
 }
 
 #[test]
@@ -178,15 +179,15 @@ fn sampled_repeats_are_requests_of_their_own_and_greedy_ones_are_one() {
         task
     };
     let plan = |t| build(&ir(&folder, &questions(3), vec![t]));
-    assert_eq!(plan(generate(0.0, 0)).summary().total.to_run, 3);
-    assert_eq!(plan(generate(0.7, 0)).summary().total.to_run, 12);
-    assert_eq!(plan(generate(0.0, 0)).keys(), plan(generate(0.0, 5)).keys());
-    assert_ne!(plan(generate(0.7, 0)).keys(), plan(generate(0.7, 5)).keys());
-    let sampled = plan(generate(0.7, 0));
+    assert_eq!(plan(generate(0.0, 0)).summary().expect("no fault").total.to_run, 3);
+    assert_eq!(plan(generate(0.7, 0)).summary().expect("no fault").total.to_run, 12);
+    assert_eq!(keys(&plan(generate(0.0, 0))), keys(&plan(generate(0.0, 5))));
+    assert_ne!(keys(&plan(generate(0.7, 0))), keys(&plan(generate(0.7, 5))));
+    let mut sampled = plan(generate(0.7, 0));
     assert_eq!(sampled.settings().len(), 4);
     assert_eq!(sampled.settings()[0].eos_ids, [8, 9]);
-    assert_eq!(sampled.summary().total.decode_tokens_bound, 96);
-    let packs = sampled.packs(0, 10_000, 100);
+    assert_eq!(sampled.summary().expect("no fault").total.decode_tokens_bound, 96);
+    let packs = packs(&mut sampled, 10_000, 100);
     assert_eq!(packs.len(), 4, "settings never share a pack");
 }
 
@@ -220,15 +221,15 @@ fn a_chat_template_writes_the_prompt_and_its_own_special_tokens() {
     spec["models"][0]["bundle"] = json!(bundle(&folder, &[3], Some(template)));
     spec["models"][0]["chat"] = json!(true);
     spec["models"][0]["system"] = json!("be brief");
-    let plan = build(&spec);
+    let mut plan = build(&spec);
     let case: Value = serde_json::from_str(&plan.case(0, 0).expect("a case")).expect("JSON");
     let prompt = case["prompt"].as_str().expect("a prompt");
     assert!(prompt.starts_with("<system=be brief;user=the other"), "{prompt}");
-    assert!(inputs(&plan, 1000).iter().all(|(_, ids, _)| ids[0] != 3));
+    assert!(inputs(&mut plan, 1000).iter().all(|(_, ids, _)| ids[0] != 3));
     spec["models"][0]["bundle"] = json!(bundle(&folder, &[3], None));
     assert_eq!(faults(&spec)[0].code, "no-chat-template");
     spec["models"][0]["chat"] = json!(false);
-    assert!(inputs(&build(&spec), 1000).iter().all(|(_, ids, _)| ids[0] == 3));
+    assert!(inputs(&mut build(&spec), 1000).iter().all(|(_, ids, _)| ids[0] == 3));
 }
 
 #[test]
@@ -237,7 +238,7 @@ fn a_tier_is_a_sample_that_a_larger_tier_contains() {
     let ids = |cases: Value, fraction: Value| -> BTreeSet<String> {
         let mut spec = ir(&folder, &questions(100), vec![choices()]);
         spec["tier"] = json!({"name": "x", "cases": cases, "fraction": fraction});
-        build(&spec).expansion(0).ids.iter().map(|id| id.to_string()).collect()
+        build(&spec).expansion(0).ids.iter().map(str::to_owned).collect()
     };
     let (small, large) = (ids(json!(10), json!(null)), ids(json!(null), json!(0.4)));
     assert_eq!((small.len(), large.len()), (10, 40));
@@ -310,11 +311,15 @@ fn the_number_of_threads_changes_no_byte() {
     let made = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         pool.install(|| {
-            let plan = build(&spec);
-            let packs = plan.packs(0, 2000, 64);
+            let mut plan = build(&spec);
+            let packs = packs(&mut plan, 2000, 64);
             let trees: Vec<_> =
                 packs.iter().map(|p| (p.tokens.clone(), p.req_key.clone())).collect();
-            (plan.keys(), serde_json::to_string(&plan.summary()).expect("JSON"), trees)
+            (
+                keys(&plan),
+                serde_json::to_string(&plan.summary().expect("no fault")).expect("JSON"),
+                trees,
+            )
         })
     };
     assert!(made(1) == made(3));

@@ -2,11 +2,12 @@
 
 use evalc_plan::fault::Fault;
 use evalc_plan::plan;
+use evalc_plan::texts::Texts;
 use evalc_plan::tree;
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 use std::path::PathBuf;
 
 create_exception!(_core, PlanFaults, PyException, "Faults of a plan's inputs, as a JSON list.");
@@ -38,6 +39,10 @@ impl Plan {
     fn read(&self) -> std::sync::RwLockReadGuard<'_, plan::Plan> {
         self.inner.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, plan::Plan> {
+        self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 #[pymethods]
@@ -64,21 +69,22 @@ impl Plan {
         self.read().fresh()
     }
 
-    fn keys<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let keys = py.detach(|| self.read().keys());
-        PyBytes::new(py, &keys)
-    }
-
-    fn subtract(&self, py: Python<'_>, hits: &[u8]) -> PyResult<()> {
-        py.detach(|| {
-            let mut plan = self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            plan.subtract(hits).map_err(PyValueError::new_err)
+    fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let plan = self.read();
+        PyBytes::new_with(py, plan.key_count() * 32, |out| {
+            plan.keys(out);
+            Ok(())
         })
     }
 
+    fn subtract(&self, py: Python<'_>, hits: &[u8]) -> PyResult<()> {
+        py.detach(|| self.write().subtract(hits)).map_err(PyValueError::new_err)
+    }
+
     fn summary<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let summary = py.detach(|| serde_json::to_vec(&self.read().summary()));
-        let summary = summary.map_err(|e| PyValueError::new_err(e.to_string()))?;
+        let summary = py.detach(|| self.write().summary()).map_err(|f| faults(&[f]))?;
+        let summary =
+            serde_json::to_vec(&summary).map_err(|e| PyValueError::new_err(e.to_string()))?;
         Ok(PyBytes::new(py, &summary))
     }
 
@@ -98,15 +104,15 @@ impl Plan {
         let lengths = (0..expansion.requests.len()).map(|r| expansion.lengths(r));
         let (total, cont): (Vec<u32>, Vec<u32>) = lengths.unzip();
         let context: Vec<u32> = total.iter().zip(&cont).map(|(t, c)| t - c).collect();
-        let texts = |column: &[Box<str>]| column.iter().map(|t| t.to_string()).collect::<Vec<_>>();
+        let texts = |column: &Texts| PyList::new(py, column.iter().collect::<Vec<_>>());
         let out = PyDict::new(py);
         out.set_item("model", model)?;
         out.set_item("task", task)?;
         out.set_item("population", plan.population(cell))?;
-        out.set_item("case_ids", texts(&expansion.ids))?;
-        out.set_item("targets", texts(&expansion.targets))?;
-        out.set_item("clusters", texts(&expansion.clusters))?;
-        let slices: Vec<Vec<String>> = expansion.slices.iter().map(|s| texts(s)).collect();
+        out.set_item("case_ids", texts(&expansion.ids)?)?;
+        out.set_item("targets", texts(&expansion.targets)?)?;
+        out.set_item("clusters", texts(&expansion.clusters)?)?;
+        let slices = expansion.slices.iter().map(texts).collect::<PyResult<Vec<_>>>()?;
         out.set_item("slices", slices)?;
         out.set_item("requests", u32s(py, plan.unique(cell)))?;
         out.set_item("request_offsets", u32s(py, &expansion.request_offsets))?;
@@ -119,21 +125,62 @@ impl Plan {
         Ok(out)
     }
 
+    fn marks<'py>(
+        &self,
+        py: Python<'py>,
+        cell: usize,
+        hits: &[u8],
+    ) -> PyResult<Bound<'py, PyDict>> {
+        if cell >= self.read().cells() {
+            return Err(PyIndexError::new_err("no such cell"));
+        }
+        let marks = py.detach(|| self.read().marks(cell, hits)).map_err(PyValueError::new_err)?;
+        let out = PyDict::new(py);
+        out.set_item("case", le(py, &marks.case, u64::to_le_bytes))?;
+        out.set_item("row", le(py, &marks.row, u64::to_le_bytes))?;
+        out.set_item("keys", le(py, &marks.keys, u64::to_le_bytes))?;
+        out.set_item("answered", le(py, &marks.answered, |b| [u8::from(b)]))?;
+        Ok(out)
+    }
+
     fn case(&self, cell: usize, case: usize) -> PyResult<String> {
         let plan = self.read();
-        if cell >= plan.cells() || case >= plan.expansion(cell).ids.len() {
+        if cell >= plan.cells() || case >= plan.expansion(cell).cases() {
             return Err(PyIndexError::new_err("no such case"));
         }
         plan.case(cell, case).map_err(|f| faults(&[f]))
     }
 
-    fn packs(&self, py: Python<'_>, model: usize, budget: u64, limit: usize) -> Vec<Pack> {
-        let packs = py.detach(|| self.read().packs(model, budget, limit.max(1)));
-        packs.into_iter().map(|inner| Pack { inner }).collect()
+    fn packs(slf: Bound<'_, Self>, model: usize, budget: u64, limit: usize) -> PyResult<Packs> {
+        let plan = slf.get();
+        let packs = slf.py().detach(|| plan.write().packs(model, budget, limit.max(1)));
+        Ok(Packs { inner: packs.map_err(|f| faults(&[f]))?, plan: slf.clone().unbind() })
     }
 
     fn probes(&self, py: Python<'_>, model: usize, count: usize) -> Vec<(String, Vec<u32>)> {
-        py.detach(|| self.read().probes(model, count))
+        py.detach(|| self.write().probes(model, count))
+    }
+}
+
+/// The packs of a model, each made when it is asked for.
+#[pyclass(frozen, sequence)]
+struct Packs {
+    inner: tree::Packs,
+    plan: Py<Plan>,
+}
+
+#[pymethods]
+impl Packs {
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn __getitem__(&self, py: Python<'_>, index: usize) -> PyResult<Pack> {
+        if index >= self.inner.len() {
+            return Err(PyIndexError::new_err("no such pack"));
+        }
+        let plan = self.plan.get();
+        Ok(Pack { inner: py.detach(|| plan.read().pack(&self.inner, index)) })
     }
 }
 
@@ -199,5 +246,6 @@ impl Pack {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PlanFaults", module.py().get_type::<PlanFaults>())?;
     module.add_class::<Plan>()?;
+    module.add_class::<Packs>()?;
     module.add_class::<Pack>()
 }

@@ -2,7 +2,7 @@
 
 use evalc_plan::template::{self, TemplateFault};
 use evalc_plan::toml_index::{index, Step};
-use evalc_plan::{chat, rows, seal};
+use evalc_plan::{chat, marks, memo, rows, seal};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -95,6 +95,16 @@ fn digest_fields(tag: &str, fields: Vec<Vec<u8>>) -> String {
 }
 
 #[pyfunction]
+fn case_mark(id: &str) -> u64 {
+    marks::of_text(id)
+}
+
+#[pyfunction]
+fn planner_build() -> &'static str {
+    memo::build()
+}
+
+#[pyfunction]
 fn read_rows(py: Python<'_>, path: &str, format: &str, compression: &str) -> PyResult<String> {
     py.detach(|| rows::read_all(path, format, compression)).map_err(PyValueError::new_err)
 }
@@ -108,6 +118,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hash_files, module)?)?;
     module.add_function(wrap_pyfunction!(seal_values, module)?)?;
     module.add_function(wrap_pyfunction!(sealed_intact, module)?)?;
+    module.add_function(wrap_pyfunction!(case_mark, module)?)?;
+    module.add_function(wrap_pyfunction!(planner_build, module)?)?;
     module.add_function(wrap_pyfunction!(read_rows, module)?)?;
     module.add_function(wrap_pyfunction!(digest_fields, module)?)?;
     module.add_function(wrap_pyfunction!(unseal_values, module)?)

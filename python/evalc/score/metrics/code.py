@@ -1,43 +1,79 @@
-"""code_pass@k: does the program the model wrote run to its end without an error?"""
+"""code_pass@k: does the program the model wrote run to its end without an error?
+
+What is kept is the outcome of a program, by its text: metrics with other k, other templates that
+render the same text, and repeats that say the same share one run.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
+from evalc.diagnostics import Faults
 from evalc.score.answers import case_of
+from evalc.score.cache import Scored
 from evalc.score.columns import Measured
 from evalc.score.faults import fault
+from evalc.score.keys import Scorer, canonical
 from evalc.score.metrics.inputs import Inputs
 from evalc.score.metrics.repeats import need_repeats, over_repeats
-from evalc.score.programs import assemble, run_programs
+from evalc.score.programs import SOURCES, assemble, packages_in, run_programs
+from evalc.score.scorers import built_in
 from evalc.score.scoring import CodeSettings
 
 
 def code_pass_k(inputs: Inputs, k: int) -> Measured:
     """pass@k over the completions whose program succeeds.
 
-    Runs what the model wrote, so only when `inputs.allow_code_execution`; otherwise `Faults`
-    (`code-execution-off`).
+    Runs what the model wrote, so only when `inputs.allow_code_execution`; otherwise, where not
+    every outcome is kept, `Faults` (`code-execution-off`).
     """
-    cell = inputs.cell
-    if not inputs.allow_code_execution:
-        raise fault(
-            "code-execution-off",
-            f"task `{cell.task}` is scored by running programs that the model wrote",
-            hint="pass `--allow-code-execution`, in a container that holds nothing of value",
-            notes=("limits on time and memory are set, but this is not a sandbox",),
-        )
     need_repeats(inputs, "code_pass", k)
     settings = inputs.scoring.code or CodeSettings()
-    programs, owners = [], []
-    for case in range(len(cell)):
-        if not inputs.answered[case]:
-            continue
-        view = case_of(cell, case)
-        for text in cell.texts_of(case):
+    owners, programs = _programs(inputs, settings)
+
+    def keys() -> list[bytes]:
+        scorer = program_scorer(settings)
+        return [scorer.key(canonical(p), canonical(packages_in(p))) for p in programs]
+
+    def compute(missing: list[int]) -> Iterator[Scored]:
+        if missing and not inputs.allow_code_execution:
+            raise _refusal(inputs.cell.task)
+        outcomes = run_programs([programs[at] for at in missing], settings)
+        for at, outcome in zip(missing, outcomes, strict=True):
+            yield Scored(at, canonical(outcome.ended), outcome.lasting)
+
+    scores: list[list[float]] = [[] for _ in range(len(inputs.cell))]
+    values = inputs.cache.values(len(programs), keys, compute)
+    for case, value in zip(owners, values, strict=True):
+        scores[case].append(float(value is not None and json.loads(value) == "passed"))
+    return over_repeats(inputs, scores, k)
+
+
+def program_scorer(settings: CodeSettings) -> Scorer:
+    """What decides about a program: the limits and the interpreter. Its template does not; it acts
+    through the program's text."""
+    limits = [(name, getattr(settings, name)) for name in ("timeout", "memory_mb", "file_mb")]
+    return built_in("program", "code", SOURCES, limits)
+
+
+def _programs(inputs: Inputs, settings: CodeSettings) -> tuple[list[int], list[str]]:
+    """The program of every repeat of every answered case, and the case that it belongs to."""
+    cell = inputs.cell
+    owners, programs = [], []
+    for case, own in enumerate(inputs.found):
+        view = case_of(cell, case) if own else {}
+        for found in own:
             # An indented completion must keep its first spaces: no normalisation here.
-            found = inputs.extractor.find(text, view)
             programs.append(assemble(settings.program, view, found or "", cell.task))
             owners.append(case)
-    scores: list[list[float]] = [[] for _ in range(len(cell))]
-    for case, outcome in zip(owners, run_programs(programs, settings), strict=True):
-        scores[case].append(float(outcome.passed))
-    return over_repeats(inputs, scores, k)
+    return owners, programs
+
+
+def _refusal(task: str) -> Faults:
+    return fault(
+        "code-execution-off",
+        f"task `{task}` is scored by running programs that the model wrote",
+        hint="pass `--allow-code-execution`, in a container that holds nothing of value",
+        notes=("limits on time and memory are set, but this is not a sandbox",),
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from evalc.score.answers import Answers, answers_of, extractor_of
+from evalc.score.answers import Answers, Found, answers_of, found_in
+from evalc.score.cache import ScoreCache
 from evalc.score.cells import BoolArray, CellRecords
 from evalc.score.extract import Extractor
 from evalc.score.scoring import Scoring
@@ -15,13 +16,18 @@ from evalc.score.targets import references, right_choices
 
 @dataclass
 class Inputs:
-    """A cell under one named extract; derived columns are computed once, when first read."""
+    """A cell under one named extract; derived columns are computed once, when first read.
+
+    Hooks that are metrics are imported from `root`, one that extracts from `extract_root`.
+    """
 
     cell: CellRecords
     scoring: Scoring
     extract: str = ""
-    root: Path | None = None
+    root: Path = field(default_factory=Path)
+    extract_root: Path = field(default_factory=Path)
     allow_code_execution: bool = False
+    cache: ScoreCache = field(default_factory=ScoreCache)
 
     @cached_property
     def answered(self) -> BoolArray:
@@ -35,12 +41,17 @@ class Inputs:
 
     @cached_property
     def extractor(self) -> Extractor:
-        return extractor_of(self.scoring.extracts[self.extract], self.root)
+        return Extractor(self.scoring.extracts[self.extract])
+
+    @cached_property
+    def found(self) -> Found:
+        """Per case and repeat, what was found in the text, as it stands there."""
+        return found_in(self.cell, self.extractor, self.extract_root, self.cache)
 
     @cached_property
     def answers(self) -> Answers:
         """Per case and repeat, the normalised answer."""
-        return answers_of(self.cell, self.extractor)
+        return answers_of(self.found, self.extractor)
 
     @cached_property
     def references(self) -> list[list[str]]:

@@ -1,0 +1,61 @@
+"""What a plan costs: its counts with an estimate per cell and in total."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evalc import env
+from evalc.plan import cost
+from evalc.plan.hooks import used_hooks
+from evalc.plan.ir import Ir
+from evalc.spec import Folder, Selection
+from evalc.store import Store
+
+SCHEMA = "evalc.plan/1"
+
+
+def priced(
+    folder: Folder, selection: Selection, ir: Ir, summary: Mapping[str, Any], store: Store
+) -> dict[str, Any]:
+    """A plan's summary with estimates, as `plan --json` prints it."""
+    usd = folder.spec.cost.usd_per_hour
+    by_name = {model.source.name: model for model in ir.models}
+    speeds = {
+        name: cost.recall(store, model.identity, env.hardware(model.source.device))
+        for name, model in by_name.items()
+    }
+    cells, estimates = [], []
+    for counts in summary["cells"]:
+        model = by_name[counts["model"]]
+        found = cost.estimate(
+            model.shape, counts, speeds[counts["model"]], model.source.device, usd
+        )
+        estimates.append(found)
+        cells.append({**counts, "estimate": found.as_json()})
+    guessed = any(e.basis == "guess" and e.seconds for e in estimates)
+    total = cost.Estimate(
+        flops=sum(e.flops for e in estimates),
+        seconds=sum(e.seconds for e in estimates),
+        usd=None if usd is None else sum(e.usd or 0.0 for e in estimates),
+        basis="guess" if guessed else "measured",
+    )
+    return {
+        "schema": SCHEMA,
+        "tier": selection.tier or "full",
+        "nothing_to_run": summary["total"]["to_run"] == 0,
+        "models": [
+            {
+                "name": model.source.name,
+                "path": str(model.source.path),
+                "device": model.source.device,
+                "dtype": model.source.dtype,
+                "model_id": model.identity.model_id,
+                "engine_id": model.identity.engine_id,
+            }
+            for model in ir.models
+        ],
+        "hooks": sorted({hook.name for hook in used_hooks(folder, selection)}),
+        "cells": cells,
+        "total": {**summary["total"], "estimate": total.as_json()},
+    }

@@ -1,0 +1,147 @@
+//! What an Ir names, loaded: data, tokenizers, compiled templates.
+
+use crate::cases::{Source, Writer};
+use crate::fault::Fault;
+use crate::ir::Ir;
+use crate::memo::Memo;
+use crate::rows::Table;
+use crate::select::{columns, select, Selection};
+use crate::tokens::Encoder;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A dataset as loaded: its table, selected rows and column names.
+pub struct Loaded {
+    /// Its rows.
+    pub table: Table,
+    /// Those that are selected.
+    pub selection: Selection,
+    /// Names of its columns.
+    pub columns: Vec<String>,
+}
+
+fn used_datasets(ir: &Ir) -> Vec<bool> {
+    let mut used = vec![false; ir.datasets.len()];
+    for task in &ir.tasks {
+        used[task.dataset] = true;
+        if let Some(fewshot) = &task.fewshot {
+            used[fewshot.dataset] = true;
+        }
+    }
+    used
+}
+
+/// Every dataset that a task uses, and what is wrong with the others.
+pub fn load_datasets(ir: &Ir, memo: &Memo) -> (Vec<Option<Loaded>>, Vec<Fault>) {
+    let used = used_datasets(ir);
+    let loaded: Vec<Result<Option<Loaded>, Vec<Fault>>> = ir
+        .datasets
+        .par_iter()
+        .zip(used)
+        .map(|(dataset, used)| {
+            if !used {
+                return Ok(None);
+            }
+            let table = Table::load(dataset).map_err(|fault| vec![fault])?;
+            let selection = select(dataset, &table, memo)?;
+            let columns = columns(&table).map_err(|fault| vec![fault])?;
+            Ok(Some(Loaded { table, selection, columns }))
+        })
+        .collect();
+    split(loaded)
+}
+
+/// The tokenizer of every model, one bundle read once.
+pub fn load_encoders(ir: &Ir) -> (Vec<Option<Arc<Encoder>>>, Vec<Fault>) {
+    let mut by_path: BTreeMap<&str, Arc<Encoder>> = BTreeMap::new();
+    let mut outcomes = Vec::new();
+    for model in &ir.models {
+        if let Some(encoder) = by_path.get(model.bundle.as_str()) {
+            outcomes.push(Ok(Some(Arc::clone(encoder))));
+            continue;
+        }
+        outcomes.push(match Encoder::load(&model.bundle) {
+            Ok(encoder) => {
+                let encoder = Arc::new(encoder);
+                by_path.insert(&model.bundle, Arc::clone(&encoder));
+                Ok(Some(encoder))
+            }
+            Err(message) => Err(vec![Fault::new(
+                "tokenizer-mismatch",
+                format!("the tokenizer of model `{}` cannot be used: {message}", model.name),
+            )
+            .at("models", &model.name, "path")]),
+        });
+    }
+    split(outcomes)
+}
+
+fn split<T>(outcomes: Vec<Result<Option<T>, Vec<Fault>>>) -> (Vec<Option<T>>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let values = outcomes
+        .into_iter()
+        .map(|outcome| {
+            outcome.unwrap_or_else(|more| {
+                faults.extend(more);
+                None
+            })
+        })
+        .collect();
+    (values, faults)
+}
+
+/// The writer of a task, for a model if one is given. Without its data it has no faults to report.
+pub fn writer<'a>(
+    ir: &'a Ir,
+    datasets: &'a [Option<Loaded>],
+    task: usize,
+    model: Option<(usize, &[Option<Arc<Encoder>>])>,
+) -> Result<Writer<'a>, Vec<Fault>> {
+    let task = &ir.tasks[task];
+    let loaded = datasets[task.dataset].as_ref().ok_or_else(Vec::new)?;
+    let shots = match &task.fewshot {
+        None => None,
+        Some(fewshot) => {
+            let source = datasets[fewshot.dataset].as_ref().ok_or_else(Vec::new)?;
+            let own = same_rows(ir, fewshot.dataset, task.dataset);
+            let from = Source { table: &source.table, selection: &source.selection, own };
+            Some((from, source.columns.as_slice()))
+        }
+    };
+    let mut writer = Writer::compile(task, &loaded.columns, shots)?;
+    if let Some((model, encoders)) = model {
+        if ir.models[model].chat {
+            let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
+            writer.chat(&ir.models[model], encoder).map_err(|fault| vec![fault])?;
+        }
+    }
+    Ok(writer)
+}
+
+/// Whether two datasets read one file, so that row indices mean the same rows.
+pub fn same_rows(ir: &Ir, a: usize, b: usize) -> bool {
+    a == b || ir.datasets[a].path == ir.datasets[b].path
+}
+
+/// Write every case of a task, for its faults.
+pub fn write_all(ir: &Ir, datasets: &[Option<Loaded>], task: usize) -> Result<(), Vec<Fault>> {
+    let writer = writer(ir, datasets, task, None)?;
+    let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
+    let selection = &loaded.selection;
+    let faults: Vec<Fault> = (0..selection.rows.len())
+        .into_par_iter()
+        .with_min_len(64)
+        .filter_map(|position| {
+            let row = selection.rows[position];
+            let place = (loaded.table.origin(), loaded.table.line(row as usize));
+            let value = loaded.table.row(row as usize);
+            value.and_then(|v| writer.write(&v, row, selection.ids.get(position), place)).err()
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(crate::fault::abridge(faults))
+    }
+}

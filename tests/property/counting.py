@@ -1,0 +1,114 @@
+"""Engines that note every request: one answers from a hash of all that it is given, one is real.
+
+An answer of the first depends on the model's files as they are when it is asked, on the ids and the
+settings: that of other weights, another text or other settings is another answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from oracle import EOS, Request, content, generation, likelihood
+
+from evalc.cli import asking
+from evalc.exec import progress
+from evalc.exec.packs import PackColumns
+from evalc.plan.sources import ModelSource
+from evalc.store import Likelihood
+from evalc.store.environment import KEY_BYTES
+
+WORDS = ("7", "12 ", "seven", "x\n", "A.", "red ", "9")
+
+
+class CountingEngine:
+    """Stands in for `evalc.exec.loop`; `asked` has every request in the order of asking."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def room(self, name: str) -> Any:
+        """What `evalc.cli.asking.room` gives, without torch."""
+        return SimpleNamespace(execute=self.execute) if name == "loop" else progress
+
+    def execute(  # noqa: PLR0917  the contract of `evalc.exec.loop.execute`
+        self,
+        source: ModelSource,
+        packs: Iterable[Any],
+        settings: Sequence[Mapping[str, Any]],
+        keys: bytes,
+        commit: Any,
+        observer: progress.Observer,
+        tokenizer_probe: Sequence[tuple[str, list[int]]] = (),
+        tally: progress.Tally | None = None,
+    ) -> progress.Tally:
+        """Answer every request of every pack, a commit for each pack."""
+        tally = progress.Tally() if tally is None else tally
+        for pack in packs:
+            asked = pack_requests(source, pack, settings)
+            places = np.frombuffer(pack.req_key, "<u4").tolist()
+            names = [keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at in places]
+            self.asked += asked
+            commit(names, [answer(request) for request in asked])
+            tally.requests += len(asked)
+        return tally
+
+
+class WatchedEngine:
+    """The real engine, and `asked` with every request in the order of asking."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def room(self, name: str) -> Any:
+        """What `evalc.cli.asking.room` gives."""
+        return SimpleNamespace(execute=self.execute) if name == "loop" else asking.room(name)
+
+    def execute(
+        self,
+        source: ModelSource,
+        packs: Iterable[Any],
+        settings: Sequence[Mapping[str, Any]],
+        *more: Any,
+        **named: Any,
+    ) -> Any:
+        """Note what is asked, and ask it."""
+        listed = list(packs)
+        self.asked += [one for pack in listed for one in pack_requests(source, pack, settings)]
+        return asking.room("loop").execute(source, listed, settings, *more, **named)
+
+
+def pack_requests(
+    source: ModelSource, pack: Any, settings: Sequence[Mapping[str, Any]]
+) -> list[Request]:
+    """The requests of a pack, in its order."""
+    model = content(source.path, source.adapter, source.dtype, source.numerics)
+    columns = PackColumns.of(pack)
+    return [_request(model, columns, settings, at) for at in range(len(columns))]
+
+
+def _request(
+    model: Request, columns: PackColumns, settings: Sequence[Mapping[str, Any]], at: int
+) -> Request:
+    ids = tuple(columns.ids(at).tolist())
+    if columns.kind == "loglikelihood":
+        cut = len(ids) - int(columns.req_cont[at])
+        return likelihood(model, ids[:cut], ids[cut:])
+    setting = dict(settings[int(columns.req_setting[at])])
+    assert setting["eos_ids"] == [EOS]
+    return generation(model, ids, setting)
+
+
+def answer(request: Request) -> bytes:
+    """The record of a request."""
+    digest = hashlib.sha256(repr(request).encode()).digest()
+    if request[0] == "loglikelihood":
+        total = -int.from_bytes(digest[:6], "big") / 2**44
+        return Likelihood(total, digest[6] < 64, len(request[3])).encode()
+    text = "".join(WORDS[byte % len(WORDS)] for byte in digest[:3])
+    fields = {"text": text, "tokens": list(digest[:3]), "finish": "length", "stop": None}
+    return json.dumps(fields).encode()
