@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,7 +38,7 @@ Commit = Callable[[list[bytes], list[bytes]], None]
 
 def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
     source: ModelSource,
-    packs: Iterable[Pack],
+    packs: Sequence[Pack],
     settings: Sequence[Mapping[str, Any]],
     keys: bytes,
     commit: Commit,
@@ -48,6 +48,7 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
 ) -> Tally:
     """Run `packs` in order on the model of `source`, committing after each.
 
+    A pack is looked at twice, to count it and to run it, and is not kept.
     `keys` holds the request keys, 32 bytes each; `commit(keys, payloads)` is called once per pack
     and never cut short by Ctrl-C. `tokenizer_probe` are texts with the planner's ids. A `tally`
     passed in is filled as the run goes, and so outlives an exception.
@@ -55,13 +56,12 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
     (everything else is committed first), KeyboardInterrupt between commits.
     """
     tally = Tally() if tally is None else tally
-    ordered = list(packs)
-    if not ordered:
+    if not packs:
         return tally
     decoded = [Setting.of(entry) for entry in settings]
-    observer.started(*_totals(ordered, decoded))
+    requests, tokens, generates = _totals(packs, decoded)
+    observer.started(requests, tokens)
     loaded = load(source)
-    generates = any(pack.kind == "generate" for pack in ordered)
     tokenizer = None
     if generates or tokenizer_probe:
         tokenizer = load_tokenizer(source.path, source.trust_remote_code)
@@ -69,8 +69,8 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
     decoder = Decoder.of(tokenizer) if generates else None
     failures: list[Failure] = []
     with torch.inference_mode():
-        engine = _engine(loaded, ordered, decoder, Meter(tally, observer))
-        for pack in ordered:
+        engine = _engine(loaded, packs, decoder, Meter(tally, observer))
+        for pack in packs:
             columns = PackColumns.of(pack)
             names = [_key(keys, int(index)) for index in columns.req_key]
             outcomes = _outcomes(engine, columns, decoded, names, decoder)
@@ -142,16 +142,21 @@ def _key(keys: bytes, index: int) -> bytes:
     return key
 
 
-def _totals(packs: Sequence[Pack], settings: Sequence[Setting]) -> tuple[int, int]:
-    """Requests, and distinct prompt tokens plus the bound on decoded ones."""
+def _totals(packs: Sequence[Pack], settings: Sequence[Setting]) -> tuple[int, int, bool]:
+    """Requests, distinct prompt tokens plus the bound on decoded ones, whether any are decoded.
+
+    Packs may be made when they are looked at, and are let go of one by one.
+    """
     requests = tokens = 0
+    generates = False
     for pack in packs:
         requests += len(pack.req_node) // 4
         tokens += len(pack.tokens) // 4
         if pack.kind == "generate":
+            generates = True
             chosen = np.frombuffer(pack.req_setting, dtype="<u4")
             tokens += sum(settings[int(index)].max_new_tokens for index in chosen)
-    return requests, tokens
+    return requests, tokens, generates
 
 
 def _samples(packs: Sequence[Pack]) -> list[Ids]:
