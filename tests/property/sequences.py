@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import random
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
 from counting import CountingEngine
 from edits import EDITS
 from evaluations import Evaluation, start
@@ -68,16 +69,21 @@ class Outcome:
         self.edits += other.edits
 
 
-def prepare_process() -> None:
-    """Make a process ready: bundles without child processes, digests remembered sooner."""
-    os.environ["RAYON_NUM_THREADS"] = "1"
+@contextmanager
+def prepared_process() -> Iterator[None]:
+    """Bundles without child processes, digests remembered sooner; put back at the end."""
     # imported late: it needs transformers, and only processes that run sequences need it
     from evalc.exec import bundle
 
-    tokenizers._extract = lambda model, path, trust, _: bundle._write(  # type: ignore[assignment]
-        bundle.bundle(model, trust), path
-    )
-    digests.RACY_NS = RACY_NS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYON_NUM_THREADS", "1")
+        patch.setattr(
+            tokenizers,
+            "_extract",
+            lambda model, path, trust, _: bundle._write(bundle.bundle(model, trust), path),
+        )
+        patch.setattr(digests, "RACY_NS", RACY_NS)
+        yield
 
 
 class Sequence:
@@ -188,15 +194,19 @@ def run_sequences(
     seeds: range, store: Path, engine: Callable[[], Engine] = CountingEngine
 ) -> Outcome:
     """Run sequences in this process. Raises AssertionError that names the seed and the edits."""
-    prepare_process()
     total = Outcome()
-    for seed in seeds:
-        with tempfile.TemporaryDirectory(dir=store, prefix=f"seed-{seed}-") as folder:
-            sequence = Sequence(seed, Path(folder), store, engine())
-            _link_tokenizers(sequence.workspace.cache, store)
-            try:
-                total.add(sequence.run())
-            except Exception as error:
-                listed = "\n  ".join(sequence.edits)
-                raise AssertionError(f"seed {seed}: {error}\nedits:\n  {listed}") from error
+    with prepared_process():
+        for seed in seeds:
+            total.add(_run_sequence(seed, store, engine()))
     return total
+
+
+def _run_sequence(seed: int, store: Path, engine: Engine) -> Outcome:
+    with tempfile.TemporaryDirectory(dir=store, prefix=f"seed-{seed}-") as folder:
+        sequence = Sequence(seed, Path(folder), store, engine)
+        _link_tokenizers(sequence.workspace.cache, store)
+        try:
+            return sequence.run()
+        except Exception as error:
+            listed = "\n  ".join(sequence.edits)
+            raise AssertionError(f"seed {seed}: {error}\nedits:\n  {listed}") from error
