@@ -160,7 +160,7 @@ def answer(spec: Path, cache: Path) -> None:
         "from pathlib import Path\n"
         "from evalc.plan import plan\n"
         "from evalc.spec import load, select\n"
-        "from evalc.store import Likelihood, Store\n"
+        "from evalc.store import Store\nfrom evalc.store.records import Likelihood\n"
         "folder, cache = load([Path(sys.argv[1])]), Path(sys.argv[2])\n"
         "with Store.open(cache / 'store') as store:\n"
         "    keys = plan(folder, select(folder), cache, store).keys\n"

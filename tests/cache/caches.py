@@ -9,8 +9,9 @@ from pathlib import Path
 import lmdb
 
 from evalc import _core
-from evalc.store import Likelihood, Store
+from evalc.store import Store
 from evalc.store.environment import CITATIONS, RECORDS, RUNS, SCORES
+from evalc.store.records import Likelihood
 
 Values = dict[tuple[bytes, bytes], bytes]
 

@@ -13,7 +13,7 @@ from evalc.decide import wilson
 from evalc.decide.flips import Rate, argmax_flipped, difference
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.outcomes import Outcomes
-from evalc.store import Likelihood, decode_likelihoods
+from evalc.store.records import Likelihood, decode_likelihoods
 from workspaces import Workspace
 
 

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalc.store import Store
+from evalc.store.ages import marks
 from evalc.store.environment import CITATIONS, DAYS, QUARANTINE, RECORDS
 from evalc.store.gc import Policy, collect
-from evalc.store.marks import marks
 from evalc.store.runs import cites
 from workspaces import QUIZ, Done, Workspace, quiz_rows
 

@@ -10,8 +10,8 @@ import pytest
 from caches import content, edit, fill, key, opened, payload
 
 from evalc import _core
+from evalc.store.ages import marks
 from evalc.store.environment import RECORDS
-from evalc.store.marks import marks
 from evalc.store.runs import cites
 from evalc.store.segments import HEADER, write_segment
 from evalc.store.union import Contents

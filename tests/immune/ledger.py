@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalc.store import decode_likelihoods
 from evalc.store.environment import KEY_BYTES
+from evalc.store.records import decode_likelihoods
 from workspaces import Done, Workspace
 
 CLOSE = 1e-4

@@ -21,7 +21,7 @@ from ledger import (
 
 from evalc.exec.budget import DEFAULT_TOKENS
 from evalc.exec.continuous import Continuous
-from evalc.store import decode_likelihoods
+from evalc.store.records import decode_likelihoods
 from workspaces import SUMS, Workspace, quiz_rows, sum_rows
 
 SAMPLED = SUMS.replace(

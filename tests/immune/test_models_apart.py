@@ -12,7 +12,7 @@ import pytest
 from ledger import CLOSE, asked, generations, in_order, likelihoods, plan, remaining, to_run
 from safetensors.numpy import load_file, save_file
 
-from evalc.store import decode_likelihoods
+from evalc.store.records import decode_likelihoods
 from tiny_models import LAYERS, write_adapter, write_model
 from workspaces import QUIZ, SUMS, Workspace
 

@@ -19,8 +19,8 @@ from evalc.cli import asking
 from evalc.exec import progress
 from evalc.exec.packs import PackColumns
 from evalc.plan.sources import ModelSource
-from evalc.store import Likelihood
 from evalc.store.environment import KEY_BYTES
+from evalc.store.records import Likelihood
 
 WORDS = ("7", "12 ", "seven", "x\n", "A.", "red ", "9")
 

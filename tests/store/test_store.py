@@ -13,8 +13,9 @@ import pytest
 from evalc import _core
 from evalc.diagnostics import Faults
 from evalc.errors import ExitCode
-from evalc.store import Likelihood, Store, decode_answer, decode_likelihoods
+from evalc.store import Store
 from evalc.store.environment import QUARANTINE, RECORDS
+from evalc.store.records import Likelihood, decode_answer, decode_likelihoods
 
 KEYS = [bytes([n]) * 32 for n in range(1, 6)]
 PAYLOADS = [f"payload {n}".encode() for n in range(5)]

@@ -14,14 +14,15 @@ from rich.table import Table
 from evalc.cli import output
 from evalc.cli.asking import ask_again
 from evalc.cli.options import request, selection_options
+from evalc.cli.session import opened
 from evalc.cli.sizes import Share, share_option
 from evalc.decide.flips import Difference, Flips, argmax_flipped, difference
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned
-from evalc.store import Store, decode_likelihoods
+from evalc.store import Store
 from evalc.store.environment import KEY_BYTES
-from evalc.store.records import LIKELIHOOD, shown
+from evalc.store.records import LIKELIHOOD, decode_likelihoods, shown
 
 SCHEMA = "evalc.cache-audit/1"
 TOLERANCE = 1e-3
@@ -65,7 +66,7 @@ def audit_command(
     apart. The sampled records' share has Wilson's 95 % interval. Of multiple choice, the other
     choices of a sampled case are asked too, so that its argmax can be compared.
     """
-    with request(arguments).planned() as (planned, store):
+    with opened(request(arguments)) as (planned, store):
         audit = _audit(planned, store, sample, seed, tolerance)
     if as_json:
         output.document(audit)

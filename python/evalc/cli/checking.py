@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import FORMATS, cache_option, default_path, request, spec_options
+from evalc.cli.options import FORMATS, cache_option, request, spec_options
+from evalc.cli.session import folder_of
 from evalc.plan import check_data
-from evalc.spec import load
 
 
 @click.command("check")
@@ -20,7 +20,7 @@ from evalc.spec import load
 def check_command(form: str, specs_only: bool, **arguments: Any) -> None:
     """Check specs, data and templates: every fault at once, nothing run, nothing written."""
     asked = request(arguments)
-    folder = load(asked.paths or (default_path(),), asked.overrides)
+    folder = folder_of(asked)
     if not specs_only:
         check_data(folder, asked.cache)
     spec = folder.spec

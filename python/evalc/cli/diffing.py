@@ -10,6 +10,7 @@ import click
 from evalc.cli import output
 from evalc.cli.options import request, selection_options
 from evalc.cli.reporting import make_report
+from evalc.cli.session import opened
 from evalc.errors import ExitCode
 from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view, from_json
 
@@ -29,7 +30,7 @@ def diff_command(
     models = tuple(name for name, report in sides.items() if report is None)
     if models:
         asked = {**arguments, "models": (*arguments.get("models", ()), *models)}
-        with request(asked).planned() as (planned, store):
+        with opened(request(asked)) as (planned, store):
             live = make_report(planned, store, cases=True, allow_code_execution=False)
     left, right = (sides[name] or live for name in (a, b))
     first, second = _model(left, a, sides[a]), _model(right, b, sides[b])

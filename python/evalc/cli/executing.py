@@ -16,6 +16,7 @@ from evalc.cli.meter import RunMeter
 from evalc.cli.options import rehash_option, request, selection_options
 from evalc.cli.pinning import pinned_path, repeated
 from evalc.cli.reporting import show_report
+from evalc.cli.session import opened
 from evalc.errors import ExitCode
 from evalc.plan import Planned, cost
 from evalc.plan.citing import citations, remember_namespace
@@ -49,7 +50,7 @@ def exec_command(
     """
     asked = request(arguments)
     path = pinned_path(asked)
-    with repeated(path, asked) if path else asked.planned() as (planned, store):
+    with repeated(path, asked) if path else opened(asked) as (planned, store):
         if planned.to_run == 0:
             output.talk("nothing to run: every answer is in the cache")
             names = [model.source.name for model in planned.models]

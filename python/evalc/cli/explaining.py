@@ -12,11 +12,13 @@ import click
 
 from evalc.cli import output
 from evalc.cli.options import Request, rehash_option, request, selection_options
+from evalc.cli.reason_words import changed
+from evalc.cli.session import folder_of, opened
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan.explanations import case_explanation, find_case, task_explanation
 from evalc.plan.provenance import Provenance, short
-from evalc.plan.reasons import Reasons, changed
+from evalc.plan.reasons import Reasons
 from evalc.spec import Folder
 from evalc.spec.matching import is_pattern
 from evalc.spec.wording import did_you_mean
@@ -36,7 +38,7 @@ def explain_command(what: str, as_json: bool, **arguments: Any) -> int:
     CASE is the id of a case as `report --cases` lists it; TASK is a name, a glob or tag:NAME.
     """
     asked = request(arguments)
-    folder = asked.folder()
+    folder = folder_of(asked)
     task = what in folder.spec.tasks or is_pattern(what)
     if task:
         asked = replace(asked, tasks=(what,))
@@ -50,7 +52,7 @@ def explain_command(what: str, as_json: bool, **arguments: Any) -> int:
 
 
 def _explained(asked: Request, folder: Folder, what: str, task: bool) -> dict[str, Any]:
-    with asked.planned() as (planned, store):
+    with opened(asked) as (planned, store):
         provenance = Provenance(planned, store)
         reasons = Reasons(provenance, store)
         if task:
@@ -103,7 +105,8 @@ def _headline(reason: Mapping[str, Any]) -> str:
 
 def _change_lines(reason: Mapping[str, Any]) -> Iterator[str]:
     for change in reason["changes"]:
-        yield f"      {changed(change)}  {_where(change['where'])}"
+        cut = {**change, **{side: short(change[side] or "") for side in ("old", "new")}}
+        yield f"      {changed(cut)}  {_where(change['where'])}"
 
 
 def _where(where: Mapping[str, Any] | None) -> str:

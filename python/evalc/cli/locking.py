@@ -9,6 +9,7 @@ import click
 
 from evalc.cli import output
 from evalc.cli.options import cache_option, request, spec_options
+from evalc.cli.session import folder_of
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan.digests import Digests
@@ -31,7 +32,7 @@ from evalc.store import Store
 def lock_command(upgrade: tuple[str, ...], check: bool, **arguments: Any) -> int:
     """Pin what comes from the Hub in evalc.lock, a file to commit; what is pinned stays so."""
     asked = request(arguments)
-    folder = asked.folder()
+    folder = folder_of(asked)
     if check:
         return _check(Remotes(folder, asked.cache, Digests(None)))
     with Store.open(asked.cache / "store") as store:

@@ -1,10 +1,8 @@
-"""Options that several commands share, and the session that they open."""
+"""Options that several commands share. What they ask for is carried out in `evalc.cli.session`."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,16 +10,6 @@ from typing import Any, TypeVar
 import click
 
 from evalc import env
-from evalc.cli import output
-from evalc.plan import Planned
-from evalc.plan.hooks import refuse_hooks, used_hooks
-from evalc.plan.ir import Ir, resolve
-from evalc.plan.outline import Outline, OutlineFile
-from evalc.plan.planned import plan_resolved
-from evalc.plan.pricing import priced
-from evalc.plan.uses import remember_uses
-from evalc.spec import Folder, Selection, load, select
-from evalc.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = click.Choice(["terminal", "line", "json", "github"])
@@ -41,76 +29,6 @@ class Request:
     no_hooks: bool = False
     rehash: bool = False
     no_cache: bool = False
-
-    def folder(self) -> Folder:
-        """The checked spec."""
-        return load(self.paths or (default_path(),), self.overrides)
-
-    @contextmanager
-    def _store(self) -> Iterator[Store]:
-        """The cache's store, or with `--no-cache` one that goes away with the run."""
-        with ExitStack() as stack:
-            folder = self.cache / "store"
-            if self.no_cache:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalc-")))
-            yield stack.enter_context(Store.open(folder))
-
-    @contextmanager
-    def planned(self) -> Iterator[tuple[Planned, Store]]:
-        """Open the store and plan the selection."""
-        with self._resolved() as (folder, selection, ir, store):
-            planned = plan_resolved(folder, selection, ir, self.cache, store)
-            _warn_of_damage(store)
-            yield planned, store
-
-    @contextmanager
-    def outlined(self) -> Iterator[tuple[dict[str, Any], Store]]:
-        """Open the store and outline the plan of the selection: the priced plan with reasons.
-
-        What is remembered of it is taken where nothing has changed; then nothing is planned.
-        """
-        with self._resolved() as (folder, selection, ir, store):
-            file = OutlineFile.of(ir, folder, self.cache, store)
-            found = file.recall() if file and not self.rehash else None
-            if found is None:
-                planned = plan_resolved(folder, selection, ir, self.cache, store)
-                _warn_of_damage(store)
-                found = Outline.of(planned, store)
-                # damaged values were put aside while the plan looked at them
-                if file and store.revision() == file.revision:
-                    file.keep(found)
-            summary = priced(folder, selection, ir, found.summary, store)
-            yield with_reasons(summary, found.reasons), store
-
-    @contextmanager
-    def _resolved(self) -> Iterator[tuple[Folder, Selection, Ir, Store]]:
-        folder = self.folder()
-        selection = select(folder, self.suites, self.models, self.tasks, self.tier)
-        if self.no_hooks:
-            refuse_hooks(folder, used_hooks(folder, selection))
-        with self._store() as store:
-            ir = resolve(folder, selection, self.cache, store, self.rehash)
-            remember_uses(ir, self.cache, store)
-            for line in ir.locked:
-                output.talk(line)
-            yield folder, selection, ir, store
-
-
-def with_reasons(
-    priced: dict[str, Any], reasons: Sequence[Sequence[dict[str, Any]]]
-) -> dict[str, Any]:
-    """The priced plan, each cell with the reasons of the cases that remain."""
-    for cell, found in zip(priced["cells"], reasons, strict=True):
-        cell["reasons"] = found
-    return priced
-
-
-def _warn_of_damage(store: Store) -> None:
-    if store.damaged:
-        output.talk(
-            f"warning: {store.damaged} cached values failed their checksum; they were "
-            "put into quarantine and count as never asked"
-        )
 
 
 def default_path() -> Path:

@@ -16,16 +16,26 @@ from click.core import ParameterSource
 from evalc.cli import output
 from evalc.cli.options import Request, default_path
 from evalc.cli.plan_table import plan_table
+from evalc.cli.session import opened, with_reasons
 from evalc.diagnostics import Diagnostic, Faults, render
 from evalc.errors import ExitCode
 from evalc.plan import Planned
+from evalc.plan.outline import Outline
 from evalc.plan.pinned import is_pinned, pins, read_pinned, write_pinned
 from evalc.plan.staleness import changes, refusal
 from evalc.store import Store
 
 
-def pin(path: Path, asked: Request, planned: Planned, store: Store, plan: dict[str, Any]) -> None:
-    """Write the plan of a request into a file."""
+def pin(path: Path, asked: Request) -> dict[str, Any]:
+    """Plan a request and write it into a file; returns the priced plan."""
+    with opened(asked) as (planned, store):
+        reasons = Outline.of(planned, store).reasons
+        plan = with_reasons(planned.priced(store), reasons)
+        _write(path, asked, planned, store, plan)
+    return plan
+
+
+def _write(path: Path, asked: Request, planned: Planned, store: Store, plan: Any) -> None:
     ask = {
         "directory": str(Path.cwd()),
         "paths": [str(p.absolute()) for p in asked.paths or (default_path(),)],
@@ -95,13 +105,13 @@ def _again(
     )
     with ExitStack() as stack:
         try:
-            opened = stack.enter_context(again.planned())
+            found = stack.enter_context(opened(again))
         except Faults as faults:
             refused = all(found.code == "hook-refused" for found in faults.diagnostics)
             if faults.exit_code != ExitCode.USAGE or (asked.no_hooks and refused):
                 raise
             raise refusal(path, faults.diagnostics) from None
-        yield opened
+        yield found
 
 
 def show(path: Path, asked: Request, as_json: bool) -> tuple[dict[str, Any], bool]:

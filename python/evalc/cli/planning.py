@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import click
 
 from evalc.cli import output
-from evalc.cli.options import rehash_option, request, selection_options, with_reasons
-from evalc.cli.pinning import pin, show
+from evalc.cli.options import Request, rehash_option, request, selection_options
 from evalc.cli.plan_table import plan_table
+from evalc.cli.told import ToldFile
 from evalc.errors import ExitCode
-from evalc.plan.outline import Outline
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -40,18 +40,11 @@ def plan_command(
     """Show what an evaluation would ask, what the cache answers, and what the rest costs."""
     asked = request(arguments)
     if shown is not None:
-        priced, stale = show(shown, asked, as_json)
+        priced, stale = room("pinning").show(shown, asked, as_json)
         if stale and detailed_exitcode:
             return ExitCode.STALE_PLAN
     else:
-        if out is None:
-            with asked.outlined() as (found, _store):
-                priced = found
-        else:
-            with asked.planned() as (planned, store):
-                reasons = Outline.of(planned, store).reasons
-                priced = with_reasons(planned.priced(store), reasons)
-                pin(out, asked, planned, store, priced)
+        priced = _pinned(out, asked) if out is not None else _priced(asked)
         if as_json:
             output.document(priced)
         else:
@@ -59,3 +52,20 @@ def plan_command(
                 output.table(renderable)
     remains = detailed_exitcode and not priced["nothing_to_run"]
     return ExitCode.WORK_REMAINS if remains else ExitCode.DONE
+
+
+def _priced(asked: Request) -> dict[str, Any]:
+    """The priced plan, told again if it can be."""
+    told = None if asked.rehash else ToldFile.of(asked).recall()
+    return told or room("session").outlined(asked)
+
+
+def _pinned(out: Path, asked: Request) -> dict[str, Any]:
+    """The priced plan, written into a file; it goes by nothing that is remembered."""
+    priced: dict[str, Any] = room("pinning").pin(out, asked)
+    return priced
+
+
+def room(name: str) -> Any:
+    """A module that plans, imported when there is something to plan."""
+    return importlib.import_module(f"evalc.cli.{name}")

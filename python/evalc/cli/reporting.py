@@ -10,6 +10,7 @@ import click
 
 from evalc.cli import output
 from evalc.cli.options import request, selection_options
+from evalc.cli.session import opened
 from evalc.diagnostics import Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned
@@ -38,7 +39,7 @@ def report_command(
     **arguments: Any,
 ) -> int:
     """Show scores with standard errors and intervals from what the cache holds; ask nothing."""
-    with request(arguments).planned() as (planned, store):
+    with opened(request(arguments)) as (planned, store):
         return show_report(
             planned,
             store,

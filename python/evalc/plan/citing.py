@@ -12,8 +12,9 @@ from evalc import _core
 from evalc.plan.ir import ResolvedModel
 from evalc.plan.planned import Planned
 from evalc.store import Store
+from evalc.store.ages import unpacked
 from evalc.store.environment import KEY_BYTES, Pair
-from evalc.store.marks import MARK_BYTES, NAMESPACE_BYTES, unpacked
+from evalc.store.marks import MARK_BYTES, NAMESPACE_BYTES
 from evalc.store.runs import cites, remember_name
 
 Indices = npt.NDArray[np.int64]

@@ -53,13 +53,14 @@ class Estimate:
         return asdict(self)
 
 
-def _name(identity: Identity, hardware: str) -> bytes:
+def speed_note(identity: Identity, hardware: str) -> bytes:
+    """The name of the note that keeps a recorded speed."""
     return f"speed:{identity.model_id[:16]}:{identity.engine_id[:16]}:{hardware}".encode()
 
 
 def recall(store: Store, identity: Identity, hardware: str) -> Speed | None:
     """The recorded speed, if this model has run on this hardware."""
-    found = store.note(_name(identity, hardware))
+    found = store.note(speed_note(identity, hardware))
     return Speed(**json.loads(found)) if found else None
 
 
@@ -67,7 +68,7 @@ def record(store: Store, identity: Identity, hardware: str, speed: Speed) -> Non
     """Remember what a run measured."""
     before = recall(store, identity, hardware)
     after = speed.plus(before) if before else speed
-    store.remember(_name(identity, hardware), json.dumps(asdict(after)).encode())
+    store.remember(speed_note(identity, hardware), json.dumps(asdict(after)).encode())
 
 
 def prefill_flops(shape: Shape, counts: Mapping[str, int]) -> float:

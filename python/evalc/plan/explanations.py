@@ -11,7 +11,8 @@ import numpy as np
 from evalc.diagnostics.location import located
 from evalc.plan.provenance import Provenance
 from evalc.plan.reasons import CellReasons, Reason, Reasons
-from evalc.store import Store, decode_answer, decode_likelihoods
+from evalc.store import Store
+from evalc.store.records import decode_answer, decode_likelihoods
 
 SCHEMA = "evalc.explain/1"
 EXAMPLES = 5

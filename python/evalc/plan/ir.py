@@ -47,6 +47,14 @@ class Ir:
     models: tuple[ResolvedModel, ...]
     locked: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> list[Path]:
+        """Tokenizer bundles, the data files that the planner reads, and what these came from."""
+        datasets = json.loads(self.content)["datasets"]
+        named = [dataset[key] for dataset in datasets for key in ("path", "origin")]
+        local = [Path(path) for path in named if not is_remote(path)]
+        return [*(model.bundle for model in self.models), *local]
+
 
 def resolve(
     folder: Folder,

@@ -10,7 +10,6 @@ and pinned plans read the data and look at the store.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from evalc.plan.provenance import Provenance
 from evalc.plan.reasons import Reasons
 from evalc.spec import Folder
 from evalc.store import Store
+from evalc.store.memos import read_memo, write_memo
 
 SCHEMA = "evalc.outline/1"
 TAG = "evalc.outline.v1"
@@ -67,32 +67,13 @@ class OutlineFile:
 
     def recall(self) -> Outline | None:
         """The outline, if it was made of the same inputs and the store is what it was."""
-        try:
-            content = _core.unseal_values([self.path.read_bytes()])[0]
-        except OSError:
-            return None
-        if content is None or self.revision is None:
-            return None
-        fields = json.loads(content)
-        if (fields["schema"], fields["revision"]) != (SCHEMA, self.revision.hex()):
+        fields = read_memo(self.path, SCHEMA)
+        if fields is None or self.revision is None or fields["revision"] != self.revision.hex():
             return None
         return Outline(fields["summary"], fields["reasons"])
 
     def keep(self, outline: Outline) -> None:
         """Remember an outline; a folder that cannot be written is no error."""
-        if self.revision is None:
-            return
-        fields = {
-            "schema": SCHEMA,
-            "revision": self.revision.hex(),
-            "summary": outline.summary,
-            "reasons": outline.reasons,
-        }
-        sealed = _core.seal_values([json.dumps(fields).encode()])[0]
-        temporary = self.path.with_suffix(f".{os.getpid()}.part")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(sealed)
-            temporary.replace(self.path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
+        if self.revision is not None:
+            kept = {"summary": outline.summary, "reasons": outline.reasons}
+            write_memo(self.path, SCHEMA, {"revision": self.revision.hex(), **kept})

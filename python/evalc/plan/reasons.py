@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,28 +200,3 @@ def _changes(before: dict[str, str], now: dict[str, str]) -> list[Change]:
             component, _, key = name.partition(".")
             found.append(Change(component, key or None, old, new))
     return found
-
-
-def merged_reasons(priced: Sequence[dict[str, Any]]) -> list[tuple[str, int, list[str]]]:
-    """Reasons of many cells put together for people: (words, cases, tasks), most cases first."""
-    found: dict[str, tuple[int, list[str]]] = {}
-    for cell in priced:
-        for reason in cell.get("reasons", ()):
-            count, tasks = found.get(words := _words(reason), (0, []))
-            kept = tasks if cell["task"] in tasks else [*tasks, cell["task"]]
-            found[words] = (count + reason["cases"], kept)
-    merged = [(words, count, tasks) for words, (count, tasks) in found.items()]
-    return sorted(merged, key=lambda entry: (-entry[1], entry[0]))
-
-
-def _words(reason: dict[str, Any]) -> str:
-    if not reason["changes"]:
-        return f"{reason['reason']} ({reason['detail']})" if reason["detail"] else reason["reason"]
-    return "; ".join(changed(change) for change in reason["changes"])
-
-
-def changed(change: dict[str, Any]) -> str:
-    """A change in words: `template (prompt) changed, 1f2e.. -> 9a8b..`."""
-    key = f" ({change['key']})" if change["key"] else ""
-    old, new = (short(change[side] or "none") for side in ("old", "new"))
-    return f"{change['component']}{key} changed, {old} -> {new}"

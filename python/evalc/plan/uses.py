@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,13 +28,16 @@ class Kept:
 
 def remember_uses(ir: Ir, cache: Path, store: Store) -> None:
     """Note that a plan's bundles and snapshots are used today: one note a file and day."""
-    files = {Path(entry["path"]) for entry in json.loads(ir.content)["datasets"]}
-    files |= {model.bundle for model in ir.models}
     day = str(today()).encode()
-    for file in sorted(files):
-        name = _name(file, cache)
-        if name is not None and store.note(name) != day:
+    for name in uses(ir, cache):
+        if store.note(name) != day:
             store.remember(name, day)
+
+
+def uses(ir: Ir, cache: Path) -> list[bytes]:
+    """Names of the notes that say when a plan's bundles and snapshots were last used."""
+    names = (_name(file, cache) for file in sorted(set(ir.files)))
+    return [name for name in names if name is not None]
 
 
 def _name(file: Path, cache: Path) -> bytes | None:

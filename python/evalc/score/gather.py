@@ -12,8 +12,9 @@ from evalc.score.cells import CellRecords, U32Array
 from evalc.score.scoring import CodeSettings, Extract, Scoring
 from evalc.spec.metrics import slice_name
 from evalc.spec.models import TaskSpec
-from evalc.store import Store, decode_answer, decode_likelihoods
+from evalc.store import Store
 from evalc.store.environment import KEY_BYTES
+from evalc.store.records import decode_answer, decode_likelihoods
 
 
 def gather(planned: Planned, index: int, store: Store) -> CellRecords:

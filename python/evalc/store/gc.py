@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evalc import _core
+from evalc.store.ages import Ages, Days, Marks, marks, packed, unpacked
 from evalc.store.environment import CITATIONS, DAYS, QUARANTINE, RECORDS, RUNS, SCORES, Store
-from evalc.store.marks import Ages, Days, Marks, day_name, day_of, marks, packed, unpacked
+from evalc.store.marks import day_name, day_of
 from evalc.store.runs import Run, cited_marks, recorded_runs
 from evalc.store.statistics import held_namespaces
 

@@ -15,8 +15,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from evalc import _core
+from evalc.store.ages import Marks, citation, unpacked
 from evalc.store.environment import CITATIONS, Pair, Store
-from evalc.store.marks import DAY_SECONDS, NAMESPACE_BYTES, Marks, citation, unpacked
+from evalc.store.marks import DAY_SECONDS, NAMESPACE_BYTES
 
 NAMES = b"namespace:"
 RUN_NAME = "%Y%m%dT%H%M%S"

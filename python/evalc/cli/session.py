@@ -1,0 +1,124 @@
+"""What a request of the command line opens: the checked spec, the store, the plan."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from evalc import env
+from evalc.cli import output
+from evalc.cli.options import Request, default_path
+from evalc.cli.told import ToldFile
+from evalc.plan import Planned, cost
+from evalc.plan.digests import Digests
+from evalc.plan.hooks import refuse_hooks, used_hooks
+from evalc.plan.ir import Ir, resolve
+from evalc.plan.outline import Outline, OutlineFile
+from evalc.plan.planned import plan_resolved
+from evalc.plan.pricing import priced
+from evalc.plan.remotes import Remotes
+from evalc.plan.uses import remember_uses, uses
+from evalc.spec import Folder, Selection, load, select
+from evalc.store import Store
+from evalc.store.footprint import Footprint
+
+
+def folder_of(asked: Request) -> Folder:
+    """The checked spec."""
+    return load(asked.paths or (default_path(),), asked.overrides)
+
+
+@contextmanager
+def _store(asked: Request) -> Iterator[Store]:
+    """The cache's store, or with `--no-cache` one that goes away with the run."""
+    with ExitStack() as stack:
+        folder = asked.cache / "store"
+        if asked.no_cache:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalc-")))
+        yield stack.enter_context(Store.open(folder))
+
+
+@contextmanager
+def opened(asked: Request) -> Iterator[tuple[Planned, Store]]:
+    """Open the store and plan the selection."""
+    with _resolved(asked) as (folder, selection, ir, store):
+        planned = plan_resolved(folder, selection, ir, asked.cache, store)
+        _warn_of_damage(store)
+        yield planned, store
+
+
+def outlined(asked: Request) -> dict[str, Any]:
+    """Outline the plan of the selection: the priced plan with reasons.
+
+    What is remembered of it is taken where nothing has changed; then nothing is planned.
+    """
+    began = time.time_ns()
+    with _resolved(asked) as (folder, selection, ir, store):
+        file = OutlineFile.of(ir, folder, asked.cache, store)
+        found = file.recall() if file and not asked.rehash else None
+        if found is None:
+            planned = plan_resolved(folder, selection, ir, asked.cache, store)
+            _warn_of_damage(store)
+            found = Outline.of(planned, store)
+        told = with_reasons(priced(folder, selection, ir, found.summary, store), found.reasons)
+        # damaged values are put aside while a plan looks at them
+        if file and store.revision() == file.revision:
+            file.keep(found)
+            if footprint := _footprint(asked, folder, ir, store, began):
+                ToldFile.of(asked).keep(told, footprint)
+    return told
+
+
+def _footprint(
+    asked: Request, folder: Folder, ir: Ir, store: Store, began: int
+) -> Footprint | None:
+    """What a plan rested on; None where that is more than local files and the store."""
+    prepared = any(dataset.prepare for dataset in folder.spec.datasets.values())
+    if asked.no_cache or prepared or Remotes(folder, asked.cache, Digests(None)).locs():
+        return None
+    specs = [path for path in asked.paths or (default_path(),) if path.is_dir()]
+    models = [model.source for model in ir.models]
+    adapters = [model.adapter for model in models if model.adapter is not None]
+    speeds = [cost.speed_note(m.identity, env.hardware(m.source.device)) for m in ir.models]
+    return Footprint.taken(
+        files=[*(file.path for file in folder.files if not file.inline), *ir.files],
+        folders=[*specs, *(model.path for model in models), *adapters],
+        notes=[*speeds, *uses(ir, asked.cache)],
+        store=store,
+        began=began,
+    )
+
+
+@contextmanager
+def _resolved(asked: Request) -> Iterator[tuple[Folder, Selection, Ir, Store]]:
+    folder = folder_of(asked)
+    selection = select(folder, asked.suites, asked.models, asked.tasks, asked.tier)
+    if asked.no_hooks:
+        refuse_hooks(folder, used_hooks(folder, selection))
+    with _store(asked) as store:
+        ir = resolve(folder, selection, asked.cache, store, asked.rehash)
+        remember_uses(ir, asked.cache, store)
+        for line in ir.locked:
+            output.talk(line)
+        yield folder, selection, ir, store
+
+
+def with_reasons(
+    priced: dict[str, Any], reasons: Sequence[Sequence[dict[str, Any]]]
+) -> dict[str, Any]:
+    """The priced plan, each cell with the reasons of the cases that remain."""
+    for cell, found in zip(priced["cells"], reasons, strict=True):
+        cell["reasons"] = found
+    return priced
+
+
+def _warn_of_damage(store: Store) -> None:
+    if store.damaged:
+        output.talk(
+            f"warning: {store.damaged} cached values failed their checksum; they were "
+            "put into quarantine and count as never asked"
+        )
