@@ -2,7 +2,7 @@
 
 use evalc_plan::template::{self, TemplateFault};
 use evalc_plan::toml_index::{index, Step};
-use evalc_plan::{chat, marks, memo, rows, seal};
+use evalc_plan::{chat, digest, marks, memo, rows, seal};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -95,6 +95,13 @@ fn digest_fields(tag: &str, fields: Vec<Vec<u8>>) -> String {
 }
 
 #[pyfunction]
+fn order_keys<'py>(py: Python<'py>, seed: u64, ids: Vec<String>) -> Bound<'py, PyBytes> {
+    let keys: Vec<u8> =
+        ids.iter().flat_map(|id| digest::order_key(seed, id).to_be_bytes()).collect();
+    PyBytes::new(py, &keys)
+}
+
+#[pyfunction]
 fn case_mark(id: &str) -> u64 {
     marks::of_text(id)
 }
@@ -119,6 +126,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(seal_values, module)?)?;
     module.add_function(wrap_pyfunction!(sealed_intact, module)?)?;
     module.add_function(wrap_pyfunction!(case_mark, module)?)?;
+    module.add_function(wrap_pyfunction!(order_keys, module)?)?;
     module.add_function(wrap_pyfunction!(planner_build, module)?)?;
     module.add_function(wrap_pyfunction!(read_rows, module)?)?;
     module.add_function(wrap_pyfunction!(digest_fields, module)?)?;

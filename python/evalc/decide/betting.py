@@ -1,0 +1,194 @@
+"""Evidence about the value of a finite benchmark, from the part of it that has been asked.
+
+Two wealth processes bet on the truth theta = sum a_u v_u, units drawn without replacement in
+proportion to their weights: `up` grows if theta is larger than the value it is asked about, `down`
+if it is smaller. At the truth both are nonnegative supermartingales that start at 1, so that either
+ever reaches 1/alpha with probability at most alpha (Ville's inequality), whenever one looks.
+
+The bets follow Waudby-Smith and Ramdas (2020, 2024) for sampling without replacement, and Shekhar,
+Xu, Lipton, Liang and Ramdas (UAI 2023) for weights and for the control variate: anything known of
+a unit before it is asked, such as its score under another model. A useless one costs power, never
+validity, as its weight c is fixed before a round from the rounds before.
+
+    A_t  weight of unit t and all after it      S_t  a * v summed over the units before t
+    b_t  mean of f over unit t and all after it, weighted
+    m_t(theta) = clip((theta - S_t) / A_t, 0, 1)
+    g_t(theta) = v_t - m_t - c_t (f_t - b_t)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalc.score.cells import FloatArray
+
+STAKES = np.geomspace(0.03, 2.0, 8)[:, None]
+"""Bets are hedged over these, in units of the remaining weight's inverse."""
+MOST = 0.9
+"""Share of the wealth that is at most lost at once."""
+PRIOR = 4.0
+"""Twenty pseudo-units of variance 0.2 that lean the control variate's weight towards 1."""
+STEPS = 40
+"""Bisections of an interval's end: 1e-12 of the remaining weight."""
+SLACK = 1e-12
+"""Sums of weights and values are as exact as this."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where the benchmark's value lies, with an estimate inside; valid at any time of looking."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half of its width."""
+        return (self.high - self.low) / 2
+
+
+class Evidence:
+    """What the first units of an order say of the value of all of them.
+
+    `weights` float64[N] sum to 1, in order. Rounds are added whole; what was added before is never
+    looked at again, and the order in which a round's units were finished does not enter.
+    """
+
+    def __init__(self, weights: FloatArray) -> None:
+        self.weights = weights
+        self.remaining = np.cumsum(weights[::-1])[::-1]
+        self.equal = bool(weights.max() - weights.min() <= SLACK * weights.max())
+        self.seen = 0
+        self._values = np.zeros(len(weights))
+        self._predicted = np.zeros(len(weights))
+        self._expected = np.zeros(len(weights))
+        self._control = np.zeros(len(weights))
+
+    def add(self, values: FloatArray, predicted: FloatArray | None = None) -> None:
+        """Add the next round: float64[k] values in [0, 1] of the next k units.
+
+        `predicted` float64[N - seen], in [0, 1], are predictions for all units not seen before
+        this round, made without knowing any of their values.
+        """
+        first, last = self.seen, self.seen + len(values)
+        if len(values) and not (values.min() >= -SLACK and values.max() <= 1 + SLACK):
+            raise ValueError("a unit's value is not in [0, 1]")
+        self._values[first:last] = np.clip(values, 0.0, 1.0)
+        if predicted is not None:
+            rest, predicted = self.weights[first:], np.clip(predicted, 0.0, 1.0)
+            later = np.cumsum((rest * predicted)[::-1])[::-1] / self.remaining[first:]
+            self._predicted[first:last] = predicted[: len(values)]
+            self._expected[first:last] = np.clip(later[: len(values)], 0.0, 1.0)
+            self._control[first:last] = self._coefficient(first)
+        self.seen = last
+
+    def _coefficient(self, seen: int) -> float:
+        values, predicted = self._values[:seen], self._predicted[:seen]
+        if seen < 2:
+            return 1.0
+        apart = predicted - predicted.mean()
+        covariance, variance = float(apart @ (values - values.mean())), float(apart @ apart)
+        return min(1.0, max(0.0, (covariance + PRIOR) / (variance + PRIOR)))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every unit was added."""
+        return self.seen == len(self.weights)
+
+    @property
+    def scored(self) -> float:
+        """a * v summed over what was seen: the least that the value can be."""
+        n = self.seen
+        if self.equal:
+            return math.fsum(self._values[:n].tolist()) / len(self.weights)
+        return math.fsum((self.weights[:n] * self._values[:n]).tolist())
+
+    @property
+    def open(self) -> float:
+        """Weight of what was not seen; `scored` + `open` is the most that the value can be."""
+        if self.complete:
+            return 0.0
+        return float(self.remaining[self.seen]) if self.seen else 1.0
+
+    def up(self, theta: float) -> float:
+        """Natural log of the evidence that the value is larger than `theta`."""
+        gains, mean, control, expected = self._gains(theta)
+        loss = mean + control * (1.0 - expected)
+        return _hedged(self._stakes(loss) * gains)
+
+    def down(self, theta: float) -> float:
+        """Natural log of the evidence that the value is smaller than `theta`."""
+        gains, mean, control, expected = self._gains(theta)
+        loss = 1.0 - mean + control * expected
+        return _hedged(self._stakes(loss) * -gains)
+
+    def _gains(self, theta: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        n = self.seen
+        values, control, expected = self._values[:n], self._control[:n], self._expected[:n]
+        before = np.concatenate([[0.0], np.cumsum(self.weights[:n] * values)[:-1]])[:n]
+        mean = np.clip((theta - before) / self.remaining[:n], 0.0, 1.0)
+        gains = values - mean - control * (self._predicted[:n] - expected)
+        return gains, mean, control, expected
+
+    def _stakes(self, loss: FloatArray) -> FloatArray:
+        """float64[8, n]: bets, none of which can lose more than `MOST` of the wealth."""
+        bound = MOST / np.maximum(loss, 1e-300)
+        stakes: FloatArray = np.minimum(STAKES / self.remaining[: self.seen], bound)
+        return stakes
+
+    def interval(self, alpha: float) -> Interval:
+        """The values that neither process refutes at alpha / 2, and the estimate."""
+        least, most = self.scored, self.scored + self.open
+        if self.complete:
+            return Interval(least, least, least)
+        limit = math.log(2.0 / alpha)
+        low, high = least, most
+        if self.up(least) >= limit:
+            low = self._edge(self.up, least, most, limit)
+        if self.down(most) >= limit:
+            high = self._edge(self.down, most, least, limit)
+        low, high = min(low, high), max(low, high)
+        return Interval(min(max(self.estimate(), low), high), low, high)
+
+    @staticmethod
+    def _edge(
+        evidence: Callable[[float], float], refuted: float, kept: float, limit: float
+    ) -> float:
+        """The last refuted value on the way from a refuted one to one that may hold."""
+        for _ in range(STEPS):
+            middle = (refuted + kept) / 2
+            if evidence(middle) >= limit:
+                refuted = middle
+            else:
+                kept = middle
+        return refuted
+
+    def estimate(self) -> float:
+        """The value, estimated without bias; the control variate takes variance off.
+
+        Equal weights: the mean of what was seen, corrected by the control variate's. Else each
+        unit's own unbiased estimate S_t + A_t (v_t - c_t (f_t - b_t)), weighed by A_t^-2.
+        """
+        n = self.seen
+        if not n:
+            return 0.5
+        if self.complete:
+            return self.scored
+        values, weights = self._values[:n], self.weights[:n]
+        corrected = values - self._control[:n] * (self._predicted[:n] - self._expected[:n])
+        before = np.concatenate([[0.0], np.cumsum(weights * values)[:-1]])
+        single = before + self.remaining[:n] * corrected
+        precision = self.remaining[:n] ** -2.0
+        return float((precision * single).sum() / precision.sum())
+
+
+def _hedged(bets: FloatArray) -> float:
+    """Log of the mean wealth over the stakes, from bets times gains float64[8, n]."""
+    logs = np.log1p(bets).sum(axis=1)
+    top = float(logs.max())
+    return top + math.log(float(np.exp(logs - top).mean()))

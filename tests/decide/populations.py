@@ -1,0 +1,94 @@
+"""Finite populations with a known truth, and runs through them by rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evalc.decide.betting import Evidence
+from evalc.decide.rounds import next_round
+from evalc.decide.units import Units
+
+Values = npt.NDArray[np.float64]
+WAVE = 32
+PREDICTORS = ("none", "good", "opposite")
+
+
+@dataclass(frozen=True)
+class Population:
+    """Units in the order of a run: weights, values, and what is predicted of them."""
+
+    weights: Values
+    values: Values
+    predicted: Values | None
+
+    @property
+    def truth(self) -> float:
+        """What the full run would print."""
+        return float(self.weights @ self.values)
+
+
+def binary(size: int, share: float, draw: np.random.Generator) -> Values:
+    """0/1 values of which exactly a share is 1, shuffled."""
+    values = np.zeros(size)
+    values[: round(share * size)] = 1.0
+    draw.shuffle(values)
+    return values
+
+
+def flipped(values: Values, flips: int, drop: int, draw: np.random.Generator) -> Values:
+    """Another model's values: `flips` differ, and `drop` fewer are 1."""
+    found = values.copy()
+    fell = (flips + drop) // 2
+    found[draw.choice(np.flatnonzero(values == 1), fell, replace=False)] = 0.0
+    found[draw.choice(np.flatnonzero(values == 0), flips - fell, replace=False)] = 1.0
+    return found
+
+
+def predictions(kind: str, values: Values, draw: np.random.Generator) -> Values | None:
+    """A predictor: of no use, right in 95 % of units, or wrong in 90 %."""
+    if kind == "none":
+        return None
+    wrong = draw.random(len(values)) < {"good": 0.05, "opposite": 0.9}[kind]
+    return np.where(wrong, 1.0 - values, values)
+
+
+def grouped(size: int, share: float, kind: str, draw: np.random.Generator) -> Population:
+    """Cases in clusters of 1 to 5 and in 6 groups that weigh equally, in the order of `Units`."""
+    cases = [f"case {draw.integers(1 << 60)}" for _ in range(size)]
+    clusters = [f"cluster {i // 3 if i % 7 else i // 5}" for i in range(size)]
+    groups = [str(int(code)) for code in draw.geometric(0.4, size).clip(1, 6)]
+    scores = binary(size, share, draw)
+    units = Units.of(cases, clusters, groups, seed=int(draw.integers(1 << 60)))
+    guessed = predictions(kind, scores, draw)
+    predicted = None if guessed is None else units.values(guessed)
+    return Population(units.weights, units.values(scores), predicted)
+
+
+def plain(size: int, share: float, kind: str, draw: np.random.Generator) -> Population:
+    """Cases of equal weight in random order."""
+    scores = binary(size, share, draw)
+    return Population(np.full(size, 1.0 / size), scores, predictions(kind, scores, draw))
+
+
+def run(population: Population, look: Callable[[Evidence], bool], wave: int = WAVE) -> Evidence:
+    """Feed rounds until `look` says that it has seen enough."""
+    evidence = Evidence(population.weights)
+    total = len(population.weights)
+    while not evidence.complete:
+        seen = evidence.seen
+        size = next_round(seen, total, wave)
+        rest = None if population.predicted is None else population.predicted[seen:]
+        evidence.add(population.values[seen : seen + size], rest)
+        if look(evidence):
+            break
+    return evidence
+
+
+def escapes(evidence: Evidence, truth: float, alpha: float) -> bool:
+    """Whether the interval at alpha leaves the truth out, without finding its ends."""
+    limit = np.log(2.0 / alpha)
+    return bool(evidence.up(truth) >= limit or evidence.down(truth) >= limit)

@@ -1,0 +1,232 @@
+"""Anytime evidence about a finite benchmark: right as often as it says, and never slack."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from populations import (
+    PREDICTORS,
+    Population,
+    binary,
+    escapes,
+    flipped,
+    grouped,
+    plain,
+    run,
+)
+
+from evalc.decide.betting import Evidence
+from evalc.decide.expectation import expected_units
+from evalc.decide.verdicts import AtLeast, AtMost, Narrow, half, moved, paired_values
+
+SIMULATIONS = int(os.environ.get("EVALC_SIMULATIONS", "300"))
+ALPHA = 0.05
+
+
+def bound(count: int) -> float:
+    """alpha and two standard errors of a share among `count` simulations."""
+    return ALPHA + 2 * math.sqrt(ALPHA * (1 - ALPHA) / count)
+
+
+@pytest.mark.parametrize("predictor", PREDICTORS)
+@pytest.mark.parametrize("make", [plain, grouped])
+@pytest.mark.parametrize("share", [0.5, 0.75, 0.95])
+@pytest.mark.parametrize("size", [164, 1319])
+def test_at_no_look_does_the_interval_leave_the_truth_out_more_often_than_alpha(
+    size: int, share: float, make: object, predictor: str
+) -> None:
+    assert callable(make)
+    count = SIMULATIONS if size < 1000 else max(1, SIMULATIONS // 4)
+    failures = 0
+    for seed in range(count):
+        found = make(size, share, predictor, np.random.default_rng([size, seed]))
+        truth = found.truth
+        evidence = run(found, lambda e, truth=truth: escapes(e, truth, ALPHA))
+        failures += escapes(evidence, truth, ALPHA) and not evidence.complete
+    assert failures / count <= bound(count)
+
+
+@pytest.mark.parametrize("predictor", PREDICTORS)
+def test_a_gate_exactly_at_the_truth_is_rarely_decided_wrongly_before_the_end(
+    predictor: str,
+) -> None:
+    wrong = 0
+    for seed in range(SIMULATIONS):
+        found = plain(164, 0.75, predictor, np.random.default_rng(seed))
+        # the truth reaches this bound by nothing, and misses the next value above it
+        gate, above = AtLeast(found.truth), AtLeast(found.truth + 0.5 / 164)
+        failed = run(found, lambda e, g=gate: g.judge(e, ALPHA).state == "fail")
+        passed = run(found, lambda e, g=above: g.judge(e, ALPHA).state == "pass")
+        wrong += gate.judge(failed, ALPHA).state == "fail"
+        wrong += above.judge(passed, ALPHA).state == "pass"
+    assert wrong / (2 * SIMULATIONS) <= bound(SIMULATIONS)
+
+
+@pytest.mark.parametrize(
+    ("size", "drop", "most"),
+    [(1319, 0.02, 0.55), (1319, 0.05, 0.20), (10042, 0.02, 0.14), (14042, 0.05, 0.05)],
+)
+def test_a_regression_gate_needs_a_small_share_of_the_cases(
+    size: int, drop: float, most: float
+) -> None:
+    shares = []
+    for seed in range(21):
+        draw = np.random.default_rng([size, seed])
+        before = binary(size, 0.6, draw)
+        after = flipped(before, round(0.05 * size), 0, draw)
+        found = Population(np.full(size, 1 / size), after, before)
+        gate = AtLeast(float(before.mean()) - drop)
+        evidence = run(found, lambda e, g=gate: g.judge(e, ALPHA).state != "open")
+        assert gate.judge(evidence, ALPHA).state == "pass"
+        shares.append(evidence.seen / size)
+    assert np.median(shares) <= most
+
+
+def test_a_collapse_is_caught_by_a_smoke_test() -> None:
+    caught = 0
+    for seed in range(100):
+        draw = np.random.default_rng(seed)
+        before = binary(1000, 0.6, draw)
+        after = flipped(before, 200, 200, draw)
+        found = Population(np.full(1000, 1e-3), after, before)
+        gate = AtLeast(0.6 - 0.01)
+        evidence = run(found, lambda e, g=gate: e.seen >= 96 or g.judge(e, ALPHA).state != "open")
+        caught += gate.judge(evidence, ALPHA).state == "fail"
+    assert caught >= 88
+
+
+def test_certain_verdicts_are_those_of_the_full_run_for_every_small_population() -> None:
+    for size in range(1, 9):
+        for population in itertools.product((0.0, 1.0), repeat=size):
+            truth = sum(population) / size
+            for tau in {k / size for k in range(size + 1)} | {0.3, 0.55}:
+                evidence = Evidence(np.full(size, 1 / size))
+                for value in population:
+                    evidence.add(np.array([value]))
+                    for gate, passes in (
+                        (AtLeast(tau), truth >= tau - 1e-12),
+                        (AtMost(tau), truth <= tau + 1e-12),
+                    ):
+                        verdict = gate.judge(evidence, 1e-9)
+                        if verdict.basis == "certain" or evidence.complete:
+                            assert verdict.basis == "certain"
+                            assert (verdict.state == "pass") == passes
+                interval = evidence.interval(ALPHA)
+                assert interval.low == interval.high == interval.value == pytest.approx(truth)
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=2, max_size=40),
+    st.integers(0, 1 << 30),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_interval_shrinks_to_the_truth_and_holds_the_estimate(
+    values: list[float], seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    weights = draw.random(len(values)) + 0.1
+    found = Population(weights / weights.sum(), np.array(values), draw.random(len(values)))
+    seen: list[tuple[float, float]] = []
+
+    def look(evidence: Evidence) -> bool:
+        interval = evidence.interval(ALPHA)
+        assert interval.low <= interval.value <= interval.high
+        assert evidence.scored - 1e-12 <= interval.low
+        assert interval.high <= evidence.scored + evidence.open + 1e-12
+        seen.append((interval.low, interval.high))
+        return False
+
+    run(found, look, wave=4)
+    assert seen[-1] == pytest.approx((found.truth, found.truth), abs=1e-12)
+
+
+def test_evidence_falls_and_rises_with_what_it_is_asked_about() -> None:
+    found = plain(400, 0.7, "good", np.random.default_rng(3))
+    evidence = run(found, lambda e: e.seen >= 100)
+    thetas = np.linspace(0.0, 1.0, 41)
+    up, down = [evidence.up(t) for t in thetas], [evidence.down(t) for t in thetas]
+    assert all(a >= b - 1e-9 for a, b in itertools.pairwise(up))
+    assert all(a <= b + 1e-9 for a, b in itertools.pairwise(down))
+
+
+def test_a_good_predictor_narrows_and_an_opposite_one_costs_little() -> None:
+    widths = {}
+    for kind in PREDICTORS:
+        own = []
+        for seed in range(20):
+            found = plain(2000, 0.7, kind, np.random.default_rng(seed))
+            own.append(run(found, lambda e: e.seen >= 400).interval(ALPHA).half_width)
+        widths[kind] = float(np.mean(own))
+    assert widths["good"] < 0.7 * widths["none"]
+    assert widths["opposite"] < 1.25 * widths["none"]
+
+
+def test_the_estimate_is_without_bias_under_unequal_weights() -> None:
+    errors, naive = [], []
+    for seed in range(400):
+        found = grouped(300, 0.6, "good", np.random.default_rng(seed))
+        evidence = run(found, lambda e: e.seen >= 30, wave=10)
+        errors.append(evidence.estimate() - found.truth)
+        naive.append(evidence.estimate())
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / math.sqrt(len(errors))
+
+
+def test_more_gates_fail_less_easily_and_pass_alike() -> None:
+    found = plain(1000, 0.5, "none", np.random.default_rng(1))
+    low, high = AtLeast(0.65), AtLeast(0.35)
+    alone = run(found, lambda e: low.judge(e, ALPHA).state != "open")
+    among = run(found, lambda e: low.judge(e, ALPHA, gates=20).state != "open")
+    assert alone.seen < among.seen
+    one = run(found, lambda e: high.judge(e, ALPHA).state != "open")
+    many = run(found, lambda e: high.judge(e, ALPHA, gates=20).state != "open")
+    assert one.seen == many.seen
+
+
+def test_precision_ends_when_the_interval_is_narrow() -> None:
+    found = plain(3000, 0.5, "good", np.random.default_rng(1))
+    gate = Narrow(0.03)
+    evidence = run(found, lambda e: gate.judge(e, ALPHA).state == "pass")
+    assert not evidence.complete
+    assert evidence.interval(ALPHA).half_width <= 0.03
+
+
+def test_a_half_answered_baseline_is_compared_on_differences() -> None:
+    draw = np.random.default_rng(0)
+    before = binary(1000, 0.6, draw)
+    after = flipped(before, 60, 40, draw)
+    values = paired_values(after, before)
+    found = Population(np.full(1000, 1e-3), values, None)
+    assert found.truth == pytest.approx((1 - 0.04) / 2)
+    for drop, state in ((0.2, "pass"), (0.001, "fail")):
+        gate = AtLeast(half(drop))
+        evidence = run(found, lambda e, g=gate: g.judge(e, ALPHA).state != "open")
+        assert gate.judge(evidence, ALPHA).state == state
+
+
+def test_the_planned_cost_is_near_what_decisions_take() -> None:
+    size, variance = 10042, 0.05
+    for drop in (0.02, 0.03):
+        taken = []
+        for seed in range(40):
+            draw = np.random.default_rng(seed)
+            before = binary(size, 0.6, draw)
+            found = Population(
+                np.full(size, 1 / size), flipped(before, round(0.05 * size), 0, draw), before
+            )
+            gate = AtLeast(0.6 - drop)
+            evidence = run(found, lambda e, g=gate: g.judge(e, ALPHA).state != "open")
+            taken.append(evidence.seen)
+        planned = expected_units(drop, variance, size, ALPHA)
+        assert 0.7 < planned / float(np.mean(taken)) < 1.3
+
+
+def test_e_bh_finds_what_moved() -> None:
+    logs = np.log(np.array([1.0, 1000.0, 2.0, 90.0, 0.5]))
+    assert moved(logs).tolist() == [False, True, False, True, False]
+    assert not moved(np.zeros(4)).any()
