@@ -42,14 +42,22 @@ class LoadedModel:
 
 def load(source: ModelSource) -> LoadedModel:
     """Load what `source` names. Raises Faults with one diagnostic per thing in the way."""
+    require(source)
+    return adapted(base(source), source)
+
+
+def require(source: ModelSource) -> None:
+    """Raise Faults unless the files and the device that `source` names are there."""
     require_model(source.path)
     if source.adapter is not None:
         require_adapter(source.adapter)
     _require_device(source)
-    settle_numerics()
-    model = _base(source)
+
+
+def adapted(model: Any, source: ModelSource) -> LoadedModel:
+    """The base `model` as `source` wants it: with its adapter put into it, if it names one."""
     if source.adapter is not None:
-        model = _adapted(model, source, source.adapter)
+        model = _with_adapter(model, source, source.adapter)
     model.eval()
     head = model.get_output_embeddings()
     decoder = model.config.get_text_config(decoder=True)
@@ -57,8 +65,9 @@ def load(source: ModelSource) -> LoadedModel:
     return LoadedModel(source, model, decoder, vocab, torch.device(source.device))
 
 
-def _base(source: ModelSource) -> Any:
-    """The model without its adapter, on its device."""
+def base(source: ModelSource) -> Any:
+    """The model without its adapter, on its device. Raises Faults."""
+    settle_numerics()
     options = _options(source)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
@@ -154,7 +163,7 @@ def _quantization(source: ModelSource, wanted: str) -> Any:
     )
 
 
-def _adapted(model: Any, source: ModelSource, adapter: Path) -> Any:
+def _with_adapter(model: Any, source: ModelSource, adapter: Path) -> Any:
     if importlib.util.find_spec("peft") is None:
         raise Faults(
             [

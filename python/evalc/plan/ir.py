@@ -165,6 +165,7 @@ def _model(folder: Folder, name: str, cache: Path, remotes: Remotes) -> Resolved
         trust_remote_code=spec.trust_remote_code,
         max_length=spec.max_length or checkpoint.max_length or DEFAULT_MAX_LENGTH,
         numerics=spec.numerics,
+        base=found.base,
     )
     bundle = tokenizers.bundle(path, cache, spec.trust_remote_code, place)
     return ResolvedModel(source, found, checkpoint.shape(), bundle)
