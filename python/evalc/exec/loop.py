@@ -14,17 +14,19 @@ import torch
 
 from evalc.exec.attention import NAME
 from evalc.exec.bases import Bases
-from evalc.exec.budget import Budget
+from evalc.exec.budget import Budget, attempted
 from evalc.exec.capability import capability
 from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
+from evalc.exec.memory import Memory
 from evalc.exec.models import LoadedModel
-from evalc.exec.outcomes import FailedRequests, Failure, Outcomes
+from evalc.exec.needs import Needs
+from evalc.exec.outcomes import NO_ROOM, FailedRequests, Failure, Outcomes
 from evalc.exec.packs import Ids, Pack, PackColumns
 from evalc.exec.progress import Meter, Observer, Tally
-from evalc.exec.selfcheck import checked
+from evalc.exec.selfcheck import Checked, checked
 from evalc.exec.settings import Setting
 from evalc.exec.shapes import Shapes
 from evalc.exec.tokenizer import load_tokenizer, require_parity
@@ -71,7 +73,7 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
             require_parity(tokenizer, tokenizer_probe)
         decoder = Decoder.of(tokenizer) if generates else None
         with torch.inference_mode():
-            engine = _engine(loaded, packs, decoder, Meter(tally, observer))
+            engine, _ = ready(loaded, _samples(packs), decoder, Meter(tally, observer))
             failures = _run(engine, packs, decoded, keys, commit, decoder)
     if failures:
         raise FailedRequests(failures)
@@ -101,9 +103,13 @@ def _run(  # noqa: PLR0917  a part of `execute`, with what that was given
     return failures
 
 
-def _engine(
-    loaded: LoadedModel, packs: Sequence[Pack], decoder: Decoder | None, meter: Meter
-) -> Engine:
+def ready(
+    loaded: LoadedModel, samples: Sequence[Ids], decoder: Decoder | None, meter: Meter
+) -> tuple[Engine, Checked]:
+    """An engine on the path that a model allows and the self-check confirms on `samples`.
+
+    Its budget is what memory allows now. Raises Faults.
+    """
     source = loaded.source
     forward = Forward(loaded, Shapes.of(source.device, source.numerics))
     judged = capability(loaded.model, loaded.decoder)
@@ -111,8 +117,10 @@ def _engine(
         loaded.model.set_attn_implementation(NAME)
     else:
         meter.observer.note(f"prefixes are not shared for this model: {judged.reason}")
-    proven = checked(forward, judged, _samples(packs), decoder, meter.observer)
-    return Engine.of(forward, proven, Budget.of(loaded.source.device), meter)
+    found = checked(forward, judged, samples, decoder, meter.observer)
+    needs = Needs.of(loaded.decoder, loaded.model.dtype, loaded.vocab)
+    budget = Budget.fitted(source.device, needs, Memory.of(loaded.device))
+    return Engine.of(forward, found.capability, budget, meter), found
 
 
 def _outcomes(
@@ -122,9 +130,21 @@ def _outcomes(
     keys: Sequence[bytes],
     decoder: Decoder | None,
 ) -> Outcomes:
-    if columns.kind == "loglikelihood" or decoder is None:
-        return run_loglikelihoods(engine, columns)
-    return run_generations(engine, columns, settings, keys, decoder)
+    """What became of a pack, after a second try where memory ran out between passes."""
+
+    def work() -> Outcomes:
+        try:
+            if columns.kind == "loglikelihood" or decoder is None:
+                return run_loglikelihoods(engine, columns)
+            return run_generations(engine, columns, settings, keys, decoder)
+        except RuntimeError:
+            engine.store.forget()
+            raise
+
+    found = attempted(work)
+    if found is not None:
+        return found
+    return Outcomes(failures=dict.fromkeys(range(len(columns)), f"its pack {NO_ROOM}"))
 
 
 def _commit(outcomes: Outcomes, names: Sequence[bytes], commit: Commit, tally: Tally) -> None:

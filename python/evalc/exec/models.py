@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.exec.budget import is_out_of_memory
 from evalc.exec.weights import first_line, require_adapter, require_model
 from evalc.plan.sources import ModelSource
 
@@ -215,6 +216,13 @@ def _require_device(source: ModelSource) -> None:
 
 
 def _unloadable(source: ModelSource, path: Path, failure: Exception) -> Diagnostic:
+    if is_out_of_memory(failure):
+        return Diagnostic(
+            "out-of-memory",
+            f"model `{source.name}` does not fit into the memory of `{source.device}`",
+            notes=(first_line(failure),),
+            hint='use `dtype = "bfloat16"`, a quantization, or a device with more memory',
+        )
     remote = "trust_remote_code" in str(failure) and not source.trust_remote_code
     return Diagnostic(
         "bad-model",
