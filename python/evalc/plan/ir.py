@@ -114,6 +114,11 @@ def resolve_data(folder: Folder, cache: Path) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
 
 
+def resolve_model(folder: Folder, name: str, cache: Path, digests: Digests) -> ResolvedModel:
+    """One model of a spec as it will run; locks nothing. Raises Faults."""
+    return _model(folder, name, cache, Remotes(folder, cache, digests))
+
+
 class _Findings:
     """Collects the diagnostics of many steps, so that all of them are shown at once."""
 
