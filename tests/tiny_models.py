@@ -92,7 +92,9 @@ def write_model(
         "torch_dtype": "float32",
     }
     _json(folder / "config.json", {**fields, **config})
-    save_file(_weights(vocabulary, seed), folder / "model.safetensors", metadata={"format": "pt"})
+    biased = bool(config.get("attention_bias"))
+    weights = _weights(vocabulary, seed, biased)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer().save(str(folder / "tokenizer.json"))
     names = {"bos_token": SPECIAL[BOS], "eos_token": SPECIAL[EOS]}
     _json(
@@ -104,7 +106,7 @@ def write_model(
     return folder
 
 
-def _weights(vocabulary: int, seed: int) -> dict[str, np.ndarray]:
+def _weights(vocabulary: int, seed: int, biased: bool) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
 
     def matrix(*shape: int) -> np.ndarray:
@@ -125,11 +127,17 @@ def _weights(vocabulary: int, seed: int) -> dict[str, np.ndarray]:
             f"{at}.input_layernorm.weight": np.ones(HIDDEN, np.float32),
             f"{at}.post_attention_layernorm.weight": np.ones(HIDDEN, np.float32),
         }
+        if biased:
+            wide = {"q": HIDDEN, "k": KV_HEADS * head, "v": KV_HEADS * head, "o": HIDDEN}
+            weights |= {f"{at}.self_attn.{n}_proj.bias": matrix(wide[n]) for n in wide}
     return {**weights, "model.norm.weight": np.ones(HIDDEN, np.float32)}
 
 
-def write_adapter(folder: Path, seed: int = 3) -> Path:
-    """Write a LoRA adapter of rank 2 on the query projections, as peft does."""
+def write_adapter(folder: Path, seed: int = 3, bias: str = "none") -> Path:
+    """Write a LoRA adapter of rank 2 on the query projections, as peft does.
+
+    With `bias` other than `none` it brings the biases of a base that has them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
     weights = {}
@@ -137,11 +145,13 @@ def write_adapter(folder: Path, seed: int = 3) -> Path:
         at = f"base_model.model.model.layers.{layer}.self_attn.q_proj"
         weights[f"{at}.lora_A.weight"] = random.normal(0, 0.5, (2, HIDDEN)).astype(np.float32)
         weights[f"{at}.lora_B.weight"] = random.normal(0, 0.5, (HIDDEN, 2)).astype(np.float32)
+        if bias != "none":
+            weights[f"{at}.base_layer.bias"] = random.normal(0, 0.5, HIDDEN).astype(np.float32)
     save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     fields = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4}
     _json(
         folder / "adapter_config.json",
-        {**fields, "target_modules": ["q_proj"], "lora_dropout": 0.0, "bias": "none"},
+        {**fields, "target_modules": ["q_proj"], "lora_dropout": 0.0, "bias": bias},
     )
     return folder
 

@@ -51,6 +51,59 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
+def free_memory() -> tuple[int, str] | None:
+    """Bytes that this process may still take, and what says so; None where nothing does.
+
+    Linux: what the kernel calls available, or what a control group leaves, whichever is less.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    if not found:
+        return None
+    available = int(found[0]) * 1024
+    left = _group_memory(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    if left is not None and left < available:
+        return max(0, left), "the control group's limit"
+    return available, "/proc/meminfo"
+
+
+def _group_memory(root: Path, membership: Path) -> int | None:
+    """Bytes that the tightest control group above this process leaves; of either version."""
+    try:
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    left = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            base, names = root, ("memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            base, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        own = base / path.strip("/")
+        folders = [own, *(folder for folder in own.parents if folder.is_relative_to(base))]
+        left += [room for folder in folders if (room := _left(folder, *names)) is not None]
+    return min(left, default=None)
+
+
+def _left(folder: Path, limit: str, used: str) -> int | None:
+    """What one group leaves; the files that it holds in memory can be let go of."""
+    try:
+        most = int((folder / limit).read_text(encoding="utf-8"))
+        taken = int((folder / used).read_text(encoding="utf-8"))
+        lines = (folder / "memory.stat").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    counts = dict(line.split(maxsplit=1) for line in lines if " " in line)
+    files = counts.get("total_inactive_file", counts.get("inactive_file", "0"))
+    return most - taken + int(files)
+
+
 def wants_color(stream: TextIO) -> bool:
     """Whether to colour a stream: a terminal, and neither NO_COLOR nor a dumb one."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

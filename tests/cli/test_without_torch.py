@@ -54,6 +54,19 @@ def test_a_model_cannot_be_asked_without_torch(workspace: Workspace) -> None:
     assert workspace.untouched()
 
 
+def test_the_doctor_says_what_is_missing_where_torch_is(workspace: Workspace) -> None:
+    done = run(workspace, "doctor", "--json")
+    assert (done.code, done.json["models"], done.json["machine"]["devices"]) == (0, [], [])
+    assert [(d["code"], d["severity"]) for d in done.json["diagnostics"]] == [
+        ("missing-package", "warning")
+    ]
+    workspace.quiz()
+    done = run(workspace, "doctor", "specs")
+    assert (done.code, "error[missing-package]" in done.err) == (1, True)
+    assert "m: float32 on cpu" in done.out
+    assert "cannot be run" in done.out
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -6,15 +6,28 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from ledger import CLOSE, asked, generations, in_order, likelihoods, plan, remaining, to_run
+from ledger import (
+    CLOSE,
+    asked,
+    fresh,
+    generations,
+    in_order,
+    likelihoods,
+    plan,
+    remaining,
+    to_run,
+)
 from safetensors.numpy import load_file, save_file
 
+from evalc.exec import bases
+from evalc.plan.sources import ModelSource
 from evalc.store.records import decode_likelihoods
 from tiny_models import LAYERS, write_adapter, write_model
-from workspaces import QUIZ, SUMS, Workspace
+from workspaces import QUIZ, SUMS, Workspace, quiz_rows
 
 REQUESTS = 24 + 6
 
@@ -105,8 +118,7 @@ def merged(base: Path, adapter: Path, folder: Path) -> Path:
 def test_two_adapters_on_one_base_answer_as_two_merged_models(workspace: Workspace) -> None:
     """I23: two LoRA adapters in one run, each as when it is merged and run alone.
 
-    Adapters of other harnesses leak into each other when one base is kept loaded. Here each is
-    loaded with its base; one load of the base for both must pass this test too.
+    Adapters of other harnesses leak into each other when one base is kept loaded.
     """
     workspace.both()
     adapters = {n: write_adapter(workspace.root / f"lora-{n}", seed=n) for n in (3, 9)}
@@ -131,6 +143,61 @@ def test_two_adapters_on_one_base_answer_as_two_merged_models(workspace: Workspa
     for other in ("tuned9", "m"):
         differing = decode_likelihoods(in_order(workspace, other, "quiz"))[0]
         assert np.abs(of_adapter - differing).max() > 100 * CLOSE
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the models for which a base was loaded, in order."""
+    named: list[str] = []
+    original = bases.base
+
+    def counted(source: ModelSource) -> Any:
+        named.append(source.name)
+        return original(source)
+
+    monkeypatch.setattr(bases, "base", counted)
+    return named
+
+
+def test_adapters_of_one_base_share_a_load_and_answer_as_alone(
+    workspace: Workspace, loads: list[str]
+) -> None:
+    """I23: one load of the base for itself and both adapters, and every bit as when run alone."""
+    workspace.both()
+    adapters = {f"tuned{n}": write_adapter(workspace.root / f"lora-{n}", seed=n) for n in (3, 9)}
+    other = write_model(workspace.root / "other", seed=8)
+    entries = [entry(name, workspace.model, path) for name, path in adapters.items()]
+    # by name, another model and one adapter come before the base, the other adapter after it
+    entries += [entry("another", other), entry("a", workspace.model, adapters["tuned3"])]
+    workspace.write(QUIZ, SUMS, *entries)
+    assert to_run(workspace) == 4 * REQUESTS
+    assert asked(workspace) == 4 * REQUESTS
+    assert loads == ["m", "another"]
+    for name in ("m", "another", *adapters):
+        alone = fresh(workspace, f"only-{name}")
+        assert asked(alone, "--model", name) == REQUESTS
+        assert loads[-1] == name
+        for task in ("quiz", "sums"):
+            assert in_order(alone, name, task) == in_order(workspace, name, task)
+
+
+def test_what_writes_into_the_weights_of_a_base_costs_a_load_and_no_answer(
+    workspace: Workspace, loads: list[str]
+) -> None:
+    """I23: an adapter with biases of its own overwrites those of the base that it is put on."""
+    biased = write_model(workspace.root / "biased", seed=5, attention_bias=True)
+    adapters = {n: write_adapter(workspace.root / f"lora-{n}", seed=n, bias="all") for n in (3, 9)}
+    workspace.write(QUIZ, entry("tuned9", biased, adapters[9]), entry("base", biased),
+                    entry("tuned3", biased, adapters[3]))  # fmt: skip
+    workspace.rows("quiz.jsonl", quiz_rows(6))
+    names = ("base", "tuned3", "tuned9")
+    chosen = [part for name in names for part in ("--model", name)]
+    assert asked(workspace, *chosen) == 3 * 24
+    assert loads == ["base", "tuned9"]
+    for name in names:
+        alone = fresh(workspace, f"only-{name}")
+        assert asked(alone, "--model", name) == 24
+        assert in_order(alone, name, "quiz") == in_order(workspace, name, "quiz")
 
 
 def test_a_retrained_adapter_runs_again_and_its_base_does_not(workspace: Workspace) -> None:

@@ -33,7 +33,12 @@ class CountingEngine:
 
     def room(self, name: str) -> Any:
         """What `evalc.cli.asking.room` gives, without torch."""
-        return SimpleNamespace(execute=self.execute) if name == "loop" else progress
+        rooms = {
+            "loop": SimpleNamespace(execute=self.execute),
+            "bases": SimpleNamespace(Bases=list),
+            "progress": progress,
+        }
+        return rooms[name]
 
     def execute(  # noqa: PLR0917  the contract of `evalc.exec.loop.execute`
         self,
@@ -45,6 +50,7 @@ class CountingEngine:
         observer: progress.Observer,
         tokenizer_probe: Sequence[tuple[str, list[int]]] = (),
         tally: progress.Tally | None = None,
+        bases: object = None,
     ) -> progress.Tally:
         """Answer every request of every pack, a commit for each pack."""
         tally = progress.Tally() if tally is None else tally

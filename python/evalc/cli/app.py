@@ -21,6 +21,7 @@ COMMANDS = {
     "exec": ("executing", "Ask the models what remains, and report."),
     "report": ("reporting", "Show scores from what the cache holds."),
     "diff": ("diffing", "Compare two models or two reports case by case."),
+    "doctor": ("examining", "Say how models will run on this machine, or why not."),
     "explain": ("explaining", "Say why a task or a case would run again."),
     "cache": ("caching", "Look into the cache; check, audit, shrink, carry and merge it."),
     "schema": ("starting", "Print the JSON Schema of the spec language."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from evalc.cli.meter import RunMeter
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned
+from evalc.plan.sources import ModelSource, in_turn
 from evalc.store import Store
 
 PACK_TOKENS = {"cpu": 16384, "cuda": 65536}
@@ -32,14 +34,24 @@ def room(name: str) -> Any:
         raise Faults([found], exit_code=ExitCode.FAILURE) from None
 
 
+def to_ask(planned: Planned) -> list[ModelSource]:
+    """The models of which requests remain."""
+    remaining = json.loads(planned.handle.summary())["cells"]
+    names = {cell["model"] for cell in remaining if cell["to_run"]}
+    return [model.source for model in planned.models if model.source.name in names]
+
+
 def ask_again(planned: Planned, store: Store, collect: Commit) -> None:
     """Ask what remains of a plan and hand the answers to `collect`.
 
     A request that fails has no answer. The store is only read.
     """
     loop, failed = room("loop"), room("outcomes").FailedRequests
+    turns = in_turn([model.source for model in planned.models])
+    bases = room("bases").Bases(to_ask(planned))
     with RunMeter(output.talker(), planned, planned.priced(store)) as meter:
-        for index, model in enumerate(planned.models):
+        for index in turns:
+            model = planned.models[index]
             device = model.source.device
             packs = planned.handle.packs(index, PACK_TOKENS[device], PACK_REQUESTS[device])
             probes = planned.handle.probes(index, PROBES)
@@ -52,6 +64,7 @@ def ask_again(planned: Planned, store: Store, collect: Commit) -> None:
                     collect,
                     meter,
                     tokenizer_probe=probes,
+                    bases=bases,
                 )
             except failed as failures:
                 meter.note(str(failures))

@@ -11,7 +11,7 @@ import click
 
 from evalc import __version__, env
 from evalc.cli import output
-from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS, PROBES, room
+from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS, PROBES, room, to_ask
 from evalc.cli.meter import RunMeter
 from evalc.cli.options import rehash_option, request, selection_options
 from evalc.cli.pinning import pinned_path, repeated
@@ -22,6 +22,7 @@ from evalc.plan import Planned, cost
 from evalc.plan.citing import citations, remember_namespace
 from evalc.plan.ir import ResolvedModel
 from evalc.plan.provenance import Provenance
+from evalc.plan.sources import in_turn
 from evalc.plan.why import Ledger, logged, record
 from evalc.store import Store
 from evalc.store.runs import run_name
@@ -69,8 +70,10 @@ def _run(planned: Planned, store: Store) -> None:
     priced = planned.priced(store)
     began, tallies = time.monotonic(), []
     provenance, ledger = Provenance(planned, store), Ledger(planned, store)
+    bases = room("bases").Bases(to_ask(planned))
     with RunMeter(output.talker(), planned, priced) as meter:
-        for index, model in enumerate(planned.models):
+        for index in in_turn([model.source for model in planned.models]):
+            model = planned.models[index]
             device = model.source.device
             packs = planned.handle.packs(index, PACK_TOKENS[device], PACK_REQUESTS[device])
             with logged(provenance, store, ledger, model.source.name):
@@ -87,6 +90,7 @@ def _run(planned: Planned, store: Store) -> None:
                     meter,
                     tokenizer_probe=planned.handle.probes(index, PROBES),
                     tally=tally,
+                    bases=bases,
                 )
             _remember(planned, store, model, tally)
             tallies.append(tally)

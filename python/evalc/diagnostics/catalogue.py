@@ -64,6 +64,7 @@ CATALOGUE: dict[str, str] = {
     "missing-device": "a model is to run on a device that is not there",
     "tokenizer-mismatch": "the planner's ids of a sampled prompt are not the Python tokenizer's",
     "self-check-failed": "the engine does not reproduce the plain model call on real requests",
+    "out-of-memory": "a model, or the smallest pass through it, does not fit into memory",
     "failed-request": "requests have no result: NaN or infinite logits, or not enough memory",
     # store
     "cache-unusable": "the cache directory cannot be made or its store cannot be opened",

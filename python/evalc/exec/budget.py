@@ -1,16 +1,28 @@
-"""How much one forward pass may hold, learnt from running out of memory."""
+"""How much one forward pass may hold: from free memory, then from running out of it."""
 
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
+
+from evalc.exec.memory import Memory
+from evalc.exec.needs import Needs
 
 DEFAULT_TOKENS = {"cpu": 2048, "cuda": 16384}
 DEFAULT_SLOTS = {"cpu": 32, "cuda": 128}
 DEFAULT_KEPT = {"cpu": 32768, "cuda": 262144}
+"""Where nobody can say how much memory is free."""
 OVERHEAD = {"cpu": 24, "cuda": 512}
+SHARE = {"cpu": 0.5, "cuda": 0.9}
+"""Of free memory. Others live in a CPU's too, and who takes too much of it is killed, not told."""
+HEAD = 512
+"""Rows of the output head for which room is left."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -37,6 +49,24 @@ class Budget:
             overhead=OVERHEAD[device],
         )
 
+    @classmethod
+    def fitted(cls, device: str, needs: Needs, memory: Memory | None) -> Budget:
+        """The starting budget cut to what is free: half for a pass, half for kept states.
+
+        `tokens` and `slots` are at most the usual ones, which saturate the device.
+        """
+        usual = cls.of(device)
+        if memory is None:
+            return usual
+        spare = int(memory.free * SHARE[device]) - HEAD * needs.row
+        tokens = max(1, min(usual.tokens, spare // 2 // needs.token))
+        kept = max(1, spare // 2 // needs.state)
+        return replace(usual, tokens=tokens, slots=min(usual.slots, kept), kept=kept)
+
+    def rows_for(self, longest: int) -> int:
+        """Rows of at most `longest` tokens that may decode together."""
+        return max(1, min(self.slots, self.kept // longest))
+
     def tokens_for(self, length: int) -> int:
         """Tokens that a pass over rows of `length` may compute."""
         return max(1, self.tokens >> self.halvings.get(length.bit_length(), 0))
@@ -55,6 +85,18 @@ def is_out_of_memory(failure: BaseException) -> bool:
     return isinstance(failure, RuntimeError) and (
         "out of memory" in text or "DefaultCPUAllocator" in text
     )
+
+
+def attempted(work: Callable[[], T]) -> T | None:
+    """What `work` returns; None when memory ran out twice, the second time with all freed."""
+    for _ in range(2):
+        try:
+            return work()
+        except RuntimeError as failure:
+            if not is_out_of_memory(failure):
+                raise
+        release()
+    return None
 
 
 def release() -> None:

@@ -34,6 +34,7 @@ class Continuous:
         self.outcomes = outcomes
         self.writers: list[Writer] = []
         self.waiting: deque[Prompt] = deque()
+        self.cornered = False
 
     def run(self, prompts: Sequence[Prompt]) -> None:
         """Generate until every prompt has an outcome, in the order of the prefix tree."""
@@ -41,9 +42,7 @@ class Continuous:
         node_of = self.columns.req_node
         self.waiting.extend(sorted(prompts, key=lambda p: (place[int(node_of[p.request])], p.key)))
         self.longest = max(len(prompt.ids) + prompt.limit for prompt in prompts)
-        budget = self.engine.budget
-        kept = budget.kept // self.longest
-        self._open(max(1, min(self.engine.shapes.decode, budget.slots, kept)))
+        self._open(min(self.engine.shapes.decode, self.engine.budget.rows_for(self.longest)))
         while self.waiting or self.writers:
             vacant = self.slots.capacity - len(self.writers)
             if self.waiting and (not self.writers or vacant >= max(1, self.slots.capacity // 4)):
@@ -145,17 +144,22 @@ class Continuous:
         Starting again gives the same tokens. A prompt that does not fit alone fails.
         """
         capacity = self.slots.capacity // 2
+        if not capacity and not self.cornered:
+            # what was freed may be enough for one row
+            self.cornered, capacity = True, 1
         unfinished = [writer.prompt for writer in self.writers]
         started = {prompt.request for prompt in unfinished}
         done = self.outcomes.payloads.keys() | self.outcomes.failures.keys()
         left = [p for p in group if p.request not in started | done]
         self.writers.clear()
-        self._open(max(1, capacity))
+        self.engine.budget.slots = max(1, capacity)
+        self._open(self.engine.budget.slots)
         release()
         if not capacity:
             for prompt in (unfinished + left)[:1]:
                 self.outcomes.failures[prompt.request] = str(OutOfRoomError(len(prompt.ids)))
             unfinished, left = (unfinished + left)[1:], []
+            self.cornered = False
         self.waiting.extendleft(reversed(unfinished + left))
         self.engine.meter.observer.note(
             f"out of memory while generating: {self.slots.capacity} rows now decode together"

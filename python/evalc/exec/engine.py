@@ -8,6 +8,7 @@ from evalc.exec.budget import Budget, release
 from evalc.exec.capability import Capability
 from evalc.exec.forward import Forward
 from evalc.exec.kernels import Kernel
+from evalc.exec.outcomes import NO_ROOM
 from evalc.exec.paths import PathStore
 from evalc.exec.progress import Meter
 from evalc.exec.shapes import Shapes
@@ -18,7 +19,7 @@ class OutOfRoomError(Exception):
 
     def __init__(self, length: int) -> None:
         self.length = length
-        super().__init__(f"a row of {length} tokens does not fit into memory")
+        super().__init__(f"a row of {length} tokens {NO_ROOM}")
 
 
 @dataclass(slots=True)

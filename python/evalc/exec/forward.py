@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from evalc.exec.budget import is_out_of_memory
 from evalc.exec.models import LoadedModel
 from evalc.exec.shapes import Shapes
 
@@ -127,7 +128,9 @@ class Forward:
         cols = np.arange(len(ids), dtype=np.int64)
         try:
             ours = self.logits(self.run(ids[None], np.zeros_like(cols), cols).picked)
-        except (RuntimeError, IndexError, TypeError, AttributeError):
+        except (RuntimeError, IndexError, TypeError, AttributeError) as failure:
+            if is_out_of_memory(failure):
+                raise
             self.full = True
             return False
         plain = self.plain_logits(ids)

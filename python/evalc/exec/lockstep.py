@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from evalc.exec.budget import is_out_of_memory, release
+from evalc.exec.budget import attempted
 from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.outcomes import Outcomes
 from evalc.exec.progress import Phase
@@ -28,33 +28,32 @@ def generate_in_lockstep(
     by_length: dict[int, list[Prompt]] = {}
     for prompt in prompts:
         by_length.setdefault(len(prompt.ids), []).append(prompt)
-    width = 1 if engine.shapes.padded else engine.budget.slots
     for length in sorted(by_length):
-        width = _generate_all(engine, decoder, outcomes, by_length[length], width)
+        _generate_all(engine, decoder, outcomes, by_length[length])
 
 
 def _generate_all(
-    engine: Engine, decoder: Decoder, outcomes: Outcomes, prompts: Sequence[Prompt], width: int
-) -> int:
-    """Generate for prompts of one length, at most `width` at once; returns the width that fits."""
+    engine: Engine, decoder: Decoder, outcomes: Outcomes, prompts: Sequence[Prompt]
+) -> None:
+    """Generate for prompts of one length, as many at once as memory allows."""
     waiting = deque(prompts)
+    longest = max(len(prompt.ids) + prompt.limit for prompt in prompts)
     while waiting:
         length = len(waiting[0].ids)
+        width = 1 if engine.shapes.padded else engine.budget.rows_for(longest)
         count = max(1, min(width, engine.pass_tokens(length) // length, len(waiting)))
         group = [waiting.popleft() for _ in range(count)]
         if _ran(engine, decoder, outcomes, group):
             continue
-        release()
         unfinished = [prompt for prompt in group if not _settled(outcomes, prompt)]
         if count == 1:
             outcomes.failures[group[0].request] = str(OutOfRoomError(length))
             continue
-        width = count // 2
+        engine.budget.slots = width = count // 2
         waiting.extendleft(reversed(unfinished))
         engine.meter.observer.note(
             f"out of memory while generating: {width} rows now decode together"
         )
-    return width
 
 
 def _settled(outcomes: Outcomes, prompt: Prompt) -> bool:
@@ -63,13 +62,12 @@ def _settled(outcomes: Outcomes, prompt: Prompt) -> bool:
 
 def _ran(engine: Engine, decoder: Decoder, outcomes: Outcomes, group: Sequence[Prompt]) -> bool:
     """Generate for one group; False when memory ran out."""
-    try:
+
+    def work() -> bool:
         _generate(engine, decoder, outcomes, group)
-    except RuntimeError as failure:
-        if not is_out_of_memory(failure):
-            raise
-        return False
-    return True
+        return True
+
+    return attempted(work) is not None
 
 
 def _generate(

@@ -13,17 +13,20 @@ import numpy as np
 import torch
 
 from evalc.exec.attention import NAME
-from evalc.exec.budget import Budget
+from evalc.exec.bases import Bases
+from evalc.exec.budget import Budget, attempted
 from evalc.exec.capability import capability
 from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
-from evalc.exec.models import LoadedModel, load
-from evalc.exec.outcomes import FailedRequests, Failure, Outcomes
+from evalc.exec.memory import Memory
+from evalc.exec.models import LoadedModel
+from evalc.exec.needs import Needs
+from evalc.exec.outcomes import NO_ROOM, FailedRequests, Failure, Outcomes
 from evalc.exec.packs import Ids, Pack, PackColumns
 from evalc.exec.progress import Meter, Observer, Tally
-from evalc.exec.selfcheck import checked
+from evalc.exec.selfcheck import Checked, checked
 from evalc.exec.settings import Setting
 from evalc.exec.shapes import Shapes
 from evalc.exec.tokenizer import load_tokenizer, require_parity
@@ -45,13 +48,15 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
     observer: Observer,
     tokenizer_probe: Sequence[tuple[str, list[int]]] = (),
     tally: Tally | None = None,
+    bases: Bases | None = None,
 ) -> Tally:
     """Run `packs` in order on the model of `source`, committing after each.
 
     A pack is looked at twice, to count it and to run it, and is not kept.
     `keys` holds the request keys, 32 bytes each; `commit(keys, payloads)` is called once per pack
     and never cut short by Ctrl-C. `tokenizer_probe` are texts with the planner's ids. A `tally`
-    passed in is filled as the run goes, and so outlives an exception.
+    passed in is filled as the run goes, and so outlives an exception. `bases` load the model; with
+    the same ones, models of one base share a load of it.
     Raises Faults when the model cannot be used, FailedRequests when requests have no result
     (everything else is committed first), KeyboardInterrupt between commits.
     """
@@ -61,32 +66,50 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
     decoded = [Setting.of(entry) for entry in settings]
     requests, tokens, generates = _totals(packs, decoded)
     observer.started(requests, tokens)
-    loaded = load(source)
-    tokenizer = None
-    if generates or tokenizer_probe:
-        tokenizer = load_tokenizer(source.path, source.trust_remote_code)
-        require_parity(tokenizer, tokenizer_probe)
-    decoder = Decoder.of(tokenizer) if generates else None
-    failures: list[Failure] = []
-    with torch.inference_mode():
-        engine = _engine(loaded, packs, decoder, Meter(tally, observer))
-        for pack in packs:
-            columns = PackColumns.of(pack)
-            names = [_key(keys, int(index)) for index in columns.req_key]
-            outcomes = _outcomes(engine, columns, decoded, names, decoder)
-            tally.peak_memory = max(tally.peak_memory, _peak_memory(loaded.device))
-            _commit(outcomes, names, commit, tally)
-            failures.extend(Failure(names[r], why) for r, why in outcomes.failures.items())
-            if failures and not outcomes.payloads:
-                break
+    with (bases or Bases()).lent(source) as loaded:
+        tokenizer = None
+        if generates or tokenizer_probe:
+            tokenizer = load_tokenizer(source.path, source.trust_remote_code)
+            require_parity(tokenizer, tokenizer_probe)
+        decoder = Decoder.of(tokenizer) if generates else None
+        with torch.inference_mode():
+            engine, _ = ready(loaded, _samples(packs), decoder, Meter(tally, observer))
+            failures = _run(engine, packs, decoded, keys, commit, decoder)
     if failures:
         raise FailedRequests(failures)
     return tally
 
 
-def _engine(
-    loaded: LoadedModel, packs: Sequence[Pack], decoder: Decoder | None, meter: Meter
-) -> Engine:
+def _run(  # noqa: PLR0917  a part of `execute`, with what that was given
+    engine: Engine,
+    packs: Sequence[Pack],
+    settings: Sequence[Setting],
+    keys: bytes,
+    commit: Commit,
+    decoder: Decoder | None,
+) -> list[Failure]:
+    """Run and commit pack after pack; stops after one in which everything failed."""
+    failures: list[Failure] = []
+    tally = engine.meter.tally
+    for pack in packs:
+        columns = PackColumns.of(pack)
+        names = [_key(keys, int(index)) for index in columns.req_key]
+        outcomes = _outcomes(engine, columns, settings, names, decoder)
+        tally.peak_memory = max(tally.peak_memory, _peak_memory(engine.forward.device))
+        _commit(outcomes, names, commit, tally)
+        failures.extend(Failure(names[r], why) for r, why in outcomes.failures.items())
+        if failures and not outcomes.payloads:
+            break
+    return failures
+
+
+def ready(
+    loaded: LoadedModel, samples: Sequence[Ids], decoder: Decoder | None, meter: Meter
+) -> tuple[Engine, Checked]:
+    """An engine on the path that a model allows and the self-check confirms on `samples`.
+
+    Its budget is what memory allows now. Raises Faults.
+    """
     source = loaded.source
     forward = Forward(loaded, Shapes.of(source.device, source.numerics))
     judged = capability(loaded.model, loaded.decoder)
@@ -94,8 +117,10 @@ def _engine(
         loaded.model.set_attn_implementation(NAME)
     else:
         meter.observer.note(f"prefixes are not shared for this model: {judged.reason}")
-    proven = checked(forward, judged, _samples(packs), decoder, meter.observer)
-    return Engine.of(forward, proven, Budget.of(loaded.source.device), meter)
+    found = checked(forward, judged, samples, decoder, meter.observer)
+    needs = Needs.of(loaded.decoder, loaded.model.dtype, loaded.vocab)
+    budget = Budget.fitted(source.device, needs, Memory.of(loaded.device))
+    return Engine.of(forward, found.capability, budget, meter), found
 
 
 def _outcomes(
@@ -105,9 +130,21 @@ def _outcomes(
     keys: Sequence[bytes],
     decoder: Decoder | None,
 ) -> Outcomes:
-    if columns.kind == "loglikelihood" or decoder is None:
-        return run_loglikelihoods(engine, columns)
-    return run_generations(engine, columns, settings, keys, decoder)
+    """What became of a pack, after a second try where memory ran out between passes."""
+
+    def work() -> Outcomes:
+        try:
+            if columns.kind == "loglikelihood" or decoder is None:
+                return run_loglikelihoods(engine, columns)
+            return run_generations(engine, columns, settings, keys, decoder)
+        except RuntimeError:
+            engine.store.forget()
+            raise
+
+    found = attempted(work)
+    if found is not None:
+        return found
+    return Outcomes(failures=dict.fromkeys(range(len(columns)), f"its pack {NO_ROOM}"))
 
 
 def _commit(outcomes: Outcomes, names: Sequence[bytes], commit: Commit, tally: Tally) -> None:

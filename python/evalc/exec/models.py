@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.exec.budget import is_out_of_memory
 from evalc.exec.weights import first_line, require_adapter, require_model
 from evalc.plan.sources import ModelSource
 
@@ -42,14 +43,22 @@ class LoadedModel:
 
 def load(source: ModelSource) -> LoadedModel:
     """Load what `source` names. Raises Faults with one diagnostic per thing in the way."""
+    require(source)
+    return adapted(base(source), source)
+
+
+def require(source: ModelSource) -> None:
+    """Raise Faults unless the files and the device that `source` names are there."""
     require_model(source.path)
     if source.adapter is not None:
         require_adapter(source.adapter)
     _require_device(source)
-    settle_numerics()
-    model = _base(source)
+
+
+def adapted(model: Any, source: ModelSource) -> LoadedModel:
+    """The base `model` as `source` wants it: with its adapter put into it, if it names one."""
     if source.adapter is not None:
-        model = _adapted(model, source, source.adapter)
+        model = _with_adapter(model, source, source.adapter)
     model.eval()
     head = model.get_output_embeddings()
     decoder = model.config.get_text_config(decoder=True)
@@ -57,8 +66,9 @@ def load(source: ModelSource) -> LoadedModel:
     return LoadedModel(source, model, decoder, vocab, torch.device(source.device))
 
 
-def _base(source: ModelSource) -> Any:
-    """The model without its adapter, on its device."""
+def base(source: ModelSource) -> Any:
+    """The model without its adapter, on its device. Raises Faults."""
+    settle_numerics()
     options = _options(source)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
@@ -154,7 +164,7 @@ def _quantization(source: ModelSource, wanted: str) -> Any:
     )
 
 
-def _adapted(model: Any, source: ModelSource, adapter: Path) -> Any:
+def _with_adapter(model: Any, source: ModelSource, adapter: Path) -> Any:
     if importlib.util.find_spec("peft") is None:
         raise Faults(
             [
@@ -206,6 +216,13 @@ def _require_device(source: ModelSource) -> None:
 
 
 def _unloadable(source: ModelSource, path: Path, failure: Exception) -> Diagnostic:
+    if is_out_of_memory(failure):
+        return Diagnostic(
+            "out-of-memory",
+            f"model `{source.name}` does not fit into the memory of `{source.device}`",
+            notes=(first_line(failure),),
+            hint='use `dtype = "bfloat16"`, a quantization, or a device with more memory',
+        )
     remote = "trust_remote_code" in str(failure) and not source.trust_remote_code
     return Diagnostic(
         "bad-model",

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 
+NO_ROOM = "does not fit into memory"
+"""How every reason ends that is a lack of memory."""
 LIKELIHOOD = struct.Struct("<dBI")
 
 
@@ -26,6 +28,11 @@ class Outcomes:
 
     payloads: dict[int, bytes] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def lacked_memory(self) -> bool:
+        """Whether a request failed for lack of memory."""
+        return any(reason.endswith(NO_ROOM) for reason in self.failures.values())
 
 
 class FailedRequests(Faults):

@@ -55,6 +55,8 @@ class PathStore:
         if len(moved):
             begin, end = int(moved[0]), int(moved[-1]) + 1
             source = torch.from_numpy(slots[begin:end])
+            # what is overwritten is no longer held, should memory run out on the way
+            self.truncate(begin)
             for states in (self.keys, self.values):
                 for held in states:
                     part = held.index_select(1, source.to(held.device))

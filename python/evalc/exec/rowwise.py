@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalc.exec.batches import cut
-from evalc.exec.budget import is_out_of_memory
+from evalc.exec.budget import attempted
 from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.forward import padded
 from evalc.exec.packs import PackColumns
@@ -93,15 +93,11 @@ def _ran(engine: Engine, batch: Sequence[Row], scores: Scores) -> bool:
             for number, row in enumerate(batch)
         ]
     )
-    try:
-        picked = engine.forward.run(
-            ids, np.repeat(np.arange(len(batch)), counts), np.concatenate(places)
-        ).picked
-    except RuntimeError as failure:
-        if not is_out_of_memory(failure):
-            raise
+    rows, cols = np.repeat(np.arange(len(batch)), counts), np.concatenate(places)
+    passed = attempted(lambda: engine.forward.run(ids, rows, cols))
+    if passed is None:
         return False
-    finished = scores.add(picked, index, np.concatenate([row.slots for row in batch]))
+    finished = scores.add(passed.picked, index, np.concatenate([row.slots for row in batch]))
     read = sum(len(row.ids) for row in batch)
     spent = time.perf_counter() - began
     engine.meter.count("prefill", finished, read, spent, ids.size - read)

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evalc.exec.budget import is_out_of_memory, release
+from evalc.exec.budget import attempted
 from evalc.exec.forest import Targets
 from evalc.exec.forward import Forward
+from evalc.exec.outcomes import NO_ROOM
 from evalc.exec.packs import Ids
 
 
@@ -54,22 +55,14 @@ class Scores:
         index, slots = np.concatenate(self._index), np.concatenate(self._slots)
         cut = int(np.searchsorted(index, count))
         tokens = self.targets.tokens[slots[:cut]]
-        values, greedy = self._tried(states[:count], index[:cut], tokens)
-        self.values[slots[:cut]], self.greedy[slots[:cut]] = values, greedy
+        found = attempted(lambda: self._forward.scores(states[:count], index[:cut], tokens))
+        if found is None:
+            owners = np.unique(self.targets.owners[slots[:cut]]).tolist()
+            self.failures.update(dict.fromkeys(owners, f"the output head {NO_ROOM}"))
+        else:
+            self.values[slots[:cut]], self.greedy[slots[:cut]] = found
         self._states, self._index = [states[count:]], [index[cut:] - count]
         self._slots, self._waiting = [slots[cut:]], self._waiting - count
         owners, counts = np.unique(self.targets.owners[slots[:cut]], return_counts=True)
         self._left[owners] -= counts
         return int((self._left[owners] == 0).sum())
-
-    def _tried(
-        self, states: torch.Tensor, index: Ids, tokens: Ids
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Scores, after a second try with all that can be freed where memory ran out."""
-        try:
-            return self._forward.scores(states, index, tokens)
-        except RuntimeError as failure:
-            if not is_out_of_memory(failure):
-                raise
-        release()
-        return self._forward.scores(states, index, tokens)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
-from evalc.exec.budget import Budget
+from evalc.exec.budget import Budget, attempted
 from evalc.exec.capability import Capability, Path
 from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
@@ -35,6 +37,40 @@ SCORED = 3
 DRAFTED = 3
 HALVINGS = 2
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How far a path is from the plain model call, relative to it, and from generating by it.
+
+    `drafts` is None where generation was not tried.
+    """
+
+    path: Path
+    scores: float
+    drafts: float | None
+
+    @property
+    def gap(self) -> float:
+        """The larger difference."""
+        return max(self.scores, self.drafts or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the self-check found: the path to take, the paths tried, the difference allowed.
+
+    `rows` were compared; none where there was nothing to compare with. `plain_head` tells whether
+    states picked before the output head give the model's own logits.
+    """
+
+    capability: Capability
+    allowed: float
+    trials: tuple[Trial, ...] = ()
+    rows: int = 0
+    plain_head: bool = True
+
 
 def checked(
     forward: Forward,
@@ -42,35 +78,71 @@ def checked(
     samples: Sequence[Ids],
     decoder: Decoder | None,
     observer: Observer,
-) -> Capability:
+) -> Checked:
     """The best path that agrees with the plain model call on rows cut from real requests.
 
     `samples` are inputs of requests; with a `decoder`, generation is checked too. A model whose
     plain call is not finite has nothing to agree with and passes. Raises Faults when not even
-    single rows agree.
+    single rows agree, or a pass of the usual size does not fit into memory.
     """
-    rows = _trial_rows(samples, forward.loaded.source.max_length - DRAFTED)
+    rows = trial_rows(samples, forward.loaded.source.max_length - DRAFTED)
+    allowed = _allowed(forward)
     if not rows:
-        return judged
-    if not forward.heads_agree(rows[0]):
+        return Checked(judged, allowed)
+    plain_head = _fitting(forward, lambda: forward.heads_agree(rows[0]))
+    if not plain_head:
         observer.note("the model's output head is not a plain one: whole logits are computed")
-    plain = [forward.plain_logits(row) for row in rows]
+    plain = [_fitting(forward, partial(forward.plain_logits, row)) for row in rows]
     if not all(bool(torch.isfinite(logits).all()) for logits in plain):
-        return judged
-    allowed = TOLERANCE[forward.loaded.source.dtype]
-    if forward.loaded.source.quantization is not None:
-        allowed = TOLERANCE["bfloat16"]
-    gap = 0.0
+        return Checked(judged, allowed, plain_head=plain_head)
+    trials: list[Trial] = []
     for path in WEAKER[judged.path]:
-        trial = judged if path == judged.path else Capability(path, "a self-check failed")
-        gap = _likelihood_gap(_trial_engine(forward, trial), rows, plain)
-        if decoder is not None and gap <= allowed:
-            gap = _generation_gap(_trial_engine(forward, trial), rows, decoder)
-        if gap <= allowed:
+        way = judged if path == judged.path else Capability(path, "a self-check failed")
+        trials.append(_tried(forward, way, rows, plain, decoder))
+        if trials[-1].gap <= allowed:
             if path != judged.path:
                 observer.note(f"prefixes are not shared for this model: path `{path}`")
-            return replace(trial, tiles=_equal_tiles(forward, trial, rows))
-    raise Faults([_refusal(forward, gap, allowed)], exit_code=ExitCode.FAILURE)
+            way = replace(way, tiles=_equal_tiles(forward, way, rows))
+            return Checked(way, allowed, tuple(trials), len(rows), plain_head)
+    raise Faults([_refusal(forward, trials[-1].gap, allowed)], exit_code=ExitCode.FAILURE)
+
+
+def _allowed(forward: Forward) -> float:
+    source = forward.loaded.source
+    return TOLERANCE["bfloat16" if source.quantization is not None else source.dtype]
+
+
+def _tried(
+    forward: Forward,
+    way: Capability,
+    rows: Sequence[Ids],
+    plain: Sequence[torch.Tensor],
+    decoder: Decoder | None,
+) -> Trial:
+    """One path on the trial rows; generation only where log-likelihoods agree."""
+    scores = _likelihood_gap(trial_engine(forward, way), rows, plain)
+    if decoder is None or scores > _allowed(forward):
+        return Trial(way.path, scores, None)
+    return Trial(way.path, scores, _generation_gap(trial_engine(forward, way), rows, decoder))
+
+
+def _fitting(forward: Forward, work: Callable[[], T]) -> T:
+    """What `work` returns. Raises Faults when it does not fit into memory."""
+    found = attempted(work)
+    if found is None:
+        raise Faults([_no_room(forward)], exit_code=ExitCode.FAILURE)
+    return found
+
+
+def _no_room(forward: Forward) -> Diagnostic:
+    source, stable = forward.loaded.source, forward.shapes.padded
+    smaller = 'set `numerics = "fast"`, whose passes may be smaller, or ' if stable else ""
+    return Diagnostic(
+        "out-of-memory",
+        f"a pass of {forward.shapes.tile} tokens through model `{source.name}` does not fit into "
+        f"the memory of `{source.device}`",
+        hint=f"{smaller}free memory on the device",
+    )
 
 
 def _refusal(forward: Forward, gap: float, allowed: float) -> Diagnostic:
@@ -82,7 +154,7 @@ def _refusal(forward: Forward, gap: float, allowed: float) -> Diagnostic:
     )
 
 
-def _trial_rows(samples: Sequence[Ids], longest: int) -> list[Ids]:
+def trial_rows(samples: Sequence[Ids], longest: int) -> list[Ids]:
     """Rows of up to `longest` tokens that share a prefix, cut from the samples.
 
     Their lengths differ as far as there is room; none where there is hardly any.
@@ -99,7 +171,7 @@ def _trial_rows(samples: Sequence[Ids], longest: int) -> list[Ids]:
     return rows
 
 
-def _trial_engine(forward: Forward, trial: Capability) -> Engine:
+def trial_engine(forward: Forward, trial: Capability) -> Engine:
     budget = replace(Budget.of(forward.loaded.source.device), overhead=0)
     return Engine.of(forward, trial, budget, Meter(Tally(), Silence()))
 
@@ -108,33 +180,36 @@ def _equal_tiles(forward: Forward, trial: Capability, rows: Sequence[Ids]) -> tu
     """The tiles below the usual one at which every bit of the trial rows' scores is the same."""
     if trial.path != "tree" or not forward.shapes.padded:
         return ()
-    usual = _scored(_trial_engine(forward, trial), rows)
+    usual = scored(trial_engine(forward, trial), rows)
     found = []
     for halvings in range(1, HALVINGS + 1):
-        engine = _trial_engine(forward, trial)
+        engine = trial_engine(forward, trial)
         engine.tile = forward.shapes.tile >> halvings
-        if _scored(engine, rows) == usual:
+        if scored(engine, rows) == usual:
             found.append(engine.tile)
     return tuple(found)
 
 
-def _scored(engine: Engine, rows: Sequence[Ids]) -> dict[int, bytes]:
-    """Records of the trial rows by their number."""
+def scored(engine: Engine, rows: Sequence[Ids]) -> dict[int, bytes]:
+    """Records of rows by their number. Raises Faults when they do not fit into memory."""
     asks = [Ask(row.tolist(), SCORED, number) for number, row in enumerate(rows)]
     columns = PackColumns.of(built_pack("loglikelihood", asks))
-    return run_loglikelihoods(engine, columns).payloads
+    outcomes = run_loglikelihoods(engine, columns)
+    if outcomes.lacked_memory:
+        raise Faults([_no_room(engine.forward)], exit_code=ExitCode.FAILURE)
+    return outcomes.payloads
 
 
 def _likelihood_gap(engine: Engine, rows: Sequence[Ids], plain: Sequence[torch.Tensor]) -> float:
     """The largest difference of a sum, relative to its size (at least 1 nat)."""
-    payloads = _scored(engine, rows)
+    payloads = scored(engine, rows)
     gaps = []
     for number, (row, logits) in enumerate(zip(rows, plain, strict=True)):
         if number not in payloads:
             return float("inf")
         wanted = torch.from_numpy(row[-SCORED:]).to(logits.device)
-        scored = torch.log_softmax(logits[-SCORED - 1 : -1], dim=-1)
-        expected = float(scored.gather(1, wanted[:, None]).double().sum())
+        chances = torch.log_softmax(logits[-SCORED - 1 : -1], dim=-1)
+        expected = float(chances.gather(1, wanted[:, None]).double().sum())
         found = LIKELIHOOD.unpack(payloads[number])[0]
         gaps.append(abs(found - expected) / max(1.0, abs(expected)))
     return float(max(gaps))
@@ -145,14 +220,18 @@ def _generation_gap(engine: Engine, rows: Sequence[Ids], decoder: Decoder) -> fl
     setting = Setting(DRAFTED, (), 0.0, 1.0, 0, 0, 0, frozenset())
     columns = PackColumns.of(built_pack("generate", [Ask(row.tolist()) for row in rows]))
     keys = [bytes(32)] * len(rows)
-    payloads = run_generations(engine, columns, [setting], keys, decoder).payloads
+    outcomes = run_generations(engine, columns, [setting], keys, decoder)
+    if outcomes.lacked_memory:
+        raise Faults([_no_room(engine.forward)], exit_code=ExitCode.FAILURE)
+    payloads = outcomes.payloads
     gaps = []
     for number, row in enumerate(rows):
         if number not in payloads:
             return float("inf")
         drafted = json.loads(payloads[number])["tokens"]
         whole = np.concatenate([row, np.asarray(drafted[:-1], dtype=np.int64)])
-        logits = engine.forward.plain_logits(whole)[-len(drafted) :]
+        plain = _fitting(engine.forward, partial(engine.forward.plain_logits, whole))
+        logits = plain[-len(drafted) :]
         best = logits.amax(dim=-1)
         chosen = logits[torch.arange(len(drafted)), torch.as_tensor(drafted)]
         gaps.append(float(((best - chosen) / best.abs().clamp(min=1.0)).max()))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from evalc.exec.attention import TILE, TileAttention
-from evalc.exec.budget import is_out_of_memory
+from evalc.exec.budget import attempted
 from evalc.exec.engine import Engine
 from evalc.exec.forest import Stream
 from evalc.exec.packs import Ids
@@ -56,7 +56,8 @@ def walk(engine: Engine, stream: Stream, held: int, wanted: Ids, use: Use) -> No
 def _computed(engine: Engine, tile: Tile, rows: Ids) -> torch.Tensor | None:
     """The states of a tile's `rows`; None when memory ran out."""
     forward = engine.forward
-    try:
+
+    def work() -> torch.Tensor:
         running = TileAttention(engine.store, tile, engine.shapes, engine.kernel)
         return forward.run(
             tile.ids[None],
@@ -65,7 +66,5 @@ def _computed(engine: Engine, tile: Tile, rows: Ids) -> torch.Tensor | None:
             position_ids=torch.from_numpy(tile.positions[None]).to(forward.device),
             **{TILE: running},
         ).picked
-    except RuntimeError as failure:
-        if not is_out_of_memory(failure):
-            raise
-        return None
+
+    return attempted(work)

@@ -33,6 +33,9 @@ INERT = frozenset(
 )
 """Keys of `config.json` that do not change the function from token ids to logits."""
 
+BASE_PARTS = ("weights", "config", "quantization", "code")
+"""Components that adapters of one base have in common."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -41,6 +44,12 @@ class Identity:
     model_id: str
     engine_id: str
     components: Mapping[str, str]
+
+    @property
+    def base(self) -> str:
+        """Hex digest of the model without its adapter."""
+        parts = {name: self.components[name] for name in BASE_PARTS}
+        return _core.digest_fields("evalc.base.v1", _pairs(parts))
 
 
 def identify(

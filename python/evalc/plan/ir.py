@@ -114,6 +114,11 @@ def resolve_data(folder: Folder, cache: Path) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
 
 
+def resolve_model(folder: Folder, name: str, cache: Path, digests: Digests) -> ResolvedModel:
+    """One model of a spec as it will run; locks nothing. Raises Faults."""
+    return _model(folder, name, cache, Remotes(folder, cache, digests))
+
+
 class _Findings:
     """Collects the diagnostics of many steps, so that all of them are shown at once."""
 
@@ -165,6 +170,7 @@ def _model(folder: Folder, name: str, cache: Path, remotes: Remotes) -> Resolved
         trust_remote_code=spec.trust_remote_code,
         max_length=spec.max_length or checkpoint.max_length or DEFAULT_MAX_LENGTH,
         numerics=spec.numerics,
+        base=found.base,
     )
     bundle = tokenizers.bundle(path, cache, spec.trust_remote_code, place)
     return ResolvedModel(source, found, checkpoint.shape(), bundle)

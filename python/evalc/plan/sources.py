@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ class ModelSource:
 
     `path` is a local model directory. `dtype` is float32, bfloat16 or float16; `device` is cpu or
     cuda; `numerics` is stable or fast. `max_length` bounds the tokens of prompt and output
-    together.
+    together. `base` is a digest of what the base model is, whatever its path; empty where nobody
+    has worked it out, and the path stands for it.
     """
 
     name: str
@@ -24,3 +26,26 @@ class ModelSource:
     trust_remote_code: bool
     max_length: int
     numerics: str
+    base: str = ""
+
+    @property
+    def load(self) -> tuple[str, ...]:
+        """Equal for models that one load of a base model serves."""
+        flags = (self.quantization or "", str(self.trust_remote_code))
+        return (self.base or str(self.path), self.dtype, self.device, *flags)
+
+
+def in_turn(sources: Sequence[ModelSource]) -> list[int]:
+    """Places of `sources` in the order that loads least.
+
+    Those of one load follow each other, without an adapter first; otherwise the order stays.
+    """
+    first: dict[tuple[str, ...], int] = {}
+    for place, source in enumerate(sources):
+        first.setdefault(source.load, place)
+
+    def turn(place: int) -> tuple[int, bool, int]:
+        source = sources[place]
+        return first[source.load], source.adapter is not None, place
+
+    return sorted(range(len(sources)), key=turn)

@@ -17,7 +17,13 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 
 def network_filesystem(directory: Path, mounts: Path = MOUNTS) -> str | None:
-    """Name of the network file system that `directory` is on, or None if it is local or unknown.
+    """Name of the network file system that `directory` is on, or None if it is local or unknown."""
+    kind = filesystem(directory, mounts)
+    return kind if kind in NETWORK else None
+
+
+def filesystem(directory: Path, mounts: Path = MOUNTS) -> str | None:
+    """Name of the file system that `directory` is on, or will be when it is made.
 
     Reads Linux's mount table (proc(5), mountinfo); elsewhere nothing is known.
     """
@@ -26,7 +32,7 @@ def network_filesystem(directory: Path, mounts: Path = MOUNTS) -> str | None:
     except OSError:
         return None
     target = directory.resolve()
-    best, kind = -1, ""
+    best, kind = -1, None
     for line in lines:
         fields = line.split()
         if "-" not in fields or len(fields) < 5:
@@ -36,7 +42,7 @@ def network_filesystem(directory: Path, mounts: Path = MOUNTS) -> str | None:
         # a later mount on the same point hides the earlier one
         if depth >= best and (point == target or point in target.parents):
             best, kind = depth, fields[fields.index("-") + 1]
-    return kind if kind in NETWORK else None
+    return kind
 
 
 def sync_names(directories: Iterable[Path]) -> None:
