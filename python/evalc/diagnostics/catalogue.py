@@ -30,6 +30,7 @@ CATALOGUE: dict[str, str] = {
     "unknown-task": "a task is named that no spec defines",
     "unknown-suite": "a suite is named that no spec defines",
     "unknown-tier": "a tier is named that no spec defines",
+    "unknown-baseline": "a gate compares with a result that is not there or does not fit",
     "unknown-gate": "a gate is named that no spec defines",
     "unknown-variable": "a path uses a `${variable}` that `[paths]` does not define",
     "unknown-metric": "a metric is named that does not exist, or that the task does not report",

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,23 +62,62 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
     (everything else is committed first), KeyboardInterrupt between commits.
     """
     tally = Tally() if tally is None else tally
-    if not packs:
-        return tally
+    if packs:
+        with asking(
+            source, packs, settings, keys, observer, tokenizer_probe, tally, bases
+        ) as model:
+            failures = model.ask(packs, commit)
+        if failures:
+            raise FailedRequests(failures)
+    return tally
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A model that is loaded and checked, and is asked in turns."""
+
+    engine: Engine
+    settings: Sequence[Setting]
+    keys: bytes
+    decoder: Decoder | None
+
+    def ask(self, packs: Sequence[Pack], commit: Commit) -> list[Failure]:
+        """Run and commit pack after pack; stops after one in which everything failed."""
+        requests, tokens, _ = _totals(packs, self.settings)
+        meter = self.engine.meter
+        meter.observer.started(requests, tokens)
+        with torch.inference_mode():
+            return _run(self.engine, packs, self.settings, self.keys, commit, self.decoder)
+
+
+@contextmanager
+def asking(  # noqa: PLR0917  as `execute`, whose first half it is
+    source: ModelSource,
+    packs: Sequence[Pack],
+    settings: Sequence[Mapping[str, Any]],
+    keys: bytes,
+    observer: Observer,
+    tokenizer_probe: Sequence[tuple[str, list[int]]] = (),
+    tally: Tally | None = None,
+    bases: Bases | None = None,
+    generates: bool = False,
+) -> Iterator[Asking]:
+    """Load and check a model that is to be asked `packs` and, with `generates`, more than those.
+
+    Raises Faults.
+    """
     decoded = [Setting.of(entry) for entry in settings]
-    requests, tokens, generates = _totals(packs, decoded)
-    observer.started(requests, tokens)
+    generates = generates or _totals(packs, decoded)[2]
     with (bases or Bases()).lent(source) as loaded:
         tokenizer = None
         if generates or tokenizer_probe:
             tokenizer = load_tokenizer(source.path, source.trust_remote_code)
             require_parity(tokenizer, tokenizer_probe)
         decoder = Decoder.of(tokenizer) if generates else None
+        meter = Meter(Tally() if tally is None else tally, observer)
         with torch.inference_mode():
-            engine, _ = ready(loaded, _samples(packs), decoder, Meter(tally, observer))
-            failures = _run(engine, packs, decoded, keys, commit, decoder)
-    if failures:
-        raise FailedRequests(failures)
-    return tally
+            engine, _ = ready(loaded, _samples(packs), decoder, meter)
+        yield Asking(engine, decoded, keys, decoder)
 
 
 def _run(  # noqa: PLR0917  a part of `execute`, with what that was given

@@ -38,7 +38,8 @@ WHY = b"why.v1"
 DAYS = b"days.v1"
 CITATIONS = b"citations.v1"
 SCORES = b"scores.v1"
-BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES, WHY, DAYS, CITATIONS, SCORES)
+RECORDED = b"recorded.v1"
+BUCKETS = (RECORDS, QUARANTINE, RUNS, NOTES, WHY, DAYS, CITATIONS, SCORES, RECORDED)
 DATED = (RECORDS, SCORES)
 """Buckets of 32-byte keys that are known by the day on which they were written."""
 REVISION = b"revision"

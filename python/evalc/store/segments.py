@@ -24,11 +24,20 @@ from typing import BinaryIO
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
-from evalc.store.environment import CITATIONS, DATED, KEY_BYTES, RECORDS, RUNS, SCORES, Pair
+from evalc.store.environment import (
+    CITATIONS,
+    DATED,
+    KEY_BYTES,
+    RECORDED,
+    RECORDS,
+    RUNS,
+    SCORES,
+    Pair,
+)
 
 SUFFIX = ".evalc"
 HEADER = b"evalc segment 1\n"
-KINDS = {RECORDS: 1, CITATIONS: 2, RUNS: 3, SCORES: 4}
+KINDS = {RECORDS: 1, CITATIONS: 2, RUNS: 3, SCORES: 4, RECORDED: 5}
 BUCKETS = {kind: bucket for bucket, kind in KINDS.items()}
 DIGEST_HEX = 64
 _BLOCK = struct.Struct("<II32s")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evalc import _core
-from evalc.store.environment import CITATIONS, RECORDS, RUNS, SCORES, Pair, Store
+from evalc.store.environment import CITATIONS, RECORDED, RECORDS, RUNS, SCORES, Pair, Store
 from evalc.store.runs import Run, recorded_runs
 
 MOST_EXAMPLES = 20
@@ -74,7 +74,7 @@ class Contents:
     """What travels from a store: records, scores, the sets of keys that runs cite, and runs.
 
     With `namespaces`, records of those only, and the runs that rest on nothing else; no scores,
-    which do not know what they were computed from and can be computed again. Iterating
+    which do not know what they were computed from and can be computed again, nor recorded results. Iterating
     yields a bucket and a batch of sealed pairs that are intact, runs last: a reader that stops
     anywhere never has a run without its records. `damaged` counts values left out because they
     fail their checksum.
@@ -94,6 +94,8 @@ class Contents:
                 yield from self._intact(RECORDS, batch)
         for batch in self._store.scan(SCORES) if self._namespaces is None else ():
             yield from self._intact(SCORES, batch)
+        for batch in self._store.scan(RECORDED) if self._namespaces is None else ():
+            yield from self._intact(RECORDED, batch)
         for digest in digests:
             yield from self._intact(CITATIONS, self._pairs(CITATIONS, [digest]))
         yield from self._intact(RUNS, self._pairs(RUNS, [run.name for run in runs]))
