@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -63,6 +64,7 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
     tally = Tally() if tally is None else tally
     if not packs:
         return tally
+    began = time.perf_counter()
     decoded = [Setting.of(entry) for entry in settings]
     requests, tokens, generates = _totals(packs, decoded)
     observer.started(requests, tokens)
@@ -74,6 +76,7 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
         decoder = Decoder.of(tokenizer) if generates else None
         with torch.inference_mode():
             engine, _ = ready(loaded, _samples(packs), decoder, Meter(tally, observer))
+            tally.setup_seconds = time.perf_counter() - began
             failures = _run(engine, packs, decoded, keys, commit, decoder)
     if failures:
         raise FailedRequests(failures)
