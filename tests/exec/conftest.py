@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
     Gemma3TextConfig,
+    GemmaConfig,
     GPT2Config,
     GPTNeoXConfig,
     GraniteConfig,
@@ -72,6 +73,7 @@ CONFIGS: dict[str, Callable[[], Any]] = {
         eos_token_id=1,
     ),
     "granite": lambda: GraniteConfig(**SIZES, logits_scaling=3.0),
+    "gemma": lambda: GemmaConfig(**SIZES, head_dim=8, hidden_activation="gelu_pytorch_tanh"),
     "gemma2": lambda: Gemma2Config(
         **SIZES, head_dim=8, sliding_window=8, final_logit_softcapping=5.0
     ),
@@ -80,7 +82,7 @@ CONFIGS: dict[str, Callable[[], Any]] = {
         vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, initializer_range=0.25
     ),
 }
-SHARING = ("llama", "qwen2", "qwen3", "gpt_neox", "gpt2", "granite")
+SHARING = ("llama", "qwen2", "qwen3", "gpt_neox", "gpt2", "granite", "gemma")
 PADDED = ("gemma2", "gemma3")
 
 

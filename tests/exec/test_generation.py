@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,9 +17,19 @@ from evalc.exec.settings import Setting
 from evalc.exec.transcripts import Decoder
 
 ARCHITECTURES = (
-    "llama", "qwen2", "qwen3", "gpt_neox", "gpt2", "granite", "gemma2", "gemma3", "mamba",
+    "llama", "qwen2", "qwen3", "gpt_neox", "gpt2", "granite", "gemma", "gemma2", "gemma3", "mamba",
 )  # fmt: skip
+SHARING = ARCHITECTURES[:7]
 Ids = Callable[[int, int], list[int]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads cost a tiny model more than they give."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def setting(**changes: Any) -> dict[str, Any]:
@@ -78,6 +88,24 @@ def test_greedy_tokens_equal_transformers_generate(
         ended = record["tokens"][-1] == 1
         assert record["finish"] == ("eos" if ended else "length")
         assert record["text"] == decoder.text(record["tokens"])
+
+
+@pytest.mark.parametrize("numerics", ["fast", "stable"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_repeats_and_long_prompts_have_the_tokens_of_generate_and_share_their_prefill(
+    name: str, numerics: str, engine: Callable[..., Engine], decoder: Decoder, ids: Ids
+) -> None:
+    """Prompts around the ends of chunks and segments, outputs across them, each asked twice."""
+    used = engine(name, numerics=numerics)
+    shared = ids(111, 0)
+    texts = [shared + ids(length - 111, length) for length in (112, 127, 128, 129, 144)]
+    asks = [Ask(text, 0, 2 * n + k) for n, text in enumerate(texts) for k in range(2)]
+    found = records(run(used, decoder, asks, [setting(max_new_tokens=24)]))
+    tokens = [record["tokens"] for record in found]
+    assert tokens[::2] == tokens[1::2] == [reference(used, ask, 24) for ask in asks[::2]]
+    if used.capability.path == "tree":
+        distinct = 111 + sum(len(text) - 111 for text in texts)
+        assert used.meter.tally.prefill_tokens == distinct
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
@@ -211,10 +239,15 @@ def test_stable_texts_do_not_depend_on_slots_packs_or_what_is_held(
         assert [r["tokens"] for r in found] == [r["tokens"] for r in whole[part]]
 
 
-def test_repeats_are_forks_of_one_prefill(
-    engine: Callable[..., Engine], decoder: Decoder, ids: Ids
+@pytest.mark.parametrize("name", SHARING)
+def test_sampled_repeats_are_forks_of_one_prefill_and_as_when_asked_alone(
+    name: str, engine: Callable[..., Engine], decoder: Decoder, ids: Ids
 ) -> None:
-    used = engine("llama")
+    used = engine(name)
     settings = [sampled(slot) for slot in range(8)]
-    run(used, decoder, [Ask(ids(60, 1), 0, n, n) for n in range(8)], settings)
+    asks = [Ask(ids(60, 1), 0, n, n) for n in range(8)]
+    found = records(run(used, decoder, asks, settings))
     assert used.meter.tally.prefill_tokens == 60
+    alone = [records(run(engine(name), decoder, [ask], settings))[0] for ask in asks]
+    assert [r["tokens"] for r in found] == [r["tokens"] for r in alone]
+    assert len({tuple(r["tokens"]) for r in found}) > 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -80,35 +82,57 @@ def _run(planned: Planned, store: Store) -> None:
                 if not packs:
                     continue
                 remember_namespace(planned, store, model, packs)
-                tally = progress.Tally()
-                loop.execute(
-                    model.source,
-                    packs,
-                    planned.settings,
-                    planned.keys,
-                    ledger.commit,
-                    meter,
-                    tokenizer_probe=planned.handle.probes(index, PROBES),
-                    tally=tally,
-                    bases=bases,
-                )
-            _remember(planned, store, model, tally)
-            tallies.append(tally)
+                tallies.append(progress.Tally())
+                with _remembered(planned, store, model, tallies[-1]):
+                    loop.execute(
+                        model.source,
+                        packs,
+                        planned.settings,
+                        planned.keys,
+                        ledger.commit,
+                        meter,
+                        tokenizer_probe=planned.handle.probes(index, PROBES),
+                        tally=tallies[-1],
+                        bases=bases,
+                    )
     _write_run(planned, store, priced, tallies, time.monotonic() - began)
 
 
+@contextmanager
+def _remembered(planned: Planned, store: Store, model: ResolvedModel, tally: Any) -> Iterator[None]:
+    """Keep the speed that is measured in the block for the next plan's estimate.
+
+    Of a run that was stopped too, where it had come as far as a commit.
+    """
+    try:
+        yield
+    except BaseException:
+        # what stopped the run is what the user has to hear of
+        with suppress(Exception):
+            _remember(planned, store, model, tally)
+        raise
+    _remember(planned, store, model, tally)
+
+
 def _remember(planned: Planned, store: Store, model: ResolvedModel, tally: Any) -> None:
-    """Keep the measured speed for the next plan's estimate.
+    """Record a speed: what was done and the seconds it took.
 
     Operations are the plan's, over the distinct tokens, so that an engine which computes more than
-    those is recorded as slower, which is what a prediction from distinct tokens needs.
+    those is recorded as slower, which is what a prediction from distinct tokens needs. Of a run
+    that did not end, they are taken in proportion to the requests that were answered.
     """
     cells = [c for c in planned.summary["cells"] if c["model"] == model.source.name]
+    to_run = sum(cell["to_run"] for cell in cells)
+    if not tally.requests or not to_run:
+        return
+    whole = sum(cost.prefill_flops(model.shape, cell) for cell in cells)
     speed = cost.Speed(
-        prefill_flops=sum(cost.prefill_flops(model.shape, cell) for cell in cells),
+        prefill_flops=whole * min(1.0, tally.requests / to_run),
         prefill_seconds=tally.prefill_seconds,
         decode_tokens=tally.decode_tokens,
         decode_seconds=tally.decode_seconds,
+        setup_seconds=tally.setup_seconds,
+        setups=1.0 if tally.setup_seconds else 0.0,
     )
     cost.record(store, model.identity, env.hardware(model.source.device), speed)
 
@@ -131,6 +155,7 @@ def _write_run(
         "cites": cites,
         "asked": sum(tally.requests for tally in tallies),
         "seconds": round(seconds, 3),
+        "setup_seconds": round(sum(tally.setup_seconds for tally in tallies), 3),
         "predicted_seconds": round(total["estimate"]["seconds"], 3),
         "predicted_basis": total["estimate"]["basis"],
         "prefill_tokens": sum(tally.prefill_tokens for tally in tallies),

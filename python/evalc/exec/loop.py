@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,6 +107,8 @@ def asking(  # noqa: PLR0917  as `execute`, whose first half it is
 
     Raises Faults.
     """
+    began = time.perf_counter()
+    tally = Tally() if tally is None else tally
     decoded = [Setting.of(entry) for entry in settings]
     generates = generates or _totals(packs, decoded)[2]
     with (bases or Bases()).lent(source) as loaded:
@@ -114,9 +117,9 @@ def asking(  # noqa: PLR0917  as `execute`, whose first half it is
             tokenizer = load_tokenizer(source.path, source.trust_remote_code)
             require_parity(tokenizer, tokenizer_probe)
         decoder = Decoder.of(tokenizer) if generates else None
-        meter = Meter(Tally() if tally is None else tally, observer)
         with torch.inference_mode():
-            engine, _ = ready(loaded, _samples(packs), decoder, meter)
+            engine, _ = ready(loaded, _samples(packs), decoder, Meter(tally, observer))
+        tally.setup_seconds += time.perf_counter() - began
         yield Asking(engine, decoded, keys, decoder)
 
 

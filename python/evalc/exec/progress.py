@@ -39,7 +39,7 @@ class Tally:
     """Counts of a run so far. Seconds are wall time inside forward passes; memory is in bytes.
 
     `padding_tokens` were computed only to keep shapes constant, beside those counted as prefill
-    and decode tokens.
+    and decode tokens. `setup_seconds` passed before the first pack: loading and self-check.
     """
 
     requests: int = 0
@@ -48,6 +48,7 @@ class Tally:
     padding_tokens: int = 0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    setup_seconds: float = 0.0
     peak_memory: int = 0
     packs: int = 0
 

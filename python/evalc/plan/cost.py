@@ -22,12 +22,22 @@ MEMORY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Recorded work of one model, engine and machine: operations or tokens, and their seconds."""
+    """Recorded work of one model, engine and machine: operations or tokens, and their seconds.
+
+    `setup_seconds` are those before the first request, loading and self-check, of `setups` runs.
+    """
 
     prefill_flops: float = 0.0
     prefill_seconds: float = 0.0
     decode_tokens: float = 0.0
     decode_seconds: float = 0.0
+    setup_seconds: float = 0.0
+    setups: float = 0.0
+
+    @property
+    def setup(self) -> float:
+        """Seconds before the first request of a run; 0 where none was measured."""
+        return self.setup_seconds / self.setups if self.setups else 0.0
 
     def plus(self, other: Speed) -> Speed:
         """This speed with an older one faded in."""

@@ -18,7 +18,10 @@ SCHEMA = "evalc.plan/1"
 def priced(
     folder: Folder, selection: Selection, ir: Ir, summary: Mapping[str, Any], store: Store
 ) -> dict[str, Any]:
-    """A plan's summary with estimates, as `plan --json` prints it."""
+    """A plan's summary with estimates, as `plan --json` prints it.
+
+    `setup_seconds`, what loading and checking the models took before, is in the total only.
+    """
     usd = folder.spec.cost.usd_per_hour
     by_name = {model.source.name: model for model in ir.models}
     speeds = {
@@ -33,11 +36,13 @@ def priced(
         )
         estimates.append(found)
         cells.append({**counts, "estimate": found.as_json()})
+    asked = {counts["model"] for counts in summary["cells"] if counts["to_run"]}
+    setup = sum(speed.setup for name, speed in speeds.items() if speed and name in asked)
     guessed = any(e.basis == "guess" and e.seconds for e in estimates)
     total = cost.Estimate(
         flops=sum(e.flops for e in estimates),
-        seconds=sum(e.seconds for e in estimates),
-        usd=None if usd is None else sum(e.usd or 0.0 for e in estimates),
+        seconds=setup + sum(e.seconds for e in estimates),
+        usd=None if usd is None else setup / 3600 * usd + sum(e.usd or 0.0 for e in estimates),
         basis="guess" if guessed else "measured",
     )
     return {
@@ -57,5 +62,5 @@ def priced(
         ],
         "hooks": sorted({hook.name for hook in used_hooks(folder, selection)}),
         "cells": cells,
-        "total": {**summary["total"], "estimate": total.as_json()},
+        "total": {**summary["total"], "setup_seconds": setup, "estimate": total.as_json()},
     }
