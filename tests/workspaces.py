@@ -61,8 +61,8 @@ def sum_rows(count: int) -> list[dict[str, str]]:
 
 SMALL_PACKS = """
 import sys
-from evalc.cli import executing, main
-executing.PACK_REQUESTS.update(cpu=16, cuda=16)
+from evalc.cli import main, turns
+turns.PACK_REQUESTS.update(cpu=16, cuda=16)
 main(sys.argv[1:])
 """
 """The command line with many small commits, so that there is much to be cut off."""

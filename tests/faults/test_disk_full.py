@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evalc.cli import executing
+from evalc.cli import turns
 from workspaces import QUIZ, SUMS, Done, Workspace, quiz_rows, sum_rows
 
 ROWS = 40
@@ -21,8 +21,8 @@ SIZES = (64, 80, 96, 112, 128, 160, 192, 512)
 """Kilobytes of a disk on which it is."""
 LIMITED = """
 import resource, sys
-from evalc.cli import executing, main
-executing.PACK_REQUESTS.update(cpu=8)
+from evalc.cli import main, turns
+turns.PACK_REQUESTS.update(cpu=8)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 main(sys.argv[2:])
 """
@@ -33,7 +33,7 @@ def asking(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     workspace.write(QUIZ, SUMS)
     workspace.rows("quiz.jsonl", quiz_rows(ROWS))
     workspace.rows("sums.jsonl", sum_rows(ROWS))
-    monkeypatch.setitem(executing.PACK_REQUESTS, "cpu", 8)
+    monkeypatch.setitem(turns.PACK_REQUESTS, "cpu", 8)
     return workspace
 
 

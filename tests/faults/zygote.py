@@ -27,8 +27,8 @@ from typing import Any
 
 import transformers
 
-from evalc.cli import executing, main, session
-from evalc.exec import loop
+from evalc.cli import executing, main, session, turns
+from evalc.exec import bases, loop
 from evalc.plan import why
 
 STAGES = (
@@ -80,7 +80,7 @@ def child(asked: dict[str, Any], stages: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     staged(say, session, "resolve", "planning")
     staged(say, session, "plan_resolved", "planning", "planned")
-    staged(say, loop, "load", "loading", "checking")
+    staged(say, bases, "base", "loading", "checking")
     staged(say, loop, "_outcomes", "forward")
     staged(say, why.Ledger, "commit", "commit", "committed")
     journaled(os.open(asked["journal"], os.O_WRONLY | os.O_CREAT | os.O_APPEND))
@@ -88,7 +88,7 @@ def child(asked: dict[str, Any], stages: int) -> None:
     staged(say, executing, "_remember", "speed")
     staged(say, executing, "_write_run", "manifest")
     staged(say, executing, "show_report", "report", "end")
-    executing.PACK_REQUESTS.update(cpu=PACK_REQUESTS)
+    turns.PACK_REQUESTS.update(cpu=PACK_REQUESTS)
     code = 1
     try:
         main(["exec", "specs", "--json"])

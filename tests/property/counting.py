@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,34 +35,39 @@ class CountingEngine:
     def room(self, name: str) -> Any:
         """What `evalc.cli.asking.room` gives, without torch."""
         rooms = {
-            "loop": SimpleNamespace(execute=self.execute),
+            "loop": SimpleNamespace(asking=self.asking),
             "bases": SimpleNamespace(Bases=list),
             "progress": progress,
         }
         return rooms[name]
 
-    def execute(  # noqa: PLR0917  the contract of `evalc.exec.loop.execute`
+    @contextmanager
+    def asking(  # noqa: PLR0917  the contract of `evalc.exec.loop.asking`
         self,
         source: ModelSource,
         packs: Iterable[Any],
         settings: Sequence[Mapping[str, Any]],
         keys: bytes,
-        commit: Any,
         observer: progress.Observer,
         tokenizer_probe: Sequence[tuple[str, list[int]]] = (),
         tally: progress.Tally | None = None,
         bases: object = None,
-    ) -> progress.Tally:
+        generates: bool = False,
+    ) -> Iterator[Any]:
         """Answer every request of every pack, a commit for each pack."""
-        tally = progress.Tally() if tally is None else tally
-        for pack in packs:
-            asked = pack_requests(source, pack, settings)
-            places = np.frombuffer(pack.req_key, "<u4").tolist()
-            names = [keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at in places]
-            self.asked += asked
-            commit(names, [answer(request) for request in asked])
-            tally.requests += len(asked)
-        return tally
+        counted = progress.Tally() if tally is None else tally
+
+        def ask(packs: Iterable[Any], commit: Any) -> list[Any]:
+            for pack in packs:
+                asked = pack_requests(source, pack, settings)
+                places = np.frombuffer(pack.req_key, "<u4").tolist()
+                names = [keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at in places]
+                self.asked += asked
+                commit(names, [answer(request) for request in asked])
+                counted.requests += len(asked)
+            return []
+
+        yield SimpleNamespace(ask=ask)
 
 
 class WatchedEngine:
@@ -72,20 +78,28 @@ class WatchedEngine:
 
     def room(self, name: str) -> Any:
         """What `evalc.cli.asking.room` gives."""
-        return SimpleNamespace(execute=self.execute) if name == "loop" else asking.room(name)
+        return SimpleNamespace(asking=self.asking) if name == "loop" else asking.room(name)
 
-    def execute(
+    @contextmanager
+    def asking(
         self,
         source: ModelSource,
-        packs: Iterable[Any],
+        packs: Sequence[Any],
         settings: Sequence[Mapping[str, Any]],
         *more: Any,
         **named: Any,
-    ) -> Any:
+    ) -> Iterator[Any]:
         """Note what is asked, and ask it."""
-        listed = list(packs)
-        self.asked += [one for pack in listed for one in pack_requests(source, pack, settings)]
-        return asking.room("loop").execute(source, listed, settings, *more, **named)
+        with asking.room("loop").asking(source, packs, settings, *more, **named) as model:
+
+            def ask(packs: Iterable[Any], commit: Any) -> Any:
+                listed = list(packs)
+                self.asked += [
+                    one for pack in listed for one in pack_requests(source, pack, settings)
+                ]
+                return model.ask(listed, commit)
+
+            yield SimpleNamespace(ask=ask)
 
 
 def pack_requests(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from evalc.decide.gates import Baseline, GateCell
@@ -107,8 +106,3 @@ def _of_model(gate: GateCell, model: str, scores: Sequence[CellScores]) -> Basel
             pairs = zip(found.cell.case_ids, column.values, column.present, strict=True)
             return {case: float(value) for case, value, present in pairs if present}
     return {}
-
-
-def as_text(report: Mapping[str, object]) -> bytes:
-    """A report as it is recorded."""
-    return json.dumps(report, ensure_ascii=False, allow_nan=False).encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
@@ -13,19 +13,22 @@ import click
 
 from evalc import __version__, env
 from evalc.cli import output
-from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS, PROBES, room, to_ask
+from evalc.cli.asking import PROBES, room, to_ask
 from evalc.cli.meter import RunMeter
 from evalc.cli.options import rehash_option, request, selection_options
 from evalc.cli.pinning import pinned_path, repeated
+from evalc.cli.recording import keep_result, require_name
 from evalc.cli.reporting import show_report
+from evalc.cli.scoring import Scorer
 from evalc.cli.session import opened
+from evalc.cli.turns import Turns, turns_of
 from evalc.errors import ExitCode
 from evalc.plan import Planned, cost
 from evalc.plan.citing import citations, remember_namespace
 from evalc.plan.ir import ResolvedModel
 from evalc.plan.provenance import Provenance
-from evalc.plan.sources import in_turn
-from evalc.plan.why import Ledger, logged, record
+from evalc.plan.why import Ledger, logged
+from evalc.plan.why import record as log
 from evalc.store import Store
 from evalc.store.runs import run_name
 
@@ -39,27 +42,44 @@ RUN_SCHEMA = "evalc.run/1"
 @click.option(
     "--no-cache", is_flag=True, help="Neither read answers from the cache nor write any to it."
 )
+@click.option(
+    "--record",
+    metavar="NAME",
+    help="Record the result under NAME, which gates can name as their `baseline`.",
+)
 @click.option("--no-report", is_flag=True, help="Only fill the cache; print no report.")
 @click.option(
     "--allow-code-execution", is_flag=True, help="Run programs that the model wrote (code_pass@k)."
 )
 def exec_command(
-    as_json: bool, no_report: bool, allow_code_execution: bool, **arguments: Any
+    as_json: bool,
+    no_report: bool,
+    allow_code_execution: bool,
+    record: str | None,
+    **arguments: Any,
 ) -> int:
     """Ask the models what the cache does not answer; Ctrl-C and run again to continue.
+
+    Gates are judged while it goes; a tier with `stop = "decided"` asks no more than they need. Exit
+    code 3 when one fails, 4 when one is not decided.
 
     A file from `plan --out` in place of PATHS runs exactly what it planned, or refuses with exit
     code 5 and says what has changed since.
     """
     asked = request(arguments)
     path = pinned_path(asked)
+    if record is not None:
+        require_name(record)
     with repeated(path, asked) if path else opened(asked) as (planned, store):
-        if planned.to_run == 0:
+        turns = turns_of(planned, Scorer(planned, store, allow_code_execution))
+        if not turns.remain():
             output.talk("nothing to run: every answer is in the cache")
             names = [model.source.name for model in planned.models]
-            record(Provenance(planned, store), store, Ledger(planned, store).hits, names)
+            log(Provenance(planned, store), store, Ledger(planned, store).hits, names)
         else:
-            _run(planned, store)
+            _run(planned, store, turns)
+        if record is not None:
+            keep_result(planned, store, record, allow_code_execution)
         if no_report:
             return ExitCode.DONE
         return show_report(
@@ -67,35 +87,52 @@ def exec_command(
         )
 
 
-def _run(planned: Planned, store: Store) -> None:
-    loop, progress = room("loop"), room("progress")
+def _run(planned: Planned, store: Store, turns: Turns) -> None:
+    progress = room("progress")
     priced = planned.priced(store)
     began, tallies = time.monotonic(), []
     provenance, ledger = Provenance(planned, store), Ledger(planned, store)
     bases = room("bases").Bases(to_ask(planned))
     with RunMeter(output.talker(), planned, priced) as meter:
-        for index in in_turn([model.source for model in planned.models]):
+        for index in turns.models():
             model = planned.models[index]
-            device = model.source.device
-            packs = planned.handle.packs(index, PACK_TOKENS[device], PACK_REQUESTS[device])
             with logged(provenance, store, ledger, model.source.name):
+                packs = turns.packs(index, ledger)
                 if not packs:
                     continue
                 remember_namespace(planned, store, model, packs)
                 tallies.append(progress.Tally())
                 with _remembered(planned, store, model, tallies[-1]):
-                    loop.execute(
-                        model.source,
-                        packs,
-                        planned.settings,
-                        planned.keys,
-                        ledger.commit,
-                        meter,
-                        tokenizer_probe=planned.handle.probes(index, PROBES),
-                        tally=tallies[-1],
-                        bases=bases,
-                    )
+                    _ask(planned, index, packs, ledger, turns, meter, tallies[-1], bases)
     _write_run(planned, store, priced, tallies, time.monotonic() - began)
+
+
+def _ask(  # noqa: PLR0917  what a model's turns share
+    planned: Planned,
+    index: int,
+    packs: Sequence[Any],
+    ledger: Ledger,
+    turns: Turns,
+    meter: RunMeter,
+    tally: Any,
+    bases: Any,
+) -> None:
+    """Ask one model, turn after turn, until nothing more is wanted of it."""
+    with room("loop").asking(
+        planned.models[index].source,
+        packs,
+        planned.settings,
+        planned.keys,
+        meter,
+        tokenizer_probe=planned.handle.probes(index, PROBES),
+        tally=tally,
+        bases=bases,
+        generates=turns.generates(index),
+    ) as model:
+        while packs:
+            if failures := model.ask(packs, ledger.commit):
+                raise room("outcomes").FailedRequests(failures)
+            packs = turns.packs(index, ledger)
 
 
 @contextmanager

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from evalc.cli import output
+from evalc.cli.deciding import Decisions, goes_by_rounds
 from evalc.cli.options import request, selection_options
+from evalc.cli.scoring import Scorer
 from evalc.cli.session import opened
-from evalc.diagnostics import Faults
-from evalc.errors import ExitCode
 from evalc.plan import Planned
 from evalc.report import Report, build_report, report_markdown, report_view, to_json
-from evalc.score import CellScores, score_cell
-from evalc.score.cache import ScoreCache
-from evalc.score.gather import gather, scoring_of
+from evalc.report.verdicts import exit_code
 from evalc.store import Store
 
 
@@ -69,69 +66,24 @@ def show_report(
         output.data(report_markdown(report, cases=cases))
     else:
         output.table(report_view(report, slices=slices, cases=cases))
-    return ExitCode.DONE
+    return exit_code(report.get("gates", []))
 
 
 def make_report(planned: Planned, store: Store, cases: bool, allow_code_execution: bool) -> Report:
     """The report of a plan, from the store's records."""
-    scores, unscored = score_cells(planned, store, allow_code_execution)
+    scorer = Scorer(planned, store, allow_code_execution)
+    scores, unscored = scorer.all()
+    decisions = Decisions(scorer) if goes_by_rounds(planned) else None
     return build_report(
         scores,
         unscored=unscored,
+        gates=None if decisions is None else decisions.gates(),
+        ended={} if decisions is None else decisions.ended(),
         tier=planned.selection.tier,
         plan=planned.summary_now(store),
         runs=_runs(planned, store),
         cases=cases,
     )
-
-
-def score_cells(
-    planned: Planned, store: Store, allow_code_execution: bool
-) -> tuple[list[CellScores], list[tuple[str, str, str]]]:
-    """Scores of every cell, and (model, task, why) of those whose programs may not run.
-
-    Scores that are kept in the store are taken from there, and new ones are put there.
-    """
-    scores, unscored = [], []
-    cache, damaged = ScoreCache(store), store.damaged
-    for index, (model, task) in enumerate(planned.selection.cells):
-        scoring = scoring_of(planned.folder.spec.tasks[task])
-        cell = gather(planned, index, store)
-        try:
-            scores.append(
-                score_cell(
-                    cell,
-                    scoring,
-                    root=planned.folder.base(("tasks", task, "metrics")),
-                    allow_code_execution=allow_code_execution,
-                    cache=cache,
-                    extract_roots=_extract_roots(planned, task),
-                )
-            )
-        except Faults as faults:
-            if [found.code for found in faults.diagnostics] != ["code-execution-off"]:
-                raise
-            unscored.append((model, task, "it needs --allow-code-execution"))
-    _tell(cache, store.damaged - damaged)
-    return scores, unscored
-
-
-def _extract_roots(planned: Planned, task: str) -> dict[str, Path]:
-    """Where the hooks of a task's extracts are imported from, by the extracts' names."""
-    names = planned.folder.spec.tasks[task].extractions
-    locs = {name: ("tasks", task, "extract", *([name] if name else []), "python") for name in names}
-    return {name: planned.folder.base(loc) for name, loc in locs.items()}
-
-
-def _tell(cache: ScoreCache, damaged: int) -> None:
-    if damaged:
-        output.talk(
-            f"warning: {damaged} cached values failed their checksum while scoring; they were put "
-            "into quarantine, and scores among them were computed again"
-        )
-    if cache.unwritten:
-        why = cache.unwritten.diagnostics[0].message
-        output.talk(f"warning: scores are not kept for the next report: {why}")
 
 
 def _runs(planned: Planned, store: Store) -> list[dict[str, Any]]:

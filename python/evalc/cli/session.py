@@ -13,6 +13,7 @@ from evalc import env
 from evalc.cli import output
 from evalc.cli.options import Request, default_path
 from evalc.cli.told import ToldFile
+from evalc.decide.gates import by_rounds, with_baselines
 from evalc.plan import Planned, cost
 from evalc.plan.digests import Digests
 from evalc.plan.hooks import refuse_hooks, used_hooks
@@ -45,7 +46,7 @@ def _store(asked: Request) -> Iterator[Store]:
 @contextmanager
 def opened(asked: Request) -> Iterator[tuple[Planned, Store]]:
     """Open the store and plan the selection."""
-    with _resolved(asked) as (folder, selection, ir, store):
+    with _resolved(asked, whole=True) as (folder, selection, ir, store):
         planned = plan_resolved(folder, selection, ir, asked.cache, store)
         _warn_of_damage(store)
         yield planned, store
@@ -94,13 +95,16 @@ def _footprint(
 
 
 @contextmanager
-def _resolved(asked: Request) -> Iterator[tuple[Folder, Selection, Ir, Store]]:
+def _resolved(asked: Request, whole: bool = False) -> Iterator[tuple[Folder, Selection, Ir, Store]]:
+    """The selection, resolved; `whole` beyond the tier where its cases are asked in rounds."""
     folder = folder_of(asked)
     selection = select(folder, asked.suites, asked.models, asked.tasks, asked.tier)
+    selection = with_baselines(folder.spec, selection)
     if asked.no_hooks:
         refuse_hooks(folder, used_hooks(folder, selection))
+    whole = whole and by_rounds(folder.spec, selection)
     with _store(asked) as store:
-        ir = resolve(folder, selection, asked.cache, store, asked.rehash)
+        ir = resolve(folder, selection, asked.cache, store, asked.rehash, whole=whole)
         remember_uses(ir, asked.cache, store)
         for line in ir.locked:
             output.talk(line)

@@ -38,8 +38,16 @@ class Agenda:
         self._answered = answered
         for name, trial in self.trials.items():
             trial.follow(columns[self._columns[name]], answered)
-        if not self._early:
+        if not (self._early or self._at_once):
             self._filler.follow(columns[self._filler_column], answered)
+
+    @property
+    def decided(self) -> bool:
+        """Whether the cell ended because its gates, or the width of its interval, are decided."""
+        if self._at_once and not self._early:
+            return False
+        trials = list(self.trials.values()) if self._early else [self._filler]
+        return all(trial.verdict.state != "open" for trial in trials)
 
     def wanted(self) -> IntArray:
         """Cases to ask next, ascending; none when the cell has ended."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,8 +54,26 @@ def gate_cells(spec: Spec, selection: Selection) -> list[GateCell]:
     return found
 
 
+def by_rounds(spec: Spec, selection: Selection) -> bool:
+    """Whether a run of this selection looks at what it has before all is asked."""
+    tier = None if selection.tier is None else spec.tiers[selection.tier]
+    limits = (tier.seconds, tier.dollars, tier.half_width) if tier else ()
+    return bool(gate_cells(spec, selection)) or any(limit is not None for limit in limits)
+
+
+def with_baselines(spec: Spec, selection: Selection) -> Selection:
+    """The selection with the models that its gates compare with."""
+    wanted = {
+        (found.spec.baseline, found.task)
+        for found in gate_cells(spec, selection)
+        if found.spec.baseline in spec.models
+    }
+    cells = sorted({*selection.cells, *((str(model), task) for model, task in wanted)})
+    return replace(selection, cells=tuple(cells))
+
+
 def conditions(gate: GateSpec) -> list[str]:
-    """The keys of a gate that set a condition, each of which is a trial."""
+    """The keys of a gate that set a condition; each is a trial."""
     names = ("min", "max", "max_drop", "half_width")
     return [name for name in names if getattr(gate, name) is not None]
 

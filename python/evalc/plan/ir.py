@@ -62,8 +62,12 @@ def resolve(
     cache: Path,
     store: Store | None,
     rehash: bool = False,
+    *,
+    whole: bool = False,
 ) -> Ir:
     """Resolve a selection; `rehash` reads every file that `store` remembers the digest of.
+
+    With `whole` every case is planned, whatever the tier.
 
     Writes only into `cache` (tokenizer bundles, data snapshots), what `store` remembers of files,
     and `evalc.lock` when a remote address is not in it. Raises Faults with every missing model,
@@ -81,7 +85,7 @@ def resolve(
     content = {
         "ir": IR_VERSION,
         "seed": SAMPLING_SEED,
-        "tier": _tier(folder, selection),
+        "tier": _tier(folder, None if whole else selection.tier),
         "models": [_model_fields(folder, model) for model in resolved],
         "datasets": files,
         "tasks": [_task(name, folder.spec.tasks[name], datasets) for name in tasks],
@@ -267,8 +271,8 @@ def _generate(spec: TaskSpec) -> Mapping[str, Any] | None:
     return fields
 
 
-def _tier(folder: Folder, selection: Selection) -> dict[str, Any]:
-    if selection.tier is None:
+def _tier(folder: Folder, name: str | None) -> dict[str, Any]:
+    if name is None:
         return {"name": "full", "cases": None, "fraction": None}
-    tier = folder.spec.tiers[selection.tier]
-    return {"name": selection.tier, "cases": tier.cases, "fraction": tier.fraction}
+    tier = folder.spec.tiers[name]
+    return {"name": name, "cases": tier.cases, "fraction": tier.fraction}

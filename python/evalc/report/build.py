@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from evalc.report.shape import (
     SCHEMA,
     CaseEntry,
     EstimateEntry,
+    GateEntry,
     MetricEntry,
     Report,
     ResultEntry,
@@ -30,16 +31,22 @@ def build_report(
     plan: Mapping[str, Any] | None = None,
     runs: Sequence[Mapping[str, Any]] = (),
     unscored: Sequence[tuple[str, str, str]] = (),
+    gates: Sequence[GateEntry] | None = None,
+    ended: Mapping[tuple[str, str], Literal["decided", "budget"]] = {},
     cases: bool = False,
 ) -> Report:
     """The report of these cells, in their order.
 
     `plan` is `Plan.summary()`, `runs` the manifests of the runs behind the records; both are
     optional. `unscored` has (model, task, why) of what was wanted but could not be scored: the
-    report is then incomplete. With `cases` every case is listed, which `diff` needs.
+    report is then incomplete. `gates` are verdicts, and `ended` says of (model, task) why a run by
+    rounds did not ask all its cases. With `cases` every case is listed, which `diff` needs.
     """
     results = [_result(cell, cases) for cell in scores]
-    return {
+    for result in results:
+        if (why := ended.get((result["model"], result["task"]))) is not None:
+            result["ended"] = why
+    report: Report = {
         "schema": SCHEMA,
         "tier": tier,
         "complete": not unscored and all(result["complete"] for result in results),
@@ -49,6 +56,9 @@ def build_report(
         "plan": None if plan is None else dict(plan["total"]),
         "runs": [dict(run) for run in runs],
     }
+    if gates is not None:
+        report["gates"] = list(gates)
+    return report
 
 
 def _result(scores: CellScores, cases: bool) -> ResultEntry:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evalc.report import words
-from evalc.report.shape import EstimateEntry, MetricEntry, Report, ResultEntry
+from evalc.report import verdicts, words
+from evalc.report.shape import EstimateEntry, GateEntry, MetricEntry, Report, ResultEntry
 
 
 def report_markdown(report: Report, *, cases: int | None = None) -> str:
@@ -14,6 +14,8 @@ def report_markdown(report: Report, *, cases: int | None = None) -> str:
     alerts = words.warnings(report)
     if alerts:
         blocks.append("\n".join(["> [!WARNING]", *(f"> - Incomplete: {cell(a)}" for a in alerts)]))
+    if report.get("gates"):
+        blocks.append(_gates(report["gates"]))
     if report["results"]:
         blocks.append(_results(report))
     for result in report["results"]:
@@ -24,6 +26,26 @@ def report_markdown(report: Report, *, cases: int | None = None) -> str:
     if notes:
         blocks.append("\n".join(f"- {cell(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
+
+
+SIGNS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "⚠️ inconclusive"}
+
+
+def _gates(gates: Sequence[GateEntry]) -> str:
+    rows = []
+    for gate in gates:
+        lead = [cell(gate["gate"]), cell(gate["model"]), SIGNS[gate["state"]]]
+        for condition in gate["conditions"]:
+            told = (
+                verdicts.wanted(gate, condition),
+                verdicts.found(condition),
+                verdicts.rests_on(gate, condition),
+            )
+            rows.append([*lead, *map(cell, told)])
+            lead = ["", "", ""]
+        if (reason := verdicts.why(gate)) is not None:
+            rows.append([*lead, cell(reason), "", ""])
+    return table(["gate", "model", "verdict", "wanted", "found", "rests on"], rows, 6)
 
 
 def cell(text: str) -> str:

@@ -52,7 +52,10 @@ class CaseEntry(TypedDict):
 
 
 class ResultEntry(TypedDict):
-    """A model under a task. `total` cases were wanted; `population` are there without a budget."""
+    """A model under a task. `total` cases were wanted; `population` are there without a budget.
+
+    `ended` tells why a run by rounds did not ask all of them.
+    """
 
     model: str
     task: str
@@ -62,7 +65,50 @@ class ResultEntry(TypedDict):
     complete: bool
     population: int | None
     metrics: list[MetricEntry]
+    ended: NotRequired[Literal["decided", "budget"]]
     cases: NotRequired[list[CaseEntry]]
+
+
+class ConditionEntry(TypedDict):
+    """A condition of a gate. `key` is the spec's; `bound` is what the value is held against, or
+    the change of it, by `scope`: `value` or `difference`.
+
+    `low` and `high` hold whenever the run ended; they are null where nothing was looked at. `seen`
+    of `total` cases were looked at, in `looks` looks.
+    """
+
+    key: str
+    scope: Literal["value", "difference"]
+    bound: float
+    state: Literal["pass", "fail", "inconclusive"]
+    basis: Literal["certain", "evidence", "none"]
+    value: float | None
+    low: float | None
+    high: float | None
+    seen: int
+    total: int
+    looks: int
+
+
+class GateEntry(TypedDict):
+    """A gate's verdict on a model. `error` bounds the probability that it is wrong.
+
+    `needed` tells whether a verdict that is inconclusive fails the run. `why` says why nothing
+    could be judged.
+    """
+
+    gate: str
+    model: str
+    task: str
+    metric: str
+    baseline: str | None
+    state: Literal["pass", "fail", "inconclusive"]
+    basis: Literal["certain", "evidence", "none"]
+    alpha: float
+    error: float
+    needed: bool
+    why: str | None
+    conditions: list[ConditionEntry]
 
 
 class UnscoredEntry(TypedDict):
@@ -86,6 +132,7 @@ class Report(TypedDict):
     level: float
     results: list[ResultEntry]
     unscored: list[UnscoredEntry]
+    gates: NotRequired[list[GateEntry]]
     plan: dict[str, Any] | None
     runs: list[dict[str, Any]]
 

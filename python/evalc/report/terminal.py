@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evalc.report import words
-from evalc.report.shape import EstimateEntry, MetricEntry, Report, ResultEntry
+from evalc.report import verdicts, words
+from evalc.report.shape import EstimateEntry, GateEntry, MetricEntry, Report, ResultEntry
 
 
 def report_view(
@@ -20,6 +20,8 @@ def report_view(
     `slices` adds a line per slice; `cases` lists so many cases of every result that has them.
     """
     parts: list[RenderableType] = [_warning(line) for line in words.warnings(report)]
+    if report.get("gates"):
+        parts += [_gates(report["gates"]), Text()]
     parts.append(_table(report, slices))
     parts += [Text(line, style="dim") for line in (*words.samples(report), *words.costs(report))]
     if cases is not None:
@@ -29,6 +31,28 @@ def report_view(
 
 def _warning(line: str) -> Text:
     return Text.assemble(("incomplete ", "bold yellow"), line)
+
+
+STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+
+
+def _gates(gates: Sequence[GateEntry]) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("gate", "model", "verdict", "wanted", "found"):
+        table.add_column(name)
+    table.add_column("rests on")
+    for gate in gates:
+        mark = Text(verdicts.MARKS[gate["state"]], style=STYLES[gate["state"]])
+        lead: list[str | Text] = [gate["gate"], gate["model"], mark]
+        for condition in gate["conditions"]:
+            words_of = verdicts.wanted(gate, condition), verdicts.found(condition)
+            on = verdicts.rests_on(gate, condition)
+            table.add_row(*lead, *(Text(text) for text in (*words_of, on)))
+            lead = ["", "", ""]
+        if (reason := verdicts.why(gate)) is not None:
+            filled = lead if gate["conditions"] else [gate["gate"], gate["model"], mark]
+            table.add_row(*filled, Text(reason, style="yellow"), "", "")
+    return table
 
 
 def _table(report: Report, slices: bool) -> Table:

@@ -9,6 +9,7 @@ from typing import Any
 from evalc.report.shape import CaseEntry, EstimateEntry, Report, ResultEntry
 
 NOTHING = "—"
+ENDED = {"decided": "stopped when its gates were decided,", "budget": "ended by its budget,"}
 
 
 def number(value: float | None) -> str:
@@ -51,7 +52,11 @@ def coverage(entry: EstimateEntry, population: int | None) -> str:
 
 def warnings(report: Report) -> list[str]:
     """One sentence for everything that keeps the report from being what it may look like."""
-    found = [_incomplete(result) for result in report["results"] if not result["complete"]]
+    found = [
+        _incomplete(result)
+        for result in report["results"]
+        if not result["complete"] and "ended" not in result
+    ]
     found += [
         f"{entry['task']} ({entry['model']}): not scored; {entry['why']}"
         for entry in report["unscored"]
@@ -65,8 +70,14 @@ def warnings(report: Report) -> list[str]:
 
 
 def samples(report: Report) -> list[str]:
-    """One sentence for every result that a budget limits to a part of its cases."""
-    return [
+    """One sentence for every result that a budget or a decision limits to a part of its cases."""
+    stopped = [
+        f"{_name(result)}: {ENDED[result['ended']]} after {result['scored']:,} of "
+        f"{result['total']:,} cases"
+        for result in report["results"]
+        if "ended" in result and not result["complete"]
+    ]
+    return stopped + [
         f"{_name(result)}: a sample of {result['total']:,} of {result['population']:,} cases"
         for result in report["results"]
         if result["population"] is not None and result["population"] > result["total"]

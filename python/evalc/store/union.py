@@ -73,11 +73,11 @@ class Union:
 class Contents:
     """What travels from a store: records, scores, the sets of keys that runs cite, and runs.
 
-    With `namespaces`, records of those only, and the runs that rest on nothing else; no scores,
-    which do not know what they were computed from and can be computed again, nor recorded results. Iterating
-    yields a bucket and a batch of sealed pairs that are intact, runs last: a reader that stops
-    anywhere never has a run without its records. `damaged` counts values left out because they
-    fail their checksum.
+    With `namespaces`, records of those only, and the runs that rest on nothing else; neither
+    scores, which do not know what they were computed from and can be computed again, nor recorded
+    results. Iterating yields a bucket and a batch of sealed pairs that are intact, runs last: a
+    reader that stops anywhere never has a run without its records. `damaged` counts values left
+    out because they fail their checksum.
     """
 
     def __init__(self, store: Store, namespaces: Collection[bytes] | None = None) -> None:

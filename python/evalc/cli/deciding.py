@@ -1,0 +1,261 @@
+"""What a run by rounds asks next, and what its gates say: decisions from what the store holds.
+
+Nothing here asks a model. `exec` takes the cases that are wanted, asks them, and comes back; a
+report looks at what is there. Both go through the same looks, and so say the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from evalc.cli.baselines import Baselines
+from evalc.cli.scoring import NOT_ALLOWED, Scorer
+from evalc.decide.agenda import Agenda
+from evalc.decide.gates import (
+    GateCell,
+    by_rounds,
+    conditions,
+    gate_cells,
+    trials_of,
+    units_of,
+)
+from evalc.decide.rounds import Budget
+from evalc.decide.trials import Trial
+from evalc.decide.units import Units
+from evalc.decide.verdicts import Narrow, Verdict, together
+from evalc.plan import Planned
+from evalc.report.shape import ConditionEntry, GateEntry
+from evalc.score import CellScores
+from evalc.score.cells import IntArray
+from evalc.spec.models import TierSpec
+
+ESCALATE = "escalate:"
+FULL = "full"
+NO_BUDGET = TierSpec()
+
+
+def goes_by_rounds(planned: Planned) -> bool:
+    """Whether gates or the tier have this run look at what it has before all is asked."""
+    return by_rounds(planned.folder.spec, planned.selection)
+
+
+class Decisions:
+    """Agendas of the cells of a plan, made when the first look at a model is taken.
+
+    A baseline that is a model of the plan is complete only once it was asked, so its turn is
+    before those that are compared with it (`first`), and these begin anew at their turn (`begin`).
+    Raises Faults for a baseline that is not there.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer, self._planned = scorer, scorer.planned
+        spec, selection = self._planned.folder.spec, self._planned.selection
+        self._began = time.monotonic()
+        self._gates = gate_cells(spec, selection)
+        self._trials = sum(len(conditions(gate.spec)) for gate in self._gates)
+        self._baselines = Baselines(self._planned.folder, scorer.store)
+        self._baselines.check(self._gates)
+        self._tiers = dict.fromkeys(range(len(selection.cells)), selection.tier or FULL)
+        self._agendas: dict[int, Agenda] = {}
+        self._scores: dict[int, CellScores | None] = {}
+
+    def first(self) -> set[str]:
+        """Models that others are compared with."""
+        models = self._planned.folder.spec.models
+        return {g.spec.baseline for g in self._gates if g.spec.baseline in models}
+
+    def begin(self, model: str) -> None:
+        """Forget what was seen of a model before its turn."""
+        for cell in self._cells(model):
+            self._agendas.pop(cell, None)
+            self._scores.pop(cell, None)
+
+    def wanted(self, model: str) -> dict[int, IntArray]:
+        """The cases of each cell of a model that come next; empty when the model has ended."""
+        if self._spent():
+            return {}
+        found = {}
+        for cell in self._cells(model):
+            cases = self._wanted(cell)
+            if len(cases):
+                found[cell] = cases
+        return found
+
+    def _wanted(self, cell: int) -> IntArray:
+        if cell not in self._scores:
+            self._look(cell)
+        scores = self._scores[cell]
+        if scores is None:
+            # what may not be scored is asked all the same, for when it may
+            count = len(self._planned.cell(cell)["case_ids"])
+            return _case_units(self._planned.cell(cell)["case_ids"]).cases(
+                0, self._budget(cell).cases_of(count)
+            )
+        return self._agendas[cell].wanted()
+
+    def follow(self, cells: Mapping[int, IntArray]) -> None:
+        """Look at what was answered of these cells."""
+        for cell in cells:
+            self._look(cell)
+
+    def _look(self, cell: int) -> None:
+        scores = self._scores[cell] = self._scorer.cell(cell)
+        if scores is None:
+            return
+        if cell not in self._agendas:
+            self._agendas[cell] = self._agenda(cell, scores)
+        self._agendas[cell].follow(scores.columns, scores.cell.answered())
+
+    def _agenda(self, cell: int, scores: CellScores) -> Agenda:
+        tier, budget = self._tier(cell), self._budget(cell)
+        allowed = budget.cases_of(len(scores.cell))
+        trials: dict[tuple[str, str], Trial] = {}
+        columns: dict[tuple[str, str], str] = {}
+        for gate in self._of(cell):
+            found = trials_of(
+                gate, scores, self._baseline(gate), gates=self._trials, budget=allowed
+            )
+            trials.update({(gate.gate, key): trial for key, trial in found.items()})
+            columns.update({(gate.gate, key): gate.column for key in found})
+        first = next(iter(scores.columns))
+        filler = Trial(
+            Narrow(budget.half_width or 0.0),
+            _case_units(scores.cell.case_ids) if budget.half_width is None else units_of(scores),
+            np.arange(len(scores.cell), dtype=np.int64),
+            alpha=0.05,
+            gates=1,
+            budget=allowed,
+        )
+        timed = any(limit is not None for limit in (tier.seconds, tier.dollars, tier.half_width))
+        early = tier.stop == "decided"
+        return Agenda(trials, columns, (filler, first), early=early, at_once=not timed)
+
+    def _baseline(self, gate: GateCell) -> Mapping[str, float] | None:
+        if gate.spec.baseline is None:
+            return None
+        for cell, names in enumerate(self._planned.selection.cells):
+            if names == (gate.spec.baseline, gate.task) and cell not in self._scores:
+                self._look(cell)
+        known = [scores for scores in self._scores.values() if scores is not None]
+        return self._baselines.of(gate, known)
+
+    def escalate(self) -> list[str]:
+        """Give undecided gates the budget that they ask for; tells which, and to what."""
+        told = []
+        for gate in self._gates:
+            then = gate.spec.on_inconclusive
+            if not then.startswith(ESCALATE) or self._state(gate).state != "open":
+                continue
+            tier = then.removeprefix(ESCALATE)
+            if self._tiers[gate.cell] != tier:
+                told.append(f"{gate.gate} ({gate.model}) is not decided and goes on to `{tier}`")
+                self._tiers[gate.cell] = tier
+                self._agendas.pop(gate.cell, None)
+                self._scores.pop(gate.cell, None)
+        return told
+
+    def gates(self) -> list[GateEntry]:
+        """The verdict of every gate, by the budgets that they have gone on to."""
+        more = True
+        while more:
+            for cell in range(len(self._planned.selection.cells)):
+                if cell not in self._scores:
+                    self._look(cell)
+            more = bool(self.escalate())
+        return [self._entry(gate) for gate in self._gates]
+
+    def ended(self) -> dict[tuple[str, str], Literal["decided", "budget"]]:
+        """Why cells were not asked whole, of those of which nothing more is wanted."""
+        found: dict[tuple[str, str], Literal["decided", "budget"]] = {}
+        for cell, names in enumerate(self._planned.selection.cells):
+            agenda = self._agendas.get(cell)
+            if agenda is not None and not len(agenda.wanted()):
+                found[names] = "decided" if agenda.decided else "budget"
+        return found
+
+    def _entry(self, gate: GateCell) -> GateEntry:
+        state = self._state(gate)
+        then = gate.spec.on_inconclusive
+        entries = [self._condition(key, trial) for key, trial in self._own(gate).items()]
+        why = None
+        if self._scores.get(gate.cell) is None:
+            why = NOT_ALLOWED
+        elif len(entries) < len(conditions(gate.spec)):
+            why = f"`{gate.spec.baseline}` has answered none of its cases"
+        return {
+            "gate": gate.gate,
+            "model": gate.model,
+            "task": gate.task,
+            "metric": gate.column,
+            "baseline": gate.spec.baseline,
+            "state": "inconclusive" if state.state == "open" else state.state,
+            "basis": state.basis,
+            "alpha": gate.spec.alpha,
+            "error": state.error,
+            "needed": then != "warn",
+            "why": why,
+            "conditions": entries,
+        }
+
+    def _condition(self, key: str, trial: Trial) -> ConditionEntry:
+        found, verdict = trial.interval(), trial.verdict
+        condition = trial.condition
+        bound = condition.half_width if isinstance(condition, Narrow) else condition.bound
+        return {
+            "key": key,
+            "scope": trial.scope,
+            "bound": 2 * bound - 1 if trial.scope == "difference" else bound,
+            "state": "inconclusive" if verdict.state == "open" else verdict.state,
+            "basis": verdict.basis,
+            "value": None if found is None else found.value,
+            "low": None if found is None else found.low,
+            "high": None if found is None else found.high,
+            "seen": trial.seen,
+            "total": len(trial.cases),
+            "looks": len(trial.looks),
+        }
+
+    def _state(self, gate: GateCell) -> Verdict:
+        trials = self._own(gate)
+        if len(trials) < len(conditions(gate.spec)):
+            known = [trial.verdict for trial in trials.values()]
+            failed = [verdict for verdict in known if verdict.state == "fail"]
+            return failed[0] if failed else Verdict("open", "none", 1.0)
+        return together([trial.verdict for trial in trials.values()])
+
+    def _own(self, gate: GateCell) -> dict[str, Trial]:
+        agenda = self._agendas.get(gate.cell)
+        trials: dict[tuple[str, str], Trial] = {} if agenda is None else agenda.trials
+        return {key: trial for (name, key), trial in trials.items() if name == gate.gate}
+
+    def _of(self, cell: int) -> list[GateCell]:
+        return [gate for gate in self._gates if gate.cell == cell]
+
+    def _cells(self, model: str) -> list[int]:
+        cells = self._planned.selection.cells
+        return [index for index, (name, _) in enumerate(cells) if name == model]
+
+    def _tier(self, cell: int) -> TierSpec:
+        name = self._tiers[cell]
+        return self._planned.folder.spec.tiers.get(name, NO_BUDGET)
+
+    def _budget(self, cell: int) -> Budget:
+        tier = self._tier(cell)
+        return Budget(tier.cases, tier.fraction, tier.seconds, tier.dollars, tier.half_width)
+
+    def _spent(self) -> bool:
+        """Whether the run has used up its time or money; looked at between rounds."""
+        seconds = time.monotonic() - self._began
+        usd = self._planned.folder.spec.cost.usd_per_hour
+        dollars = None if usd is None else seconds / 3600 * usd
+        budgets = [self._budget(cell) for cell in self._tiers]
+        return bool(budgets) and all(budget.spent(seconds, dollars) for budget in budgets)
+
+
+def _case_units(ids: Any) -> Units:
+    """Cases in the order of tiers, whatever they weigh."""
+    return Units.of(list(ids))

@@ -1,0 +1,71 @@
+"""Scoring the cells of a plan from what the store holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evalc.cli import output
+from evalc.diagnostics import Faults
+from evalc.plan import Planned
+from evalc.score import CellScores, score_cell
+from evalc.score.cache import ScoreCache
+from evalc.score.gather import gather, scoring_of
+from evalc.store import Store
+
+NOT_ALLOWED = "it needs --allow-code-execution"
+
+
+class Scorer:
+    """Scores cells. What is kept in the store is taken from there, and what is new is put there."""
+
+    def __init__(self, planned: Planned, store: Store, allow_code_execution: bool) -> None:
+        self.planned, self.store = planned, store
+        self._allow = allow_code_execution
+        self._cache, self._damaged = ScoreCache(store), store.damaged
+
+    def cell(self, index: int) -> CellScores | None:
+        """Scores of a cell by now; None where its programs may not run."""
+        planned = self.planned
+        task = planned.selection.cells[index][1]
+        try:
+            return score_cell(
+                gather(planned, index, self.store),
+                scoring_of(planned.folder.spec.tasks[task]),
+                root=planned.folder.base(("tasks", task, "metrics")),
+                allow_code_execution=self._allow,
+                cache=self._cache,
+                extract_roots=_extract_roots(planned, task),
+            )
+        except Faults as faults:
+            if [found.code for found in faults.diagnostics] != ["code-execution-off"]:
+                raise
+            return None
+
+    def all(self) -> tuple[list[CellScores], list[tuple[str, str, str]]]:
+        """Scores of every cell, and (model, task, why) of those whose programs may not run."""
+        scores, unscored = [], []
+        for index, (model, task) in enumerate(self.planned.selection.cells):
+            found = self.cell(index)
+            if found is None:
+                unscored.append((model, task, NOT_ALLOWED))
+            else:
+                scores.append(found)
+        self._tell()
+        return scores, unscored
+
+    def _tell(self) -> None:
+        if damaged := self.store.damaged - self._damaged:
+            output.talk(
+                f"warning: {damaged} cached values failed their checksum while scoring; they were "
+                "put into quarantine, and scores among them were computed again"
+            )
+        if self._cache.unwritten:
+            why = self._cache.unwritten.diagnostics[0].message
+            output.talk(f"warning: scores are not kept for the next report: {why}")
+
+
+def _extract_roots(planned: Planned, task: str) -> dict[str, Path]:
+    """Where the hooks of a task's extracts are imported from, by the extracts' names."""
+    names = planned.folder.spec.tasks[task].extractions
+    locs = {name: ("tasks", task, "extract", *([name] if name else []), "python") for name in names}
+    return {name: planned.folder.base(loc) for name, loc in locs.items()}

@@ -1,0 +1,154 @@
+"""What each model is asked, turn after turn: all that remains at once, or round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from evalc.cli import output
+from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS
+from evalc.cli.deciding import Decisions, goes_by_rounds
+from evalc.cli.scoring import Scorer
+from evalc.plan import Planned
+from evalc.plan.sources import in_turn
+from evalc.plan.why import Ledger
+from evalc.score.cells import IntArray
+
+
+class Turns(Protocol):
+    """The order of models, and the packs of a model's next turn."""
+
+    def remain(self) -> bool:
+        """Whether there is anything to ask."""
+
+    def models(self) -> Sequence[int]:
+        """Indices of models, in the order of their turns; one may come again."""
+
+    def packs(self, model: int, ledger: Ledger) -> Sequence[Any]:
+        """What comes next; empty when the model's turns have ended."""
+
+    def generates(self, model: int) -> bool:
+        """Whether a later turn may generate."""
+
+
+def turns_of(planned: Planned, scorer: Scorer) -> Turns:
+    """The turns of a run. Raises Faults for what its gates cannot compare with."""
+    return ByRounds(planned, Decisions(scorer)) if goes_by_rounds(planned) else AtOnce(planned)
+
+
+def _packs(planned: Planned, model: int) -> Sequence[Any]:
+    device = planned.models[model].source.device
+    return planned.handle.packs(model, PACK_TOKENS[device], PACK_REQUESTS[device])
+
+
+class AtOnce:
+    """Everything that remains, in one turn of each model."""
+
+    def __init__(self, planned: Planned) -> None:
+        self._planned = planned
+        self._asked: set[int] = set()
+
+    def remain(self) -> bool:
+        """Whether there is anything to ask."""
+        return self._planned.to_run > 0
+
+    def models(self) -> Sequence[int]:
+        """Models in the order that loads least."""
+        return in_turn([model.source for model in self._planned.models])
+
+    def packs(self, model: int, ledger: Ledger) -> Sequence[Any]:
+        """All packs of a model, once."""
+        if model in self._asked:
+            return ()
+        self._asked.add(model)
+        return _packs(self._planned, model)
+
+    def generates(self, model: int) -> bool:
+        """Nothing comes after the first turn."""
+        return False
+
+
+class ByRounds:
+    """Round by round, as the decisions of a run want it.
+
+    A turn is asked as packs of those requests alone: the plan is told that all others are answered,
+    and afterwards what is.
+    """
+
+    def __init__(self, planned: Planned, decisions: Decisions) -> None:
+        self._planned, self._decisions = planned, decisions
+        self._asked: Mapping[int, IntArray] = {}
+        self._turn: int | None = None
+
+    def remain(self) -> bool:
+        """Whether there is anything to ask; decisions may end before."""
+        hits = np.frombuffer(self._planned.hits, np.uint8)
+        return any(
+            len(self._missing(self._decisions.wanted(name), hits))
+            for name in dict.fromkeys(model for model, _ in self._planned.selection.cells)
+        )
+
+    def models(self) -> Sequence[int]:
+        """Models that others are compared with first; then, while gates escalate, all again."""
+        sources = [model.source for model in self._planned.models]
+        first = self._decisions.first()
+        order = sorted(in_turn(sources), key=lambda place: sources[place].name not in first)
+        return _Again(order, self._decisions)
+
+    def packs(self, model: int, ledger: Ledger) -> Sequence[Any]:
+        """The packs of a model's next round."""
+        name = self._planned.models[model].source.name
+        if model != self._turn:
+            self._turn = model
+            self._decisions.begin(name)
+        else:
+            self._decisions.follow(self._asked)
+        self._asked = self._decisions.wanted(name)
+        missing = self._missing(self._asked, ledger.hits)
+        others = np.ones(len(ledger.hits), dtype=np.uint8)
+        others[missing] = 0
+        self._planned.handle.subtract(others.tobytes())
+        found = _packs(self._planned, model)
+        self._planned.handle.subtract(ledger.hits.tobytes())
+        return found
+
+    def generates(self, model: int) -> bool:
+        """A later round may, if anything of the plan does."""
+        name = self._planned.models[model].source.name
+        tasks = self._planned.folder.spec.tasks
+        cells = self._planned.selection.cells
+        return any(own == name and tasks[task].type == "generate" for own, task in cells)
+
+    def _missing(self, wanted: Mapping[int, IntArray], hits: Any) -> IntArray:
+        """Requests of the wanted cases that have no record, ascending."""
+        parts = [np.zeros(0, dtype=np.int64)]
+        for cell, cases in wanted.items():
+            columns = self._planned.cell(cell)
+            requests = np.frombuffer(columns["requests"], "<u4").astype(np.int64)
+            offsets = np.frombuffer(columns["request_offsets"], "<u4").astype(np.int64)
+            parts += [requests[offsets[case] : offsets[case + 1]] for case in cases]
+        distinct = np.unique(np.concatenate(parts))
+        missing: IntArray = distinct[hits[distinct] == 0]
+        return missing
+
+
+class _Again(Sequence[int]):
+    """An order of models that starts again as long as a gate goes on to a larger budget."""
+
+    def __init__(self, order: Sequence[int], decisions: Decisions) -> None:
+        self._order, self._decisions = list(order), decisions
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._order[place]
+
+    def __iter__(self) -> Any:
+        yield from self._order
+        while told := self._decisions.escalate():
+            for line in told:
+                output.talk(line)
+            yield from self._order

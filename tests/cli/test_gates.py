@@ -1,0 +1,267 @@
+"""Gates end to end: a run asks what its decisions need, says what they are, and exits by them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
+
+CASES = 240
+DECIDED = """
+[tiers.quick]
+stop = "decided"
+[tiers.small]
+cases = 40
+stop = "decided"
+"""
+
+
+def gate(name: str, metric: str = "quiz.acc", **keys: Any) -> str:
+    """A gate's table."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in {"metric": metric, **keys}.items()]
+    return f"\n[gates.{name}]\n" + "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def judged(workspace: Workspace) -> Workspace:
+    """A workspace with a long quiz."""
+    workspace.write(QUIZ, DECIDED)
+    workspace.rows("quiz.jsonl", quiz_rows(CASES))
+    return workspace
+
+
+def with_gates(workspace: Workspace, *gates: str) -> None:
+    workspace.write(QUIZ, DECIDED, *gates)
+
+
+def asked(workspace: Workspace) -> int:
+    """Requests that have a record."""
+    with workspace.store() as store:
+        return store.records()
+
+
+def truth(workspace: Workspace) -> float:
+    """The full run's accuracy."""
+    done = workspace.call("exec", "--json")
+    found: float = done.json["results"][0]["metrics"][0]["value"]
+    return found
+
+
+def noisy(workspace: Workspace, scale: float) -> Path:
+    """A copy of the model whose weights are noise."""
+    target = workspace.root / f"noisy-{scale}"
+    shutil.copytree(workspace.model, target)
+    draw = torch.Generator().manual_seed(1)
+    for file in target.glob("*.safetensors"):
+        tensors = load_file(file)
+        for name, tensor in tensors.items():
+            noise = torch.randn(tensor.shape, generator=draw, dtype=torch.float32)
+            tensors[name] = (tensor.float() + scale * tensor.float().std() * noise).to(tensor.dtype)
+        save_file(tensors, file, metadata={"format": "pt"})
+    return target
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "state"),
+    [
+        ({"min": 0.02}, 0, "pass"),
+        ({"min": 0.9}, 3, "fail"),
+        ({"max": 0.95}, 0, "pass"),
+        ({"max": 0.03}, 3, "fail"),
+        ({"half_width": 0.12}, 0, "pass"),
+        ({"min": 0.02, "half_width": 0.12}, 0, "pass"),
+    ],
+    ids=str,
+)
+def test_a_clear_gate_is_decided_by_a_part_of_the_cases(
+    judged: Workspace, keys: dict[str, float], code: int, state: str
+) -> None:
+    with_gates(judged, gate("g", **keys))
+    done = judged.call("exec", "--tier", "quick", "--json")
+    assert done.code == code, done.text
+    (entry,) = done.json["gates"]
+    assert entry["state"] == state
+    assert entry["basis"] in ("certain", "evidence")
+    seen = max(condition["seen"] for condition in entry["conditions"])
+    assert seen < CASES
+    assert asked(judged) == 4 * seen
+    assert done.json["results"][0]["ended"] == "decided"
+    for condition in entry["conditions"]:
+        assert condition["low"] <= condition["value"] <= condition["high"]
+    value = truth(judged)
+    for condition in entry["conditions"]:
+        assert condition["low"] <= value <= condition["high"]
+
+
+def test_a_report_says_what_the_run_said(judged: Workspace) -> None:
+    with_gates(judged, gate("g", min=0.9))
+    first = judged.call("exec", "--tier", "quick", "--json")
+    again = judged.call("report", "--tier", "quick", "--json")
+    assert (first.code, again.code) == (3, 3)
+    assert first.json["gates"] == again.json["gates"]
+    shown = judged.call("report", "--tier", "quick")
+    assert shown.code == 3
+    assert "FAIL" in shown.out
+    assert "wrong with probability at most 0.05" in shown.out
+    assert "stopped when its gates were decided" in " ".join(shown.out.split())
+    assert "❌ fail" in judged.call("report", "--tier", "quick", "--markdown").out
+
+
+def test_smoke_then_more_asks_nothing_twice_and_equals_a_direct_run(judged: Workspace) -> None:
+    with_gates(judged, gate("g", min=0.26, on_inconclusive="warn"))
+    small = judged.call("exec", "--tier", "small", "--json")
+    assert small.json["gates"][0]["state"] == "inconclusive"
+    assert small.code == 0
+    assert asked(judged) == 160
+    whole = judged.call("exec", "--json")
+    assert asked(judged) == 4 * CASES
+    assert whole.json["runs"][0]["asked"] == 4 * CASES - 160
+    direct = judged.call("exec", "--json", "--cache", judged.root / "other")
+    assert whole.json["gates"] == direct.json["gates"]
+    assert whole.json["results"] == direct.json["results"]
+    assert whole.json["gates"][0]["basis"] == "certain"
+
+
+def test_an_undecided_gate_exits_with_4_unless_it_only_warns(judged: Workspace) -> None:
+    for then, code in (("fail", 4), ("warn", 0)):
+        with_gates(judged, gate("g", min=0.26, on_inconclusive=then))
+        done = judged.call("exec", "--tier", "small")
+        assert done.code == code, done.text
+        assert "the budget ended before it was decided" in " ".join(done.out.split())
+
+
+def test_an_undecided_gate_goes_on_to_a_larger_tier(judged: Workspace) -> None:
+    with_gates(judged, gate("g", min=0.26, on_inconclusive="escalate:full"))
+    done = judged.call("exec", "--tier", "small", "--json")
+    assert "goes on to `full`" in done.err
+    (entry,) = done.json["gates"]
+    assert entry["state"] in ("pass", "fail")
+    value = truth(judged)
+    assert (entry["state"] == "pass") == (value >= 0.26)
+    assert done.code == (0 if value >= 0.26 else 3)
+
+
+def test_a_full_run_is_certain_whatever_the_evidence_said(judged: Workspace) -> None:
+    value = truth(judged)
+    with_gates(judged, gate("at", min=value), gate("above", min=value + 0.001))
+    done = judged.call("report", "--json")
+    states = {entry["gate"]: (entry["state"], entry["basis"]) for entry in done.json["gates"]}
+    assert states == {"at": ("pass", "certain"), "above": ("fail", "certain")}
+    assert done.code == 3
+
+
+def two_models(workspace: Workspace, other: Path, *gates: str) -> None:
+    spec = QUIZ + DECIDED + "".join(gates)
+    header = f"evalc = 1\n[models.m]\npath = {json.dumps(str(workspace.model))}\n"
+    header += f"[models.other]\npath = {json.dumps(str(other))}\n"
+    (workspace.specs / "spec.toml").write_text(header + spec)
+
+
+def test_a_model_that_is_nearly_the_baseline_does_not_regress_and_needs_few_cases(
+    judged: Workspace,
+) -> None:
+    assert judged.call("exec", "--record", "main", "--no-report").code == 0
+    before = asked(judged)
+    other = noisy(judged, 0.001)
+    (judged.specs / "spec.toml").write_text(
+        f"evalc = 1\n[models.m]\npath = {json.dumps(str(other))}\n"
+        + QUIZ
+        + DECIDED
+        + gate("regression", baseline="main", max_drop=0.10)
+    )
+    done = judged.call("exec", "--tier", "quick", "--json")
+    assert done.code == 0, done.text
+    (entry,) = done.json["gates"]
+    assert entry["state"] == "pass"
+    assert entry["conditions"][0]["seen"] <= CASES / 2
+    assert asked(judged) - before == 4 * entry["conditions"][0]["seen"]
+
+
+def test_a_baseline_that_is_a_model_is_asked_first_and_whole(judged: Workspace) -> None:
+    two_models(judged, noisy(judged, 0.0), gate("r", baseline="other", max_drop=0.1, models=["m"]))
+    done = judged.call("exec", "--tier", "quick", "--json")
+    assert done.code == 0, done.text
+    results = {result["model"]: result for result in done.json["results"]}
+    assert results["other"]["complete"]
+    (entry,) = done.json["gates"]
+    assert (entry["model"], entry["state"]) == ("m", "pass")
+    assert entry["conditions"][0]["scope"] == "value"
+
+
+def test_a_baseline_that_saw_a_part_is_compared_on_that_part(judged: Workspace) -> None:
+    judged.write(QUIZ, DECIDED)
+    assert judged.call("exec", "--tier", "small", "--record", "main", "--no-report").code == 0
+    with_gates(judged, gate("r", baseline="main", max_drop=0.02))
+    done = judged.call("exec", "--json")
+    (entry,) = done.json["gates"]
+    (condition,) = entry["conditions"]
+    assert (condition["scope"], condition["total"], entry["state"]) == ("difference", 40, "pass")
+    assert condition["value"] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "phrase"),
+    [("main", "no result is recorded as `main`"), ("spec.toml", "is not a report")],
+)
+def test_a_baseline_that_is_not_there_is_said_before_anything_runs(
+    judged: Workspace, baseline: str, phrase: str
+) -> None:
+    with_gates(judged, gate("r", baseline=baseline, max_drop=0.02))
+    done = judged.call("exec", "--tier", "quick")
+    assert done.code == 2
+    assert phrase in done.err
+    assert asked(judged) == 0
+
+
+def test_a_report_in_a_file_is_a_baseline(judged: Workspace) -> None:
+    text = judged.call("exec", "--json").out
+    (judged.specs / "before.json").write_text(text)
+    with_gates(judged, gate("r", baseline="before.json", max_drop=0.0))
+    assert judged.call("report").code == 0
+
+
+def test_recorded_results_are_named_replaced_and_carried(judged: Workspace) -> None:
+    assert judged.call("exec", "--record", "a/b").code == 2
+    assert judged.call("exec", "--record", "main", "--no-report").code == 0
+    assert judged.call("exec", "--record", "main", "--no-report").code == 0
+    exported = judged.root / "all.evalc"
+    assert judged.call("cache", "export", exported).code == 0
+    other = judged.root / "elsewhere"
+    assert judged.call("cache", "import", exported, "--cache", other).code == 0
+    with_gates(judged, gate("r", baseline="main", max_drop=0.0))
+    assert judged.call("report", "--cache", other).code == 0
+
+
+def test_an_interrupted_run_comes_to_the_same_verdict(judged: Workspace) -> None:
+    with_gates(judged, gate("g", min=0.9))
+    direct = judged.call("exec", "--tier", "quick", "--json", "--cache", judged.root / "other")
+    assert judged.call("exec", "--tier", "small", "--no-report").code == 0
+    again = judged.call("exec", "--tier", "quick", "--json")
+    assert again.json["gates"] == direct.json["gates"]
+
+
+def test_tasks_without_a_gate_use_their_budget(judged: Workspace) -> None:
+    judged.write(QUIZ, SUMS, DECIDED, gate("g", min=0.9))
+    judged.rows("sums.jsonl", sum_rows(30))
+    done = judged.call("exec", "--tier", "quick", "--json")
+    results = {result["task"]: result for result in done.json["results"]}
+    assert results["sums"]["complete"]
+    assert not results["quiz"]["complete"]
+
+
+def test_width_and_money_end_a_run_at_a_round(judged: Workspace) -> None:
+    narrow, poor = "[tiers.narrow]\nhalf_width = 0.12\n", "[tiers.poor]\ndollars = 1e-12\n"
+    judged.write(QUIZ, narrow, poor, "[cost]\nusd_per_hour = 1\n")
+    done = judged.call("exec", "--tier", "narrow", "--json")
+    assert 0 < done.json["results"][0]["scored"] < CASES
+    assert done.json["results"][0]["ended"] == "decided"
+    spent = judged.call("exec", "--tier", "poor", "--json", "--cache", judged.root / "poor")
+    assert spent.code == 0, spent.text
+    assert spent.json["results"][0]["scored"] <= 32
