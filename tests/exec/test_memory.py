@@ -131,6 +131,15 @@ def test_the_budget_grows_with_free_memory_up_to_what_fills_the_device() -> None
     assert (nothing.tokens, nothing.kept, nothing.rows_for(100)) == (1, 1, 1)
 
 
+def test_what_torch_holds_idle_on_a_gpu_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arithmetic only; no test here has a GPU."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10 * GIB, 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 7 * GIB)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 4 * GIB)
+    found = Memory.of(torch.device("cuda"))
+    assert found == Memory(13 * GIB, "torch.cuda.mem_get_info")
+
+
 def test_less_memory_gives_fewer_rows_at_once_and_the_same_answers(
     source: Callable[..., Any], ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
