@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from test_loop import SETTING, Book, keys, work
+from transformers import AutoModelForCausalLM
 
 from evalc import env
 from evalc.diagnostics import Faults
+from evalc.errors import ExitCode
 from evalc.exec.bases import Bases
 from evalc.exec.budget import Budget
 from evalc.exec.loop import execute
@@ -98,6 +100,20 @@ def test_without_room_for_one_pass_of_the_usual_size_nothing_runs(
     assert found.code == "out-of-memory"
     assert "256 tokens" in found.message
     assert "fast" in str(found.hint)
+
+
+def test_a_model_that_does_not_fit_is_a_failure_and_not_a_bad_model(
+    source: Callable[..., Any], ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", refused)
+    with pytest.raises(Faults) as caught:
+        answers(source(), work(ids))
+    (found,) = caught.value.diagnostics
+    assert (found.code, caught.value.exit_code) == ("out-of-memory", ExitCode.FAILURE)
+    assert found.notes == ("CUDA out of memory. Tried to allocate 2.00 GiB",)
 
 
 def test_what_never_fits_is_a_failure_and_the_rest_is_answered(
