@@ -27,8 +27,8 @@ from typing import Any
 
 import transformers
 
-from evalc.cli import executing, main, options
-from evalc.exec import loop
+from evalc.cli import executing, main, session
+from evalc.exec import bases, loop
 from evalc.plan import why
 
 STAGES = (
@@ -78,9 +78,9 @@ def child(asked: dict[str, Any], stages: int) -> None:
     out = os.open(asked["report"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    staged(say, options, "resolve", "planning")
-    staged(say, options, "plan_resolved", "planning", "planned")
-    staged(say, loop, "load", "loading", "checking")
+    staged(say, session, "resolve", "planning")
+    staged(say, session, "plan_resolved", "planning", "planned")
+    staged(say, bases, "base", "loading", "checking")
     staged(say, loop, "_outcomes", "forward")
     staged(say, why.Ledger, "commit", "commit", "committed")
     journaled(os.open(asked["journal"], os.O_WRONLY | os.O_CREAT | os.O_APPEND))
