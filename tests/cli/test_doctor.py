@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from evalc import env
+from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS
 from evalc.exec import doctor
 from evalc.exec.forward import Forward
 from tiny_models import write_adapter, write_model
@@ -64,6 +65,7 @@ def test_a_model_that_runs_is_told_with_its_path_its_checks_and_its_budget(
     assert (budget["pass_tokens"], budget["longest"]) == (model["shapes"]["tile"], 256)
     assert 1 <= budget["slots"] <= model["shapes"]["decode"]
     assert model["memory"]["free"] > 0
+    assert model["pack"] == {"tokens": PACK_TOKENS["cpu"], "requests": PACK_REQUESTS["cpu"]}
 
 
 def test_the_machine_is_told_with_its_devices_packages_and_cache(workspace: Workspace) -> None:

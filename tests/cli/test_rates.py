@@ -66,6 +66,7 @@ def test_a_second_plan_predicts_from_the_rates_of_the_first_run(workspace: Works
     assert total["setup_seconds"] == pytest.approx(measured.setup)
     assert total["estimate"]["seconds"] == pytest.approx(measured.setup + sum(seconds))
     assert total["estimate"]["basis"] == "measured"
+    assert "for loading and checking models" in workspace.call("plan", "specs").out
 
 
 def test_a_machine_that_turns_out_slower_is_believed(workspace: Workspace) -> None:

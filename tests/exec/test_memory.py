@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from test_loop import SETTING, Book, keys, work
+from transformers import AutoModelForCausalLM
 
 from evalc import env
 from evalc.diagnostics import Faults
+from evalc.errors import ExitCode
 from evalc.exec.bases import Bases
 from evalc.exec.budget import Budget
 from evalc.exec.loop import execute
@@ -100,6 +102,20 @@ def test_without_room_for_one_pass_of_the_usual_size_nothing_runs(
     assert "fast" in str(found.hint)
 
 
+def test_a_model_that_does_not_fit_is_a_failure_and_not_a_bad_model(
+    source: Callable[..., Any], ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", refused)
+    with pytest.raises(Faults) as caught:
+        answers(source(), work(ids))
+    (found,) = caught.value.diagnostics
+    assert (found.code, caught.value.exit_code) == ("out-of-memory", ExitCode.FAILURE)
+    assert found.notes == ("CUDA out of memory. Tried to allocate 2.00 GiB",)
+
+
 def test_what_never_fits_is_a_failure_and_the_rest_is_answered(
     source: Callable[..., Any], ids: Ids, scarce: Scarce
 ) -> None:
@@ -129,6 +145,15 @@ def test_the_budget_grows_with_free_memory_up_to_what_fills_the_device() -> None
     assert Budget.fitted("cpu", needs, None) == usual
     nothing = Budget.fitted("cuda", needs, Memory(0, "a test"))
     assert (nothing.tokens, nothing.kept, nothing.rows_for(100)) == (1, 1, 1)
+
+
+def test_what_torch_holds_idle_on_a_gpu_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arithmetic only; no test here has a GPU."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10 * GIB, 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 7 * GIB)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 4 * GIB)
+    found = Memory.of(torch.device("cuda"))
+    assert found == Memory(13 * GIB, "torch.cuda.mem_get_info")
 
 
 def test_less_memory_gives_fewer_rows_at_once_and_the_same_answers(

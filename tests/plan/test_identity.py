@@ -209,6 +209,16 @@ def test_a_quantisation_or_an_adapter_makes_another_model(bench: Bench, tmp_path
     assert bench.identity(adapter=tmp_path / "copy") == found[2]
 
 
+def test_adapters_have_the_base_that_their_model_is_alone(bench: Bench, tmp_path: Path) -> None:
+    base = bench.identity().base
+    one, two = write_adapter(tmp_path / "one"), write_adapter(tmp_path / "two", seed=9)
+    copy = shutil.copytree(bench.folder, tmp_path / "copy")
+    assert {bench.identity(adapter=path).base for path in (one, two)} == {base}
+    assert bench.identity(copy, numerics="fast").base == base
+    assert bench.identity(quantization="8bit").base != base
+    assert bench.identity(write_model(tmp_path / "other", seed=8)).base != base
+
+
 def test_an_adapters_settings_are_part_of_it(bench: Bench, tmp_path: Path) -> None:
     adapter = write_adapter(tmp_path / "adapter")
     first = bench.identity(adapter=adapter)

@@ -98,6 +98,8 @@ def _bits(model: Mapping[str, Any]) -> Iterator[str]:
 def _budget(model: Mapping[str, Any]) -> Iterator[str]:
     budget, memory = model["budget"], model["memory"]
     free = "unknown" if memory is None else f"{size_text(memory['free'])} ({memory['said_by']})"
+    pack = model["pack"]
+    yield f"  packs: at most {pack['tokens']:,} tokens and {pack['requests']:,} requests"
     yield (
         f"  budget: {budget['pass_tokens']:,} tokens a pass, {budget['slots']:,} rows of "
         f"{budget['longest']:,} tokens decode together, {budget['kept_tokens']:,} tokens kept; "

@@ -14,7 +14,7 @@ import click
 
 from evalc import __version__, env
 from evalc.cli import output
-from evalc.cli.asking import room
+from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS, room
 from evalc.cli.examined import told
 from evalc.cli.options import Request, request, selection_options
 from evalc.cli.session import folder_of
@@ -186,6 +186,7 @@ def _entry(model: ResolvedModel) -> dict[str, Any]:
         "numerics": source.numerics,
         "model_id": identity.model_id,
         "engine_id": identity.engine_id,
+        "pack": {"tokens": PACK_TOKENS[source.device], "requests": PACK_REQUESTS[source.device]},
     }
 
 

@@ -65,6 +65,9 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
         yield "nothing to run: every answer is in the cache"
         return
     yield f"tier {priced['tier']}; {total['estimate']['flops'] / 1e12:,.2f} TFLOP remain"
+    # a plan pinned by an earlier version does not have it
+    if setup := total.get("setup_seconds"):
+        yield f"the total holds {duration(setup)} for loading and checking models"
     if total["estimate"]["basis"] == "guess":
         yield "~ marks a guess: this model has not run on this hardware yet"
     for words, cases, tasks in merged_reasons(priced["cells"]):

@@ -34,7 +34,7 @@ class Continuous:
         self.outcomes = outcomes
         self.writers: list[Writer] = []
         self.waiting: deque[Prompt] = deque()
-        self.cornered = False
+        self.refused_at = 0
 
     def run(self, prompts: Sequence[Prompt]) -> None:
         """Generate until every prompt has an outcome, in the order of the prefix tree."""
@@ -139,31 +139,30 @@ class Continuous:
                 self.writers[row] = last
 
     def _retreat(self, group: Sequence[Prompt]) -> None:
-        """After a pass without memory everybody starts again, half as many at once.
+        """After a pass without memory everybody starts again, the second time half as many at once.
 
         Starting again gives the same tokens. A prompt that does not fit alone fails.
         """
-        capacity = self.slots.capacity // 2
-        if not capacity and not self.cornered:
-            # what was freed may be enough for one row
-            self.cornered, capacity = True, 1
+        again = self.refused_at == self.slots.capacity
+        self.refused_at = self.slots.capacity
+        capacity = self.slots.capacity // 2 if again else self.slots.capacity
         unfinished = [writer.prompt for writer in self.writers]
         started = {prompt.request for prompt in unfinished}
         done = self.outcomes.payloads.keys() | self.outcomes.failures.keys()
         left = [p for p in group if p.request not in started | done]
         self.writers.clear()
-        self.engine.budget.slots = max(1, capacity)
-        self._open(self.engine.budget.slots)
+        self._open(max(1, capacity))
         release()
         if not capacity:
             for prompt in (unfinished + left)[:1]:
                 self.outcomes.failures[prompt.request] = str(OutOfRoomError(len(prompt.ids)))
-            unfinished, left = (unfinished + left)[1:], []
-            self.cornered = False
+            unfinished, left, self.refused_at = (unfinished + left)[1:], [], 0
         self.waiting.extendleft(reversed(unfinished + left))
-        self.engine.meter.observer.note(
-            f"out of memory while generating: {self.slots.capacity} rows now decode together"
-        )
+        if again:
+            self.engine.budget.slots = self.slots.capacity
+            self.engine.meter.observer.note(
+                f"out of memory while generating: {self.slots.capacity} rows now decode together"
+            )
 
 
 def _nothing() -> Ids:

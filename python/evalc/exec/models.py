@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.errors import ExitCode
 from evalc.exec.budget import is_out_of_memory
 from evalc.exec.weights import first_line, require_adapter, require_model
 from evalc.plan.sources import ModelSource
@@ -77,7 +78,7 @@ def base(source: ModelSource) -> Any:
         if source.quantization is None:
             model = model.to(source.device)
     except Exception as failure:
-        raise Faults([_unloadable(source, source.path, failure)]) from failure
+        raise _unloadable(source, source.path, failure) from failure
     # transformers only warns of absent tensors, and fills them with random numbers.
     absent = sorted(info["missing_keys"])
     if absent:
@@ -131,7 +132,7 @@ def _attention(source: ModelSource) -> str | None:
             source.path, local_files_only=True, trust_remote_code=source.trust_remote_code
         )
     except Exception as failure:
-        raise Faults([_unloadable(source, source.path, failure)]) from failure
+        raise _unloadable(source, source.path, failure) from failure
     decoder = config.get_text_config(decoder=True)
     return "eager" if getattr(decoder, "attn_logit_softcapping", None) else None
 
@@ -185,7 +186,7 @@ def _with_adapter(model: Any, source: ModelSource, adapter: Path) -> Any:
                 model, str(adapter), is_trainable=False, local_files_only=True
             )
     except Exception as failure:
-        raise Faults([_unloadable(source, adapter, failure)]) from failure
+        raise _unloadable(source, adapter, failure) from failure
     if wrapped.active_peft_config.is_prompt_learning:
         raise Faults(
             [
@@ -215,16 +216,18 @@ def _require_device(source: ModelSource) -> None:
         )
 
 
-def _unloadable(source: ModelSource, path: Path, failure: Exception) -> Diagnostic:
+def _unloadable(source: ModelSource, path: Path, failure: Exception) -> Faults:
+    """What to raise for an exception while loading: memory can run out, else the files are bad."""
     if is_out_of_memory(failure):
-        return Diagnostic(
+        found = Diagnostic(
             "out-of-memory",
             f"model `{source.name}` does not fit into the memory of `{source.device}`",
             notes=(first_line(failure),),
             hint='use `dtype = "bfloat16"`, a quantization, or a device with more memory',
         )
+        return Faults([found], exit_code=ExitCode.FAILURE)
     remote = "trust_remote_code" in str(failure) and not source.trust_remote_code
-    return Diagnostic(
+    found = Diagnostic(
         "bad-model",
         f"model `{source.name}` does not load from `{path}`: {first_line(failure)}",
         hint=(
@@ -233,3 +236,4 @@ def _unloadable(source: ModelSource, path: Path, failure: Exception) -> Diagnost
             else "load it once with transformers to see what is wrong"
         ),
     )
+    return Faults([found])
