@@ -207,15 +207,19 @@ def test_a_baseline_that_saw_a_part_is_compared_on_that_part(judged: Workspace) 
 
 
 @pytest.mark.parametrize(
-    ("baseline", "phrase"),
-    [("main", "no result is recorded as `main`"), ("spec.toml", "is not a report")],
+    ("baseline", "code", "phrase"),
+    [
+        ("main", "unknown-baseline", "no result is recorded as `main`"),
+        ("spec.toml", "not-a-report", "is not a report"),
+    ],
 )
 def test_a_baseline_that_is_not_there_is_said_before_anything_runs(
-    judged: Workspace, baseline: str, phrase: str
+    judged: Workspace, baseline: str, code: str, phrase: str
 ) -> None:
     with_gates(judged, gate("r", baseline=baseline, max_drop=0.02))
     done = judged.call("exec", "--tier", "quick")
     assert done.code == 2
+    assert code in done.err
     assert phrase in done.err
     assert asked(judged) == 0
 
