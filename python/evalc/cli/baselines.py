@@ -8,6 +8,7 @@ from pathlib import Path
 from evalc.decide.gates import Baseline, GateCell
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.report import Report, from_json
+from evalc.report.shape import ResultEntry
 from evalc.score import CellScores
 from evalc.spec import Folder
 from evalc.spec.wording import did_you_mean
@@ -48,7 +49,23 @@ class Baselines:
         if found:
             raise Faults(list(found.values()))
 
+    def results(self, gates: Sequence[GateCell]) -> list[tuple[str, ResultEntry]]:
+        """The results compared with that are no models of the spec, each once, with its name."""
+        names = [(gate, gate.spec.baseline) for gate in gates]
+        outside = [(g, name) for g, name in names if name and name not in self._folder.spec.models]
+        found = [(name, self._result(gate, name)) for gate, name in outside]
+        return list({(name, own["task"], own["model"]): (name, own) for name, own in found}.values())
+
     def _of_report(self, gate: GateCell, name: str) -> Baseline:
+        cases = self._result(gate, name)["cases"]
+        found = {c["id"]: v for c in cases if (v := c["scores"].get(gate.column)) is not None}
+        if not found:
+            hint = "record it again with `--record`"
+            message = f"the baseline `{name}` has no `{gate.column}` of the task `{gate.task}`"
+            raise self._fault(gate, message, hint)
+        return found
+
+    def _result(self, gate: GateCell, name: str) -> ResultEntry:
         report = self._report(gate, name)
         fitting = [r for r in report["results"] if r["task"] == gate.task and "cases" in r]
         own = [result for result in fitting if result["model"] == gate.model]
@@ -63,13 +80,7 @@ class Baselines:
             raise self._fault(
                 gate, f"the baseline `{name}` {why}", "record it again with `--record`"
             )
-        cases = chosen[0]["cases"]
-        found = {c["id"]: v for c in cases if (v := c["scores"].get(gate.column)) is not None}
-        if not found:
-            hint = "record it again with `--record`"
-            message = f"the baseline `{name}` has no `{gate.column}` of the task `{gate.task}`"
-            raise self._fault(gate, message, hint)
-        return found
+        return chosen[0]
 
     def _report(self, gate: GateCell, name: str) -> Report:
         if name not in self._read:

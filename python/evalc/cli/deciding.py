@@ -7,7 +7,7 @@ report looks at what is there. Both go through the same looks, and so say the sa
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from evalc.cli.baselines import Baselines
 from evalc.cli.scoring import NOT_ALLOWED, Scorer
 from evalc.decide.agenda import Agenda
+from evalc.decide.course import course, limits
 from evalc.decide.gates import (
     GateCell,
     by_rounds,
@@ -28,7 +29,8 @@ from evalc.decide.trials import Trial
 from evalc.decide.units import Units
 from evalc.decide.verdicts import Narrow, Verdict, together
 from evalc.plan import Planned
-from evalc.report.shape import ConditionEntry, GateEntry
+from evalc.report.build import finite
+from evalc.report.shape import ConditionEntry, GateEntry, ResultEntry, RoundEntry
 from evalc.score import CellScores
 from evalc.score.cells import IntArray
 from evalc.spec.models import TierSpec
@@ -168,6 +170,19 @@ class Decisions:
             more = bool(self.escalate())
         return [self._entry(gate) for gate in self._gates]
 
+    def add_rounds(self, entries: Sequence[GateEntry]) -> None:
+        """Give the conditions of what `gates` returned the course of their looks."""
+        for gate, entry in zip(self._gates, entries, strict=True):
+            trials = self._own(gate)
+            for condition in entry["conditions"]:
+                trial = trials[condition["key"]]
+                condition["rounds"] = _rounds(trial)
+                condition["pass_at"], condition["fail_at"] = limits(trial)
+
+    def recorded(self) -> list[tuple[str, ResultEntry]]:
+        """Results that gates compare with and that are no models of the spec, by their names."""
+        return self._baselines.results(self._gates)
+
     def ended(self) -> dict[tuple[str, str], Literal["decided", "budget"]]:
         """Why cells were not asked whole, of those of which nothing more is wanted."""
         found: dict[tuple[str, str], Literal["decided", "budget"]] = {}
@@ -254,6 +269,20 @@ class Decisions:
         dollars = None if usd is None else seconds / 3600 * usd
         budgets = [self._budget(cell) for cell in self._tiers]
         return bool(budgets) and all(budget.spent(seconds, dollars) for budget in budgets)
+
+
+def _rounds(trial: Trial) -> list[RoundEntry]:
+    return [
+        {
+            "seen": look.seen,
+            "value": look.value,
+            "low": look.low,
+            "high": look.high,
+            "log_for": finite(look.log_for),
+            "log_against": finite(look.log_against),
+        }
+        for look in course(trial)
+    ]
 
 
 def _case_units(ids: Any) -> Units:

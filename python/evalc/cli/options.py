@@ -62,6 +62,16 @@ def cache_option(command: F) -> F:
     )(command)
 
 
+def html_option(command: F) -> F:
+    """`--html`."""
+    return click.option(
+        "--html",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Also write a page into FILE that opens in any browser, offline.",
+    )(command)
+
+
 def rehash_option(command: F) -> F:
     """`--rehash`."""
     return click.option(

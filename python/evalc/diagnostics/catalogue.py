@@ -127,6 +127,7 @@ CATALOGUE: dict[str, str] = {
     "unknown-case": "neither a task nor a case of what is selected has this name",
     # command line
     "hook-refused": "a hook would run although `--no-hooks` forbids it",
+    "needs-report-extra": "a package that an HTML page is made with is not installed",
     "file-exists": "a file that would be written exists already",
-    "file-unwritable": "a file of a starter spec cannot be written",
+    "file-unwritable": "a file of a starter spec, or a page, cannot be written",
 }

@@ -69,12 +69,28 @@ class ResultEntry(TypedDict):
     cases: NotRequired[list[CaseEntry]]
 
 
+class RoundEntry(TypedDict):
+    """What was known when `seen` cases had been looked at: the value with its anytime interval.
+
+    `log_for` and `log_against` are natural logs of the evidence that the condition holds and that
+    it does not; null for a condition on the interval's width.
+    """
+
+    seen: int
+    value: float
+    low: float
+    high: float
+    log_for: float | None
+    log_against: float | None
+
+
 class ConditionEntry(TypedDict):
     """A condition of a gate. `key` is the spec's; `bound` is what the value is held against, or
     the change of it, by `scope`: `value` or `difference`.
 
     `low` and `high` hold whenever the run ended; they are null where nothing was looked at. `seen`
-    of `total` cases were looked at, in `looks` looks.
+    of `total` cases were looked at, in `looks` looks. `rounds` has every look, where it was asked
+    for; it passes when `log_for` reaches `pass_at`, and fails when `log_against` reaches `fail_at`.
     """
 
     key: str
@@ -88,6 +104,9 @@ class ConditionEntry(TypedDict):
     seen: int
     total: int
     looks: int
+    rounds: NotRequired[list[RoundEntry]]
+    pass_at: NotRequired[float]
+    fail_at: NotRequired[float]
 
 
 class GateEntry(TypedDict):

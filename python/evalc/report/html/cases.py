@@ -1,0 +1,246 @@
+"""The cases that the page's browser reads: columns per task and side, compressed, bounded in size.
+
+Scores and answers of every scored case are there; prompts, choices and texts that models wrote
+share `TEXT_BUDGET`, those of changed cases first, and the page says for how many it sufficed.
+Prompts of a task that begin alike (few-shot examples) keep that part once.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evalc.report import words
+from evalc.report.html.sides import Side, baselines_of
+from evalc.report.shape import CaseEntry, Report
+from evalc.score import CellScores
+
+TEXT_BUDGET = 16 << 20
+"""Characters of all texts together; they take about a quarter of it in the file."""
+LONGEST = 20_000
+"""Characters of one text; what is cut off is counted."""
+SHORTEST_PREFIX = 200
+"""Characters that prompts have to share before it is worth telling them apart."""
+SHORT = 160
+"""Characters of a target or an answer in the list."""
+
+Texts = Mapping[tuple[str, str], CellScores]
+"""Scored cells by (model, task), for the texts that a report does not carry."""
+
+
+@dataclass(frozen=True)
+class CaseData:
+    """The browser's data as base64 of gzip of JSON, and what of the cases it holds."""
+
+    packed: str
+    cases: int
+    with_texts: int
+    results: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in the page."""
+        return len(self.packed)
+
+
+def case_data(report: Report, sides: Mapping[str, Sequence[Side]], texts: Texts) -> CaseData:
+    """The cases of all sides that list them."""
+    tasks, budget = [], _Budget(TEXT_BUDGET)
+    for task, own in sides.items():
+        listed = [side for side in own if "cases" in side.result]
+        if listed:
+            tasks.append(_Task(report, task, listed, texts))
+    for made in tasks:
+        made.spend(budget)
+    content = json.dumps([made.content for made in tasks], ensure_ascii=False, allow_nan=False)
+    packed = gzip.compress(content.encode(), compresslevel=6, mtime=0)
+    return CaseData(
+        packed=base64.b64encode(packed).decode("ascii"),
+        cases=sum(len(made.ids) for made in tasks),
+        with_texts=sum(made.with_texts for made in tasks),
+        results=sum(len(made.content["sides"]) for made in tasks),
+    )
+
+
+class _Budget:
+    """Characters that are left."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def takes(self, texts: Sequence[str]) -> bool:
+        """Whether these texts still fit; then they are counted."""
+        size = sum(map(len, texts))
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+class _Task:
+    """A task's cases: those that one of its own sides has scored, in the order of the dataset."""
+
+    def __init__(self, report: Report, task: str, sides: Sequence[Side], texts: Texts) -> None:
+        self._sides, self._texts = sides, texts
+        self._by_id = [_by_id(side.result["cases"]) for side in sides]
+        found = [key for own in self._by_id for key in own]
+        scored = [key for key in dict.fromkeys(found) if self._scored(key)]
+        self._keys, self.ids = scored, [name for name, _ in scored]
+        self._baselines = [side.name for side in baselines_of(report, task, sides)]
+        self.with_texts = 0
+        self.content: dict[str, Any] = {
+            "task": task,
+            "kind": sides[0].result["kind"],
+            "ids": self.ids,
+            "targets": [self._target(key) for key in scored],
+            "baselines": self._baselines,
+            "prefix": "",
+            "prompts": [None] * len(scored),
+            "choices": [None] * len(scored),
+            "sides": [self._side(place) for place in range(len(sides))],
+        }
+
+    def _entries(self, key: tuple[str, int]) -> list[CaseEntry | None]:
+        cases = [side.result["cases"] for side in self._sides]
+        return [
+            own[by_id[key]] if key in by_id else None
+            for own, by_id in zip(cases, self._by_id, strict=True)
+        ]
+
+    def _scored(self, key: tuple[str, int]) -> bool:
+        return any(
+            side.own and entry is not None and _is_scored(entry)
+            for side, entry in zip(self._sides, self._entries(key), strict=True)
+        )
+
+    def _target(self, key: tuple[str, int]) -> Any:
+        entry = next(entry for entry in self._entries(key) if entry is not None)
+        target = entry["target"]
+        return target if isinstance(target, int | type(None)) else words.one_line(target, SHORT)
+
+    def _side(self, place: int) -> dict[str, Any]:
+        side, by_id = self._sides[place], self._by_id[place]
+        cases = side.result["cases"]
+        entries = [cases[by_id[key]] if key in by_id else None for key in self._keys]
+        scores = {
+            metric["metric"]: [_score(entry, metric["metric"]) for entry in entries]
+            for metric in side.result["metrics"]
+        }
+        return {
+            "name": side.name,
+            "own": side.own,
+            "directions": {m["metric"]: m["direction"] for m in side.result["metrics"]},
+            "scores": scores,
+            "picked": [None if entry is None else entry.get("picked") for entry in entries],
+            "answers": [_answer(entry) for entry in entries],
+            "logs": [None] * len(entries),
+            "outputs": [None] * len(entries),
+        }
+
+    def spend(self, budget: _Budget) -> None:
+        """Add texts while the budget lasts, those of changed cases first."""
+        cell = self._cell(self._sides[0])
+        if cell is None:
+            return
+        order = sorted(range(len(self._keys)), key=lambda at: (not self._changed(at), at))
+        prompts: dict[int, str] = {}
+        for at in order:
+            row = cell.cell.row(self._by_id[0][self._keys[at]])
+            prompt, choices = str(row["prompt"]), [str(choice) for choice in row["choices"]]
+            outputs = [self._outputs(side, by_id, at) for side, by_id in self._placed()]
+            if not budget.takes([_cut(t) for t in (prompt, *choices, *sum(outputs, []))]):
+                continue
+            prompts[at] = prompt
+            self.content["choices"][at] = [_cut(choice) for choice in choices] or None
+            for side, own in zip(self.content["sides"], outputs, strict=True):
+                side["outputs"][at] = [_cut(text) for text in own] or None
+        self._logs()
+        self._prompts(prompts)
+        self.with_texts = len(prompts)
+
+    def _placed(self) -> list[tuple[Side, dict[tuple[str, int], int]]]:
+        return list(zip(self._sides, self._by_id, strict=True))
+
+    def _prompts(self, prompts: Mapping[int, str]) -> None:
+        """Keep what all begin with once; it ends at the end of a line."""
+        shared = os.path.commonprefix(list(prompts.values())) if len(prompts) > 1 else ""
+        shared = shared[: shared.rfind("\n") + 1]
+        shared = shared if len(shared) >= SHORTEST_PREFIX else ""
+        self.content["prefix"] = _cut(shared)
+        for at, prompt in prompts.items():
+            self.content["prompts"][at] = _cut(prompt[len(shared) :])
+
+    def _cell(self, side: Side) -> CellScores | None:
+        return self._texts.get((side.result["model"], side.task)) if side.own else None
+
+    def _outputs(self, side: Side, by_id: Mapping[tuple[str, int], int], at: int) -> list[str]:
+        cell, key = self._cell(side), self._keys[at]
+        if cell is None or cell.cell.kind != "generate" or key not in by_id:
+            return []
+        return cell.cell.texts_of(by_id[key])
+
+    def _logs(self) -> None:
+        """Log-likelihoods of the choices, which say how close a pick was."""
+        for (side, by_id), content in zip(self._placed(), self.content["sides"], strict=True):
+            cell = self._cell(side)
+            if cell is None or cell.cell.kind != "multiple_choice":
+                continue
+            offsets, loglik = cell.cell.offsets, cell.cell.loglik
+            for at, key in enumerate(self._keys):
+                if key in by_id:
+                    case = by_id[key]
+                    own = loglik[int(offsets[case]) : int(offsets[case + 1])].tolist()
+                    finite = all(abs(value) < float("inf") for value in own)
+                    content["logs"][at] = [round(value, 3) for value in own] if finite else None
+
+    def _changed(self, at: int) -> bool:
+        """Whether any side differs from another in a score."""
+        for metric in self.content["sides"][0]["scores"]:
+            values = {side["scores"].get(metric, [None])[at : at + 1][0] for side in self._spoken()}
+            if len(values - {None}) > 1:
+                return True
+        return False
+
+    def _spoken(self) -> list[dict[str, Any]]:
+        first = self.content["sides"][0]["scores"].keys()
+        return [side for side in self.content["sides"] if side["scores"].keys() == first]
+
+
+def _by_id(cases: Sequence[CaseEntry]) -> dict[tuple[str, int], int]:
+    """Places of cases by id and occurrence: rows of equal content may share an id."""
+    seen: dict[str, int] = {}
+    found = {}
+    for place, case in enumerate(cases):
+        occurrence = seen.get(case["id"], 0)
+        seen[case["id"]] = occurrence + 1
+        found[case["id"], occurrence] = place
+    return found
+
+
+def _is_scored(entry: CaseEntry) -> bool:
+    return any(score is not None for score in entry["scores"].values())
+
+
+def _score(entry: CaseEntry | None, metric: str) -> float | None:
+    score = None if entry is None else entry["scores"].get(metric)
+    return None if score is None else round(score, 6)
+
+
+def _answer(entry: CaseEntry | None) -> str | None:
+    """The extracted texts on one line; None for a case of choices, whose pick is a number."""
+    if entry is None or "answers" not in entry:
+        return None
+    texts = [text for own in entry["answers"].values() for text in own]
+    return words.one_line(" | ".join(dict.fromkeys(texts)), SHORT)
+
+
+def _cut(text: str) -> str:
+    """A text of at most `LONGEST` characters, which says what it lacks."""
+    if len(text) <= LONGEST:
+        return text
+    return text[:LONGEST] + f"… ({len(text) - LONGEST:,} more characters are not in this file)"

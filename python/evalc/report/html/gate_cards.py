@@ -1,0 +1,221 @@
+"""Verdicts as cards: what was wanted, what was found, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from evalc.report import verdicts, words
+from evalc.report.html import charts
+from evalc.report.html.figures import Figure, figure
+from evalc.report.html.sides import Side, baseline_value
+from evalc.report.shape import ConditionEntry, GateEntry, Report
+
+SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
+STATES = {"pass": "passed", "fail": "failed", "inconclusive": "not decided"}
+BASES = {"certain": "certain", "evidence": "statistical", "none": "none"}
+ORDER = ("fail", "inconclusive", "pass")
+
+
+@dataclass(frozen=True)
+class ConditionCard:
+    """A condition's figures in words. `figure` is None where nothing was looked at."""
+
+    wanted: str
+    value: str
+    interval: str
+    seen: str
+    basis: str
+    state: str
+    figure: Figure | None
+    course: tuple[Figure, ...]
+    rounds: list[list[str]]
+
+
+@dataclass(frozen=True)
+class GateCard:
+    """A gate's verdict on one model."""
+
+    name: str
+    subject: str
+    state: str
+    sign: str
+    verdict: str
+    sentence: str
+    basis: str
+    error: str
+    conditions: list[ConditionCard]
+
+
+def gate_cards(report: Report, sides: dict[str, list[Side]]) -> list[GateCard]:
+    """A card for every gate, those that failed first."""
+    gates = sorted(report.get("gates", []), key=lambda gate: ORDER.index(gate["state"]))
+    return [_card(gate, sides) for gate in gates]
+
+
+def headline(gates: Sequence[GateEntry]) -> tuple[str, str]:
+    """The state that all gates come to, and how a page says so."""
+    counts = {state: sum(gate["state"] == state for gate in gates) for state in ORDER}
+    state = next(state for state in ORDER if counts[state])
+    if counts[state] == len(gates):
+        if len(gates) == 1:
+            return state, f"The gate {'is ' if state == 'inconclusive' else ''}{STATES[state]}"
+        return state, f"All {len(gates)} gates {'are ' * (state == 'inconclusive')}{STATES[state]}"
+    parts = [f"{counts[s]} {STATES[s]}" for s in ORDER if counts[s]]
+    return state, f"Of {len(gates)} gates " + ", ".join(parts)
+
+
+def _card(gate: GateEntry, sides: dict[str, list[Side]]) -> GateCard:
+    known = None
+    if gate["baseline"] is not None:
+        known = baseline_value(sides, gate["task"], gate["baseline"], gate["metric"])
+    decided = gate["basis"] != "none"
+    return GateCard(
+        name=gate["gate"],
+        subject=f"{gate['metric']} of {gate['model']} on {gate['task']}",
+        state=gate["state"],
+        sign=SIGNS[gate["state"]],
+        verdict=STATES[gate["state"]],
+        sentence=sentence(gate),
+        basis=BASES[gate["basis"]],
+        error=f"at most {gate['error']:g}" if decided and gate["error"] else "0" * decided or "—",
+        conditions=[_condition(gate, entry, known) for entry in gate["conditions"]],
+    )
+
+
+def sentence(gate: GateEntry) -> str:
+    """The verdict as a person would say it."""
+    if gate["state"] == "inconclusive":
+        reason = verdicts.why(gate) or ""
+        return reason[:1].upper() + reason[1:] + "."
+    parts = [_claim(gate, entry) for entry in _decisive(gate)]
+    text = " and ".join(parts)
+    return f"{gate['metric']} {text}. {_ground(gate)}"
+
+
+def _decisive(gate: GateEntry) -> list[ConditionEntry]:
+    """The conditions that the verdict rests on: a single one suffices to fail."""
+    failed = [entry for entry in gate["conditions"] if entry["state"] == "fail"]
+    return failed[:1] if gate["state"] == "fail" else gate["conditions"]
+
+
+def _claim(gate: GateEntry, entry: ConditionEntry) -> str:
+    bound, fails = words.number(entry["bound"]), entry["state"] == "fail"
+    match entry["key"]:
+        case "min":
+            return f"is {'below' if fails else 'at least'} {bound}"
+        case "max":
+            return f"is {'above' if fails else 'at most'} {bound}"
+        case "half_width":
+            return f"is known to within {bound} on each side"
+    if entry["scope"] == "difference":
+        lost = words.number(-entry["bound"])
+        return f"lost {'more' if fails else 'no more'} than {lost} against {gate['baseline']}"
+    reached = "below" if fails else "at least"
+    return f"is {reached} {bound}, what {gate['baseline']} reached less the drop that is allowed"
+
+
+def _ground(gate: GateEntry) -> str:
+    entries = _decisive(gate)
+    seen = max((entry["seen"] for entry in entries), default=0)
+    total = max((entry["total"] for entry in entries), default=0)
+    part = f"{seen:,} of {total:,} cases"
+    if gate["basis"] == "certain" and seen == total:
+        return f"All {total:,} cases were looked at, so this is certain."
+    if gate["basis"] == "certain":
+        return f"After {part} no answer to the rest could change it, so this is certain."
+    once = f"1 in {1 / gate['error']:,.0f}" if gate["error"] else "none"
+    return f"Decided after {part}; such a verdict is wrong at most {once} times."
+
+
+def _condition(gate: GateEntry, entry: ConditionEntry, baseline: float | None) -> ConditionCard:
+    differs = entry["scope"] == "difference"
+    number = words.signed if differs else words.number
+    interval = words.signed_interval if differs else words.interval
+    share = f" ({100 * entry['seen'] / entry['total']:.0f} %)" if entry["total"] else ""
+    wanted = verdicts.wanted(gate, entry)
+    drawn = None
+    if entry["low"] is not None and entry["high"] is not None and entry["value"] is not None:
+        mark = None if differs else baseline
+        told = f"wanted: {wanted}; found: {verdicts.found(entry)}"
+        drawn = figure(
+            f"{gate['gate']}: {gate['model']}",
+            told,
+            partial(charts.condition, entry, mark),
+            small=True,
+        )
+    return ConditionCard(
+        wanted=wanted,
+        value=number(entry["value"]),
+        interval="exact" if entry["low"] == entry["high"] else interval(entry["low"], entry["high"]),
+        seen=f"{entry['seen']:,} of {entry['total']:,}{share}, {entry['looks']} looks",
+        basis=BASES[entry["basis"]],
+        state=entry["state"],
+        figure=drawn,
+        course=_course(gate, entry),
+        rounds=[
+            [
+                f"{look['seen']:,}",
+                number(look["value"]),
+                interval(look["low"], look["high"]),
+                _odds(look["log_for"]),
+                _odds(look["log_against"]),
+            ]
+            for look in entry.get("rounds", [])
+        ],
+    )
+
+
+def _course(gate: GateEntry, entry: ConditionEntry) -> tuple[Figure, ...]:
+    looks = entry.get("rounds", [])
+    if len(looks) < 2:
+        return ()
+    told = f"after {looks[0]['seen']} cases {_span(looks[0]['low'], looks[0]['high'])}, "
+    told += f"after {looks[-1]['seen']} {_span(looks[-1]['low'], looks[-1]['high'])}"
+    drawn = [figure("Interval at every look", told, partial(charts.narrowing, entry), small=True)]
+    rows = [
+        {
+            "seen": look["seen"],
+            "kind": kind,
+            "evidence": _clipped(log),
+            "color": color,
+        }
+        for look in looks
+        for kind, log, color in (
+            ("holds", look["log_for"], "var(--pass)"),
+            ("fails", look["log_against"], "var(--fail)"),
+        )
+        if log is not None
+    ]
+    if rows:
+        needed = (math.exp(entry["pass_at"]), math.exp(entry["fail_at"]))
+        told = f"needed: {needed[0]:g} to pass, {needed[1]:g} to fail"
+        drawn.append(
+            figure(
+                "Evidence at every look",
+                told,
+                partial(charts.evidence, rows, needed),
+                small=True,
+            )
+        )
+    return tuple(drawn)
+
+
+def _span(low: float, high: float) -> str:
+    return f"{words.number(low)} to {words.number(high)}"
+
+
+def _clipped(log: float) -> float:
+    return min(max(math.exp(min(log, charts.LOG_MOST)), charts.LEAST_EVIDENCE), charts.MOST_EVIDENCE)
+
+
+def _odds(log: float | None) -> str:
+    """Evidence as a number: how many times the stake."""
+    if log is None:
+        return words.NOTHING
+    if log > charts.LOG_MOST:
+        return "> 1,000,000"
+    value = math.exp(log)
+    return f"{value:,.1f}" if value >= 0.1 else "< 0.1"

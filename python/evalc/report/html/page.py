@@ -1,0 +1,105 @@
+"""The page: everything together, in one file with its style, its script and its cases inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+from evalc.report import words
+from evalc.report.html import accounts, estimates, gate_cards
+from evalc.report.html.cases import case_data
+from evalc.report.html.extra import package
+from evalc.report.html.sides import Other, changes, sides_of
+from evalc.report.shape import Report
+from evalc.score import CellScores
+
+
+def report_page(
+    report: Report,
+    *,
+    cells: Sequence[CellScores] = (),
+    others: Sequence[Other] = (),
+    title: str = "evalc report",
+) -> str:
+    """A report as an HTML file; equal reports give equal texts.
+
+    `cells` are the scored cells behind the report, from which the prompts and the texts that models
+    wrote are taken; `others` are results from outside that its own are compared with, by name.
+    Raises Faults (`needs-report-extra`).
+    """
+    style, script = _asset("page.css"), _asset("page.js")
+    sides = sides_of(report, others)
+    gates = report.get("gates", [])
+    texts = {(cell.cell.model, cell.cell.task): cell for cell in cells}
+    return _rendered(
+        title=title,
+        style=style,
+        script=script,
+        policy=_policy(style, script),
+        report=report,
+        words=words,
+        run=estimates.first_run(report),
+        state=gate_cards.headline(gates) if gates else None,
+        gates=gate_cards.gate_cards(report, sides),
+        warnings=words.warnings(report),
+        figures=estimates.result_figures(report, sides),
+        legend=estimates.scale_names(report),
+        rows=estimates.result_rows(report),
+        slices=estimates.slice_tables(report),
+        changes=[_change(change) for change in changes(report, sides)],
+        accounts=accounts.accounts(report),
+        stopped=accounts.stopped_early(report),
+        cases=case_data(report, sides, texts),
+    )
+
+
+def _change(change: Any) -> dict[str, Any]:
+    """A comparison, its figures as cells."""
+    entry = change.entry
+    text, amount = estimates.text, estimates.amount
+    counts = [entry["broken"], entry["fixed"]]
+    return {
+        "cells": [
+            text(entry["task"]),
+            text(f"{change.baseline} → {change.name}"),
+            text(entry["metric"]),
+            amount(entry["a"], words.number(entry["a"])),
+            amount(entry["b"], words.number(entry["b"])),
+            amount(entry["delta"], words.signed(entry["delta"])),
+            amount(entry["low"], words.signed_interval(entry["low"], entry["high"])),
+            *(amount(n, words.NOTHING if n is None else f"{n:,}") for n in counts),
+            amount(entry["p"], words.probability(entry["p"])),
+            amount(entry["n"], f"{entry['n']:,}"),
+        ]
+    }
+
+
+def _asset(name: str) -> str:
+    return resources.files("evalc.report.html").joinpath("assets", name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """A Content-Security-Policy that lets this style and this script in, and nothing else."""
+    sources = {"style-src": style, "script-src": script}
+    allowed = [f"{kind} 'sha256-{_digest(text)}'" for kind, text in sources.items()]
+    return "; ".join(["default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"])
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _rendered(**values: Any) -> str:
+    jinja2 = package("jinja2")
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    page: str = environment.from_string(_asset("page.html")).render(**values)
+    return page
