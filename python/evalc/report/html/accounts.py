@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from evalc.report import words
 from evalc.report.html import charts
 from evalc.report.html.figures import Figure, figure
 from evalc.report.shape import Report
 
-COLORS = ("var(--s0)", "var(--s2)", "var(--s5)", "var(--s4)", "var(--s3)")
+COLORS = ("var(--s0)", "var(--s2)", "var(--s5)", "var(--unspent)", "var(--s3)")
+"""By the numbers of the swatches; the fourth is what was not spent, or not accounted for."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _account(
         for name, amount, color in kept
     ]
     rows: list[dict[str, Any]] = [
-        {"bar": title, "amount": part.amount, "color": COLORS[part.color], "order": order}
+        {"amount": part.amount, "color": COLORS[part.color], "order": order}
         for order, part in enumerate(made)
     ]
     spoken = "; ".join(f"{part.name}: {part.shown} ({part.share})" for part in made)
@@ -96,9 +96,9 @@ def _tokens(run: dict[str, Any]) -> Account | None:
     shared = max(0.0, unshared * share - read)
     parts = [
         ("prompt tokens read", read, 0),
+        ("tokens written", run.get("decode_tokens", 0), 1),
         ("not read again: prefixes are shared", round(shared), 2),
         ("not read: the gates were decided", round(unshared * (1 - share)), 3),
-        ("tokens written", run.get("decode_tokens", 0), 4),
     ]
     return _account("Tokens", "Of the last run, against each request on its own.", "tokens", parts)
 
@@ -120,8 +120,3 @@ def _seconds(run: dict[str, Any]) -> Account | None:
     if (usd := run.get("usd")) is not None:
         told += f"; it cost ${usd:,.4f}"
     return _account("Time", told + ".", "seconds", parts, digits=1)
-
-
-def stopped_early(report: Report) -> list[str]:
-    """What runs by rounds did not ask."""
-    return words.samples(report)

@@ -99,6 +99,7 @@ class _Task:
             "ids": self.ids,
             "targets": [self._target(key) for key in scored],
             "baselines": self._baselines,
+            "metric": _first_metric(report, task, sides[0]),
             "prefix": "",
             "prompts": [None] * len(scored),
             "choices": [None] * len(scored),
@@ -209,6 +210,13 @@ class _Task:
     def _spoken(self) -> list[dict[str, Any]]:
         first = self.content["sides"][0]["scores"].keys()
         return [side for side in self.content["sides"] if side["scores"].keys() == first]
+
+
+def _first_metric(report: Report, task: str, side: Side) -> str:
+    """The metric that is shown first: one that a gate judges, else the task's first."""
+    judged = [gate["metric"] for gate in report.get("gates", []) if gate["task"] == task]
+    names = [metric["metric"] for metric in side.result["metrics"]]
+    return next((name for name in judged if name in names), names[0])
 
 
 def _by_id(cases: Sequence[CaseEntry]) -> dict[tuple[str, int], int]:

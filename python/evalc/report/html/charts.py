@@ -10,6 +10,8 @@ from evalc.report.shape import ConditionEntry
 
 Row = dict[str, Any]
 QUANTITY = "quantitative"
+LETTER, LABEL = 7.2, 330
+"""Pixels of a letter of a label, and of the longest label."""
 
 
 def _x(field: str, title: str | None = None, domain: Sequence[float] | None = None) -> Chart:
@@ -18,6 +20,21 @@ def _x(field: str, title: str | None = None, domain: Sequence[float] | None = No
         scale = {"domain": list(domain), "nice": False}
     axis = {"tickCount": 6, "labelOverlap": True}
     return {"field": field, "type": QUANTITY, "title": title, "scale": scale, "axis": axis}
+
+
+def _labels(rows: Sequence[Row], field: str) -> Chart:
+    """An axis of names with room for the longest in whatever font the reader has."""
+    longest = max(len(row[field]) for row in rows)
+    room = min(LABEL, 12 + LETTER * longest)
+    return {
+        "domain": False,
+        "ticks": False,
+        "grid": False,
+        "labelPadding": 10,
+        "minExtent": room,
+        "maxExtent": room,
+        "labelLimit": room - 10,
+    }
 
 
 def _direct(field: str) -> Chart:
@@ -42,7 +59,7 @@ def intervals(rows: Sequence[Row], width: int) -> Chart:
     """
     above = width <= NARROW
     y: Chart = {"field": "label", "type": "nominal", "sort": None, "title": None}
-    y["axis"] = None if above else {"domain": False, "ticks": False, "labelPadding": 10}
+    y["axis"] = None if above else _labels(rows, "label")
     color = _direct("color")
     layers = [
         _layer({"type": "rule", "strokeWidth": 2}, "low", x=_x("low"), x2={"field": "high"}),
@@ -218,11 +235,7 @@ def evidence(rows: Sequence[Row], limits: tuple[float, float], width: int) -> Ch
 
 
 def stacked(rows: Sequence[Row], width: int, unit: str) -> Chart:
-    """Bars of parts: a row has `bar`, `part`, `amount`, `color` and `order`."""
-    bars = list(dict.fromkeys(row["bar"] for row in rows))
-    above = width <= NARROW
-    axis = None if above or len(bars) < 2 else {"domain": False, "ticks": False, "labelPadding": 8}
-    y: Chart = {"field": "bar", "type": "nominal", "sort": None, "title": None, "axis": axis}
+    """A bar of parts: a row has `amount`, `color` and `order`."""
     x = {
         "field": "amount",
         "type": QUANTITY,
@@ -233,14 +246,4 @@ def stacked(rows: Sequence[Row], width: int, unit: str) -> Chart:
     order = {"field": "order", "type": QUANTITY}
     bar = {"type": "bar", "size": 20, "stroke": "var(--paper)", "strokeWidth": 1}
     layers = [_layer(bar, x=x, color=_direct("color"), order=order)]
-    if above and len(bars) > 1:
-        text = {"type": "text", "align": "left", "dy": -17, "color": "var(--ink)", "limit": width}
-        label = {"field": "bar", "type": "nominal"}
-        layers.append(_layer(text, x={"value": 0}, text=label))
-    return {
-        "data": {"values": list(rows)},
-        "width": width,
-        "height": {"step": 48 if above and len(bars) > 1 else 34},
-        "encoding": {"y": y},
-        "layer": layers,
-    }
+    return {"data": {"values": list(rows)}, "width": width, "height": 34, "layer": layers}

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from evalc.report import words
 from evalc.report.html import charts
-from evalc.report.html.figures import Figure, figure, series
-from evalc.report.html.sides import Side, baseline_value
+from evalc.report.html.figures import SERIES, Figure, figure, series
+from evalc.report.html.sides import Side, baseline_value, metric_of
 from evalc.report.shape import EstimateEntry, GateEntry, MetricEntry, Report, ResultEntry
 
 MOST_ROWS = 120
 """Above this many rows a chart of a metric is no longer read, and only the table is given."""
+TOGETHER = 40
+"""Up to this many shares are drawn in one chart."""
+SHARES = "Scores from 0 to 1"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its text, and what it is sorted by."""
+    """A cell of a table: its text, and what it is sorted by; a `minor` one is not for phones."""
 
     text: str
     key: str
     number: bool = True
+    minor: bool = False
 
 
 @dataclass(frozen=True)
 class SliceTable:
-    """The slices of one result's metric."""
+    """The slices of one task's results."""
 
     title: str
     rows: list[list[Cell]]
@@ -50,20 +53,49 @@ def models_of(report: Report) -> list[str]:
 
 
 def result_figures(report: Report, sides: dict[str, list[Side]]) -> list[Figure]:
-    """A chart for each metric."""
-    colors = {model: series(number) for number, model in enumerate(models_of(report))}
+    """Charts of all results: shares on one scale while they are few, else a chart per metric."""
+    rows = list(_rows(report, sides))
+    shares = [row for row in rows if _is_share(row)]
+    together = len(shares) <= TOGETHER
     found: dict[str, list[charts.Row]] = {}
-    for result in report["results"]:
-        for metric in result["metrics"]:
-            if metric["value"] is not None:
-                row = _row(report, result, metric, sides)
-                row["color"] = colors[result["model"]]
-                found.setdefault(metric["metric"], []).append(row)
-    return [
-        figure(name, _told(rows), partial(charts.intervals, rows))
-        for name, rows in found.items()
-        if len(rows) <= MOST_ROWS
-    ]
+    for row in rows:
+        shared = together and _is_share(row)
+        found.setdefault(SHARES if shared else row["metric"], []).append(row)
+    drawn = []
+    for name, own in found.items():
+        several = len({row["metric"] for row in own}) > 1
+        for row in own:
+            names = [row["task"], row["metric"] * several, row["model"] * _several(report)]
+            row["label"] = " · ".join(filter(None, names))
+        if len(own) <= MOST_ROWS:
+            drawn.append(figure(name, _told(own), partial(charts.intervals, own)))
+    return drawn
+
+
+def _several(report: Report) -> bool:
+    return len(models_of(report)) > 1
+
+
+def _is_share(row: charts.Row) -> bool:
+    ends = [row[end] for end in ("value", "low", "high") if row[end] is not None]
+    return row["share"] and min(ends) >= 0 and max(ends) <= 1
+
+
+def _rows(report: Report, sides: dict[str, list[Side]]) -> Iterator[charts.Row]:
+    colors = {model: series(number) for number, model in enumerate(models_of(report))}
+    for result, metric in _in_order(report):
+        if metric["value"] is not None:
+            yield {**_row(report, result, metric, sides), "color": colors[result["model"]]}
+
+
+def _in_order(report: Report) -> Iterator[tuple[ResultEntry, MetricEntry]]:
+    """Results with their metrics, so that the models stand below each other."""
+    for task in dict.fromkeys(result["task"] for result in report["results"]):
+        own = [result for result in report["results"] if result["task"] == task]
+        for name in dict.fromkeys(m["metric"] for result in own for m in result["metrics"]):
+            for result in own:
+                if (metric := metric_of(result, name)) is not None:
+                    yield result, metric
 
 
 def _told(rows: list[charts.Row]) -> str:
@@ -76,7 +108,6 @@ def _told(rows: list[charts.Row]) -> str:
 def _row(
     report: Report, result: ResultEntry, metric: MetricEntry, sides: dict[str, list[Side]]
 ) -> charts.Row:
-    several = len(models_of(report)) > 1
     least, most = benchmark(report, result, metric)
     gates = list(_gates(report, result, metric))
     bounds = [_bound(gate) for gate in gates]
@@ -86,7 +117,10 @@ def _row(
         if gate["baseline"] is not None
     ]
     return {
-        "label": f"{result['task']} · {result['model']}" if several else result["task"],
+        "task": result["task"],
+        "metric": metric["metric"],
+        "model": result["model"],
+        "share": metric["direction"] == "higher",
         "value": metric["value"],
         "low": metric["low"],
         "high": metric["high"],
@@ -126,18 +160,17 @@ def benchmark(
 
 
 def result_rows(report: Report) -> list[list[Cell]]:
-    """A row for each model, task and metric."""
+    """A row for each task, metric and model, in the order of the charts."""
     return [
         [
             text(result["task"]),
-            text(result["model"]),
             text(label(metric)),
+            text(result["model"]),
             *_numbers(metric),
             _benchmark(report, result, metric),
             amount(metric["n"], words.coverage(metric, result["population"])),
         ]
-        for result in report["results"]
-        for metric in result["metrics"]
+        for result, metric in _in_order(report)
     ]
 
 
@@ -150,7 +183,7 @@ def label(metric: MetricEntry) -> str:
 def _numbers(entry: EstimateEntry) -> list[Cell]:
     return [
         amount(entry["value"], words.number(entry["value"])),
-        amount(entry["stderr"], words.number(entry["stderr"])),
+        replace(amount(entry["stderr"], words.number(entry["stderr"])), minor=True),
         amount(entry["low"], words.interval(entry["low"], entry["high"])),
     ]
 
@@ -162,31 +195,25 @@ def _benchmark(report: Report, result: ResultEntry, metric: MetricEntry) -> Cell
 
 
 def slice_tables(report: Report) -> list[SliceTable]:
-    """A table for each metric that has slices."""
-    return [
-        SliceTable(
-            f"{result['task']} · {result['model']} · {metric['metric']}",
-            [
-                [
+    """A table for each task that has slices."""
+    found: dict[str, list[list[Cell]]] = {}
+    for result, metric in _in_order(report):
+        for name, values in metric["slices"].items():
+            for value, entry in values.items():
+                row = [
                     text(f"{name} = {value}"),
+                    text(label(metric)),
+                    text(result["model"]),
                     *_numbers(entry),
                     amount(entry["n"], words.coverage(entry, None)),
                 ]
-                for name, values in metric["slices"].items()
-                for value, entry in values.items()
-            ],
-        )
-        for result in report["results"]
-        for metric in result["metrics"]
-        if metric["slices"]
+                found.setdefault(result["task"], []).append(row)
+    return [
+        SliceTable(task, sorted(rows, key=lambda row: (row[0].key, row[1].key)))
+        for task, rows in found.items()
     ]
 
 
 def scale_names(report: Report) -> list[tuple[int, str]]:
     """Models with the numbers of their colours, for a legend."""
-    return [(number % 6, model) for number, model in enumerate(models_of(report))]
-
-
-def first_run(report: Report) -> dict[str, Any]:
-    """The manifest of the last run, empty when there is none."""
-    return report["runs"][-1] if report["runs"] else {}
+    return [(number % SERIES, model) for number, model in enumerate(models_of(report))]

@@ -16,7 +16,7 @@ from typing import Any
 from evalc.report.html.extra import package
 
 Chart = dict[str, Any]
-WIDE, NARROW = 860, 330
+WIDE, NARROW = 1012, 330
 """Widths in CSS pixels: beside each other on no screen, so that text is never scaled."""
 SERIES = 6
 """Colours for models before they repeat (Okabe and Ito's, told apart by colour-blind people)."""

@@ -17,6 +17,7 @@ SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 STATES = {"pass": "passed", "fail": "failed", "inconclusive": "not decided"}
 BASES = {"certain": "certain", "evidence": "statistical", "none": "none"}
 ORDER = ("fail", "inconclusive", "pass")
+FEW = 3
 
 
 @dataclass(frozen=True)
@@ -46,28 +47,33 @@ class GateCard:
     sentence: str
     basis: str
     error: str
+    brief: str
+    unfolded: bool
     conditions: list[ConditionCard]
 
 
 def gate_cards(report: Report, sides: dict[str, list[Side]]) -> list[GateCard]:
-    """A card for every gate, those that failed first."""
+    """A card for every gate, those that failed first; of many, those that passed are folded."""
     gates = sorted(report.get("gates", []), key=lambda gate: ORDER.index(gate["state"]))
-    return [_card(gate, sides) for gate in gates]
+    few = len(gates) <= FEW
+    return [_card(gate, sides, few or gate["state"] != "pass") for gate in gates]
 
 
-def headline(gates: Sequence[GateEntry]) -> tuple[str, str]:
-    """The state that all gates come to, and how a page says so."""
+def headline(gates: Sequence[GateEntry]) -> tuple[str, str, str]:
+    """The state that all gates come to, how a page says so, and what it says of the others."""
     counts = {state: sum(gate["state"] == state for gate in gates) for state in ORDER}
     state = next(state for state in ORDER if counts[state])
-    if counts[state] == len(gates):
-        if len(gates) == 1:
-            return state, f"The gate {'is ' if state == 'inconclusive' else ''}{STATES[state]}"
-        return state, f"All {len(gates)} gates {'are ' * (state == 'inconclusive')}{STATES[state]}"
-    parts = [f"{counts[s]} {STATES[s]}" for s in ORDER if counts[s]]
-    return state, f"Of {len(gates)} gates " + ", ".join(parts)
+    others = [f"{counts[s]} {STATES[s]}" for s in ORDER if counts[s] and s != state]
+    open_ = state == "inconclusive"
+    if len(gates) == 1:
+        return state, f"The gate {'is ' * open_}{STATES[state]}", ""
+    if not others:
+        return state, f"All {len(gates)} gates {'are ' * open_}{STATES[state]}", ""
+    are = ("is " if counts[state] == 1 else "are ") * open_
+    return state, f"{counts[state]} of {len(gates)} gates {are}{STATES[state]}", ", ".join(others)
 
 
-def _card(gate: GateEntry, sides: dict[str, list[Side]]) -> GateCard:
+def _card(gate: GateEntry, sides: dict[str, list[Side]], unfolded: bool) -> GateCard:
     known = None
     if gate["baseline"] is not None:
         known = baseline_value(sides, gate["task"], gate["baseline"], gate["metric"])
@@ -81,8 +87,19 @@ def _card(gate: GateEntry, sides: dict[str, list[Side]]) -> GateCard:
         sentence=sentence(gate),
         basis=BASES[gate["basis"]],
         error=f"at most {gate['error']:g}" if decided and gate["error"] else "0" * decided or "—",
+        brief=_brief(gate),
+        unfolded=unfolded,
         conditions=[_condition(gate, entry, known) for entry in gate["conditions"]],
     )
+
+
+def _brief(gate: GateEntry) -> str:
+    """The value that a folded card shows."""
+    entries = [entry for entry in gate["conditions"] if entry["value"] is not None]
+    if not entries:
+        return ""
+    number = words.signed if entries[0]["scope"] == "difference" else words.number
+    return f"{number(entries[0]['value'])} ({verdicts.wanted(gate, entries[0])})"
 
 
 def sentence(gate: GateEntry) -> str:
@@ -123,7 +140,9 @@ def _ground(gate: GateEntry) -> str:
     total = max((entry["total"] for entry in entries), default=0)
     part = f"{seen:,} of {total:,} cases"
     if gate["basis"] == "certain" and seen == total:
-        return f"All {total:,} cases were looked at, so this is certain."
+        shared = any(entry["scope"] == "difference" for entry in entries)
+        which = f" that {gate['baseline']} has answered" if shared else ""
+        return f"All {total:,} cases{which} were looked at, so this is certain."
     if gate["basis"] == "certain":
         return f"After {part} no answer to the rest could change it, so this is certain."
     once = f"1 in {1 / gate['error']:,.0f}" if gate["error"] else "none"

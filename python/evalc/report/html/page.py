@@ -41,7 +41,7 @@ def report_page(
         policy=_policy(style, script),
         report=report,
         words=words,
-        run=estimates.first_run(report),
+        run=_run(report),
         state=gate_cards.headline(gates) if gates else None,
         gates=gate_cards.gate_cards(report, sides),
         warnings=words.warnings(report),
@@ -51,9 +51,16 @@ def report_page(
         slices=estimates.slice_tables(report),
         changes=[_change(change) for change in changes(report, sides)],
         accounts=accounts.accounts(report),
-        stopped=accounts.stopped_early(report),
+        stopped=words.samples(report),
+        looked=any("ended" in result and not result["complete"] for result in report["results"]),
         cases=case_data(report, sides, texts),
     )
+
+
+def _run(report: Report) -> dict[str, Any]:
+    """The manifest of the last run; what the page reads of it is there, if only as nothing."""
+    last = report["runs"][-1] if report["runs"] else {}
+    return {"name": None, "evalc": None, "models": [], **last}
 
 
 def _change(change: Any) -> dict[str, Any]:
@@ -64,8 +71,8 @@ def _change(change: Any) -> dict[str, Any]:
     return {
         "cells": [
             text(entry["task"]),
-            text(f"{change.baseline} → {change.name}"),
             text(entry["metric"]),
+            text(f"{change.baseline} → {change.name}"),
             amount(entry["a"], words.number(entry["a"])),
             amount(entry["b"], words.number(entry["b"])),
             amount(entry["delta"], words.signed(entry["delta"])),

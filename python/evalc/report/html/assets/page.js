@@ -67,7 +67,7 @@
   const number = (value) => value === null ? "—" : String(Math.round(value * 1e4) / 1e4);
 
   const metricOf = (one) => {
-    const wanted = field("metric").value;
+    const wanted = field("metric").value || one.metric;
     return wanted in one.scores ? wanted : Object.keys(one.scores)[0];
   };
   const scoreOf = (one, at) => one.scores[metricOf(one)][at];
@@ -132,12 +132,12 @@
     list();
   };
 
-  const result = (one, at) => {
-    const score = one ? scoreOf(one, at) : null;
-    if (score === null || score === undefined) return make("td", "", "—");
+  const result = (name, one, at) => {
+    const score = one && metricOf(one) in one.scores ? scoreOf(one, at) : null;
+    if (score === null) return make("td", name, "—");
     const kind = mark(one, score);
     const sign = { right: "✓ right", wrong: "✗ wrong" }[kind] || number(score);
-    return make("td", kind, sign);
+    return make("td", `${name} ${kind}`, sign);
   };
 
   const row = (place) => {
@@ -146,8 +146,9 @@
     button.type = "button";
     const prompt = (task.prompts[at] || "").replace(/\s+/g, " ").trim();
     const made = make("tr", "",
-      make("td", "", button), make("td", "", task.task), make("td", "", one.name),
-      result(one, at), result(other, at), make("td", "", prompt.slice(0, 160)));
+      make("td", "case", button), make("td", "task", task.task), make("td", "model", one.name),
+      result("result", one, at), result("before", other, at),
+      make("td", "prompt", prompt.slice(0, 160)));
     made.addEventListener("click", () => open(place));
     return made;
   };
@@ -239,11 +240,13 @@
   const metrics = () => {
     const chosen = tasks.filter((task) => !field("task").value || task.task === field("task").value);
     const kept = field("metric").value;
-    options(field("metric"), unique(chosen.flatMap((t) => t.sides.flatMap((s) => Object.keys(s.scores)))));
+    const names = chosen.flatMap((task) => task.sides.flatMap((one) => Object.keys(one.scores)));
+    options(field("metric"), unique(names), "main");
     if ([...field("metric").options].some((option) => option.value === kept)) field("metric").value = kept;
   };
 
   const start = () => {
+    for (const task of tasks) for (const one of task.sides) one.metric = task.metric;
     const sides = tasks.flatMap((task) => task.sides);
     options(field("task"), tasks.map((task) => task.task), "all");
     options(field("model"), unique(sides.filter((one) => one.own).map((one) => one.name)), "all");
@@ -270,6 +273,9 @@
       if (event.key === "ArrowLeft") step(-1);
       if (event.key === "ArrowRight") step(1);
     });
+    browser.classList.toggle("one-task", tasks.length === 1);
+    browser.classList.toggle("one-model", field("model").options.length === 2);
+    browser.classList.toggle("no-baseline", field("baseline").options.length === 2);
     browser.hidden = false;
     select();
   };
