@@ -1,4 +1,4 @@
-"""Pages of reports that are made by hand, with everything on them and texts that try to break out."""
+"""Pages of reports made by hand, with everything on them and texts that try to break out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from evalc.report.html import report_page
 from evalc.report.shape import ConditionEntry, GateEntry
 from evalc.score import CellScores, Scoring, score_cell
 
-HOSTILE = "<script>window.broken = 1</script></script><img src=x onerror='window.broken=1'>&amp;\"'\u2028{{ 7*7 }}"
+HOSTILE = (
+    "<script>window.broken = 1</script></script><img src=x onerror='window.broken=1'>"
+    "&amp;\"'\u2028{{ 7*7 }}"
+)
 """What a dataset or a model may write: mark-up, quotes, a line separator, template syntax."""
 CASES = 120
 SHOTS = "Here are some examples, which every prompt of this task begins with.\n" * 5
@@ -33,9 +36,7 @@ def choices(model: str, wrong: set[int], **others: Any) -> CellScores:
 
     logs = [[-2.0, -1.0] if i in wrong else [-1.0, -2.0] for i in range(CASES)]
     parity = ["odd" if i % 2 else "even" for i in range(CASES)]
-    cell = choice_cell(
-        logs, [0] * CASES, model=model, row=row, slices={"parity": parity}, **others
-    )
+    cell = choice_cell(logs, [0] * CASES, model=model, row=row, slices={"parity": parity}, **others)
     return score_cell(cell, Scoring(("acc", "acc_norm")))
 
 
@@ -50,7 +51,7 @@ def sums(model: str, right: int) -> CellScores:
 def prose(model: str, scale: float) -> CellScores:
     """A perplexity task."""
     windows = [[-10.0 * scale, -20.0 * scale], [-6.0 * scale]]
-    cell = replace(perplexity_cell(windows, [10, 2], [50, 10]), model=model)
+    cell = replace(perplexity_cell(windows, [10, 2], [50, 10]), model=model, task="prose")
     return score_cell(cell, Scoring(("word_perplexity",)))
 
 
@@ -141,3 +142,14 @@ def browsed(text: str) -> Any:
     found = re.search(r'id="case-data">([^<]*)<', text)
     assert found is not None
     return json.loads(gzip.decompress(base64.b64decode(found[1])))
+
+
+def many(right: list[int]) -> CellScores:
+    """A quiz of many cases with a prompt each; case i is wrong where right[i] is 0."""
+
+    def row(i: int) -> dict[str, Any]:
+        prompt = f"Item {i} of a long list, of which the model is to say whether it is right."
+        return {"row": {}, "prompt": prompt, "choices": ["yes", "no"], "target": 0}
+
+    logs = [[-1.0, -2.0] if r else [-2.0, -1.0] for r in right]
+    return score_cell(choice_cell(logs, [0] * len(logs), row=row), Scoring(("acc",)))

@@ -54,7 +54,9 @@ class Baselines:
         names = [(gate, gate.spec.baseline) for gate in gates]
         outside = [(g, name) for g, name in names if name and name not in self._folder.spec.models]
         found = [(name, self._result(gate, name)) for gate, name in outside]
-        return list({(name, own["task"], own["model"]): (name, own) for name, own in found}.values())
+        return list(
+            {(name, own["task"], own["model"]): (name, own) for name, own in found}.values()
+        )
 
     def _of_report(self, gate: GateCell, name: str) -> Baseline:
         cases = self._result(gate, name)["cases"]

@@ -27,7 +27,7 @@ from evalc.score import CellScores
 @click.option("--markdown", is_flag=True, help="Print Markdown for a pull request.")
 @html_option
 @click.option("--limit", type=int, default=20, metavar="N", help="List at most N flipped cases.")
-def diff_command(
+def diff_command(  # noqa: PLR0917  click passes them by name
     a: str,
     b: str,
     as_json: bool,

@@ -34,7 +34,7 @@ from evalc.store import Store
 @click.option(
     "--allow-code-execution", is_flag=True, help="Run programs that the model wrote (code_pass@k)."
 )
-def report_command(
+def report_command(  # noqa: PLR0917  click passes them by name
     as_json: bool,
     markdown: bool,
     html: Path | None,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from evalc.report.html import charts
-from evalc.report.html.figures import Figure, figure
+from evalc.report.html.figures import Chart, Figure, figure
 from evalc.report.shape import Report
 
 COLORS = ("var(--s0)", "var(--s2)", "var(--s5)", "var(--unspent)", "var(--s3)")
@@ -65,7 +65,7 @@ def _account(
     return Account(title, told, made, drawn)
 
 
-def _bars(rows: Sequence[charts.Row], unit: str, width: int) -> charts.Chart:
+def _bars(rows: Sequence[charts.Row], unit: str, width: int) -> Chart:
     return charts.stacked(rows, width, unit)
 
 

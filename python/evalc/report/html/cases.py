@@ -10,15 +10,17 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from evalc.report import words
 from evalc.report.html.sides import Side, baselines_of
 from evalc.report.shape import CaseEntry, Report
 from evalc.score import CellScores
+from evalc.score.metrics.choice import picks
 
 TEXT_BUDGET = 16 << 20
 """Characters of all texts together; they take about a quarter of it in the file."""
@@ -28,6 +30,9 @@ SHORTEST_PREFIX = 200
 """Characters that prompts have to share before it is worth telling them apart."""
 SHORT = 160
 """Characters of a target or an answer in the list."""
+
+SCALES = {"acc_norm": "choice_texts_chars", "acc_bytes": "choice_bytes"}
+"""Metrics that pick another choice than the likeliest, and the column they divide by."""
 
 Texts = Mapping[tuple[str, str], CellScores]
 """Scored cells by (model, task), for the texts that a report does not carry."""
@@ -139,6 +144,7 @@ class _Task:
             "scores": scores,
             "picked": [None if entry is None else entry.get("picked") for entry in entries],
             "answers": [_answer(entry) for entry in entries],
+            "picks": {},
             "logs": [None] * len(entries),
             "outputs": [None] * len(entries),
         }
@@ -154,7 +160,8 @@ class _Task:
             row = cell.cell.row(self._by_id[0][self._keys[at]])
             prompt, choices = str(row["prompt"]), [str(choice) for choice in row["choices"]]
             outputs = [self._outputs(side, by_id, at) for side, by_id in self._placed()]
-            if not budget.takes([_cut(t) for t in (prompt, *choices, *sum(outputs, []))]):
+            texts = [prompt, *choices, *(text for own in outputs for text in own)]
+            if not budget.takes([_cut(text) for text in texts]):
                 continue
             prompts[at] = prompt
             self.content["choices"][at] = [_cut(choice) for choice in choices] or None
@@ -169,7 +176,7 @@ class _Task:
 
     def _prompts(self, prompts: Mapping[int, str]) -> None:
         """Keep what all begin with once; it ends at the end of a line."""
-        shared = os.path.commonprefix(list(prompts.values())) if len(prompts) > 1 else ""
+        shared = _beginning(list(prompts.values())) if len(prompts) > 1 else ""
         shared = shared[: shared.rfind("\n") + 1]
         shared = shared if len(shared) >= SHORTEST_PREFIX else ""
         self.content["prefix"] = _cut(shared)
@@ -186,18 +193,17 @@ class _Task:
         return cell.cell.texts_of(by_id[key])
 
     def _logs(self) -> None:
-        """Log-likelihoods of the choices, which say how close a pick was."""
+        """Log-likelihoods of the choices, which say how close a pick was, and other picks."""
         for (side, by_id), content in zip(self._placed(), self.content["sides"], strict=True):
             cell = self._cell(side)
             if cell is None or cell.cell.kind != "multiple_choice":
                 continue
-            offsets, loglik = cell.cell.offsets, cell.cell.loglik
-            for at, key in enumerate(self._keys):
-                if key in by_id:
-                    case = by_id[key]
-                    own = loglik[int(offsets[case]) : int(offsets[case + 1])].tolist()
-                    finite = all(abs(value) < float("inf") for value in own)
-                    content["logs"][at] = [round(value, 3) for value in own] if finite else None
+            places = [by_id.get(key) for key in self._keys]
+            content["logs"] = [None if at is None else _logs_of(cell, at) for at in places]
+            for metric, scale in SCALES.items():
+                if metric in content["scores"]:
+                    chosen = picks(cell.cell, getattr(cell.cell, scale)).tolist()
+                    content["picks"][metric] = [None if at is None else chosen[at] for at in places]
 
     def _changed(self, at: int) -> bool:
         """Whether any side differs from another in a score."""
@@ -228,6 +234,19 @@ def _by_id(cases: Sequence[CaseEntry]) -> dict[tuple[str, int], int]:
         seen[case["id"]] = occurrence + 1
         found[case["id"], occurrence] = place
     return found
+
+
+def _beginning(texts: Sequence[str]) -> str:
+    """What all texts begin with: as much as the first and the last in their order share."""
+    first, last = min(texts), max(texts)
+    same = (place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    return first[: next(same, min(len(first), len(last)))]
+
+
+def _logs_of(cell: CellScores, case: int) -> list[float] | None:
+    first, last = (int(end) for end in cell.cell.offsets[case : case + 2])
+    own = cell.cell.loglik[first:last]
+    return np.round(own, 3).tolist() if np.isfinite(own).all() else None
 
 
 def _is_scored(entry: CaseEntry) -> bool:

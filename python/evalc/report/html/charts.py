@@ -96,9 +96,7 @@ def intervals(rows: Sequence[Row], width: int) -> Chart:
     ]
     if above:
         text = {"type": "text", "align": "left", "dy": -14, "color": "var(--ink)", "limit": width}
-        layers.append(
-            _layer(text, x={"value": 0}, text={"field": "label", "type": "nominal"})
-        )
+        layers.append(_layer(text, x={"value": 0}, text={"field": "label", "type": "nominal"}))
     return {
         "data": {"values": list(rows)},
         "width": width,
@@ -222,7 +220,13 @@ def evidence(rows: Sequence[Row], limits: tuple[float, float], width: int) -> Ch
         "title": None,
         "axis": {"values": values, "format": "~g"},
     }
-    x = {"field": "seen", "type": QUANTITY, "title": "cases seen", "axis": {"tickCount": 5}}
+    x = {
+        "field": "seen",
+        "type": QUANTITY,
+        "title": "cases seen",
+        "axis": {"tickCount": 5},
+        "scale": {"zero": True},
+    }
     line = {"type": "line", "point": {"size": 26}}
     layers = [
         _layer(line, x=x, y=y, color=_direct("color"), detail={"field": "kind", "type": "nominal"})

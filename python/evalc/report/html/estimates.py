@@ -78,7 +78,7 @@ def _several(report: Report) -> bool:
 
 def _is_share(row: charts.Row) -> bool:
     ends = [row[end] for end in ("value", "low", "high") if row[end] is not None]
-    return row["share"] and min(ends) >= 0 and max(ends) <= 1
+    return bool(row["share"]) and min(ends) >= 0 and max(ends) <= 1
 
 
 def _rows(report: Report, sides: dict[str, list[Side]]) -> Iterator[charts.Row]:

@@ -1,4 +1,4 @@
-"""Vega-Lite charts as inline SVG that follows the page's colours and needs neither style nor script.
+"""Vega-Lite charts as inline SVG that follows the page's colours, without style or script.
 
 Colours are the page's custom properties (`var(--ink)`), which SVG takes wherever it takes a colour,
 so one drawing serves light, dark and print. All texts of a chart go in as data, and Vega escapes

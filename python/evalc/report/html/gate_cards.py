@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from evalc.report import verdicts, words
 from evalc.report.html import charts
 from evalc.report.html.figures import Figure, figure
+from evalc.report.html.sentences import ORDER, STATES, sentence
 from evalc.report.html.sides import Side, baseline_value
 from evalc.report.shape import ConditionEntry, GateEntry, Report
 
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
-STATES = {"pass": "passed", "fail": "failed", "inconclusive": "not decided"}
 BASES = {"certain": "certain", "evidence": "statistical", "none": "none"}
-ORDER = ("fail", "inconclusive", "pass")
 FEW = 3
+"""Up to this many gates, those that passed are unfolded too."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +58,6 @@ def gate_cards(report: Report, sides: dict[str, list[Side]]) -> list[GateCard]:
     return [_card(gate, sides, few or gate["state"] != "pass") for gate in gates]
 
 
-def headline(gates: Sequence[GateEntry]) -> tuple[str, str, str]:
-    """The state that all gates come to, how a page says so, and what it says of the others."""
-    counts = {state: sum(gate["state"] == state for gate in gates) for state in ORDER}
-    state = next(state for state in ORDER if counts[state])
-    others = [f"{counts[s]} {STATES[s]}" for s in ORDER if counts[s] and s != state]
-    open_ = state == "inconclusive"
-    if len(gates) == 1:
-        return state, f"The gate {'is ' * open_}{STATES[state]}", ""
-    if not others:
-        return state, f"All {len(gates)} gates {'are ' * open_}{STATES[state]}", ""
-    are = ("is " if counts[state] == 1 else "are ") * open_
-    return state, f"{counts[state]} of {len(gates)} gates {are}{STATES[state]}", ", ".join(others)
-
-
 def _card(gate: GateEntry, sides: dict[str, list[Side]], unfolded: bool) -> GateCard:
     known = None
     if gate["baseline"] is not None:
@@ -102,53 +87,6 @@ def _brief(gate: GateEntry) -> str:
     return f"{number(entries[0]['value'])} ({verdicts.wanted(gate, entries[0])})"
 
 
-def sentence(gate: GateEntry) -> str:
-    """The verdict as a person would say it."""
-    if gate["state"] == "inconclusive":
-        reason = verdicts.why(gate) or ""
-        return reason[:1].upper() + reason[1:] + "."
-    parts = [_claim(gate, entry) for entry in _decisive(gate)]
-    text = " and ".join(parts)
-    return f"{gate['metric']} {text}. {_ground(gate)}"
-
-
-def _decisive(gate: GateEntry) -> list[ConditionEntry]:
-    """The conditions that the verdict rests on: a single one suffices to fail."""
-    failed = [entry for entry in gate["conditions"] if entry["state"] == "fail"]
-    return failed[:1] if gate["state"] == "fail" else gate["conditions"]
-
-
-def _claim(gate: GateEntry, entry: ConditionEntry) -> str:
-    bound, fails = words.number(entry["bound"]), entry["state"] == "fail"
-    match entry["key"]:
-        case "min":
-            return f"is {'below' if fails else 'at least'} {bound}"
-        case "max":
-            return f"is {'above' if fails else 'at most'} {bound}"
-        case "half_width":
-            return f"is known to within {bound} on each side"
-    if entry["scope"] == "difference":
-        lost = words.number(-entry["bound"])
-        return f"lost {'more' if fails else 'no more'} than {lost} against {gate['baseline']}"
-    reached = "below" if fails else "at least"
-    return f"is {reached} {bound}, what {gate['baseline']} reached less the drop that is allowed"
-
-
-def _ground(gate: GateEntry) -> str:
-    entries = _decisive(gate)
-    seen = max((entry["seen"] for entry in entries), default=0)
-    total = max((entry["total"] for entry in entries), default=0)
-    part = f"{seen:,} of {total:,} cases"
-    if gate["basis"] == "certain" and seen == total:
-        shared = any(entry["scope"] == "difference" for entry in entries)
-        which = f" that {gate['baseline']} has answered" if shared else ""
-        return f"All {total:,} cases{which} were looked at, so this is certain."
-    if gate["basis"] == "certain":
-        return f"After {part} no answer to the rest could change it, so this is certain."
-    once = f"1 in {1 / gate['error']:,.0f}" if gate["error"] else "none"
-    return f"Decided after {part}; such a verdict is wrong at most {once} times."
-
-
 def _condition(gate: GateEntry, entry: ConditionEntry, baseline: float | None) -> ConditionCard:
     differs = entry["scope"] == "difference"
     number = words.signed if differs else words.number
@@ -168,7 +106,9 @@ def _condition(gate: GateEntry, entry: ConditionEntry, baseline: float | None) -
     return ConditionCard(
         wanted=wanted,
         value=number(entry["value"]),
-        interval="exact" if entry["low"] == entry["high"] else interval(entry["low"], entry["high"]),
+        interval="exact"
+        if entry["low"] == entry["high"]
+        else interval(entry["low"], entry["high"]),
         seen=f"{entry['seen']:,} of {entry['total']:,}{share}, {entry['looks']} looks",
         basis=BASES[entry["basis"]],
         state=entry["state"],
@@ -227,7 +167,9 @@ def _span(low: float, high: float) -> str:
 
 
 def _clipped(log: float) -> float:
-    return min(max(math.exp(min(log, charts.LOG_MOST)), charts.LEAST_EVIDENCE), charts.MOST_EVIDENCE)
+    return min(
+        max(math.exp(min(log, charts.LOG_MOST)), charts.LEAST_EVIDENCE), charts.MOST_EVIDENCE
+    )
 
 
 def _odds(log: float | None) -> str:

@@ -12,6 +12,7 @@ from evalc.report import words
 from evalc.report.html import accounts, estimates, gate_cards
 from evalc.report.html.cases import case_data
 from evalc.report.html.extra import package
+from evalc.report.html.sentences import headline
 from evalc.report.html.sides import Other, changes, sides_of
 from evalc.report.shape import Report
 from evalc.score import CellScores
@@ -42,7 +43,7 @@ def report_page(
         report=report,
         words=words,
         run=_run(report),
-        state=gate_cards.headline(gates) if gates else None,
+        state=headline(gates) if gates else None,
         gates=gate_cards.gate_cards(report, sides),
         warnings=words.warnings(report),
         figures=estimates.result_figures(report, sides),
@@ -85,7 +86,8 @@ def _change(change: Any) -> dict[str, Any]:
 
 
 def _asset(name: str) -> str:
-    return resources.files("evalc.report.html").joinpath("assets", name).read_text("utf-8")
+    assets = resources.files("evalc.report.html") / "assets"
+    return (assets / name).read_text(encoding="utf-8")
 
 
 def _policy(style: str, script: str) -> str:

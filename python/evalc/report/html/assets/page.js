@@ -172,9 +172,12 @@
 
   const section = (title, ...content) => make("div", "", make("h4", "", title), ...content);
 
+  // what a metric goes by: the likeliest choice, or the likeliest for its length
+  const pickOf = (one, at) => (one.picks[metricOf(one)] || one.picked)[at];
+
   const choices = (task, one, at) => {
     const items = task.choices[at].map((text, choice) => {
-      const picked = one.picked[at] === choice, target = task.targets[at] === choice;
+      const picked = pickOf(one, at) === choice, target = task.targets[at] === choice;
       const log = one.logs[at] ? one.logs[at][choice].toFixed(2) : "";
       const item = make("li", `${picked ? "picked" : ""} ${target ? "target" : ""}`,
         make("span", "", picked ? "▸" : ""), make("span", "", text), make("span", "log", log));
@@ -189,7 +192,7 @@
 
   const answer = (task, one, at) => {
     if (task.choices[at] && task.kind === "multiple_choice") return [choices(task, one, at)];
-    const given = one.answers[at] ?? (one.picked[at] === null ? null : `choice ${one.picked[at]}`);
+    const given = one.answers[at] ?? (pickOf(one, at) === null ? null : `choice ${pickOf(one, at)}`);
     return [...outputs(one, at), given === null ? null : make("p", "scores", `answer: ${given}`)];
   };
 
@@ -220,13 +223,15 @@
     $("case-title").textContent = `${task.task} · ${task.ids[at]}`;
     const sides = [...(other ? [other] : []), one];
     const rest = task.sides.filter((each) => !sides.includes(each) && scoreOf(each, at) !== null);
+    const chosen = task.kind === "multiple_choice" && task.choices[at];
+    const told = chosen ? `answers, picked by ${metricOf(one)}, with log-likelihoods` : "answers";
     const panels = [...sides, ...rest].map((each) =>
       panel(task, each, at, each === other ? " (baseline)" : ""));
     const target = task.targets[at];
     const named = target !== null && !(task.choices[at] && typeof target === "number");
     $("case-body").replaceChildren(...prompt(task, at),
       ...(named ? [section("target", make("pre", "", String(target)))] : []),
-      section("answers", make("div", "beside", ...panels)));
+      section(told, make("div", "beside", ...panels)));
     $("case-previous").disabled = place === 0;
     $("case-next").disabled = place === found.length - 1;
     if (!dialog.open) dialog.showModal();
