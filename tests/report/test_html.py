@@ -315,8 +315,7 @@ def test_a_result_from_outside_stands_beside_the_reports_own() -> None:
 def test_texts_beyond_the_budget_are_left_out_those_of_changed_cases_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    one = len(pages.SHOTS) + 60
-    monkeypatch.setattr(case_room, "TEXT_BUDGET", 20 * one)
+    monkeypatch.setattr(case_room, "TEXT_BUDGET", 20 * 50 + 150)
     text = page()
     quiz_task = browsed(text)[0]
     held = [at for at, prompt in enumerate(quiz_task["prompts"]) if prompt is not None]
@@ -324,6 +323,24 @@ def test_texts_beyond_the_budget_are_left_out_those_of_changed_cases_last(
     assert 10 < len(held) < 25
     assert None not in quiz_task["sides"][0]["scores"]["acc"]
     assert "changed cases first" in Tree(text).said()
+
+
+def test_a_prompt_that_begins_otherwise_is_whole_and_so_are_the_others() -> None:
+    """The odd one is none of those from which the common beginning is guessed."""
+    odd, shots = 101, [f"Example {n} of several that every prompt has.\n" for n in range(9)]
+
+    def prompt(i: int) -> str:
+        return "".join(shots[:6] if i == odd else shots) + f"Question {i}"
+
+    cell = choice_cell(
+        [[-1.0, -2.0]] * 200,
+        [0] * 200,
+        row=lambda i: {"row": {}, "prompt": prompt(i), "choices": ["a", "b"], "target": 0},
+    )
+    made = score_cell(cell, Scoring(("acc",)))
+    (task,) = browsed(report_page(build_report([made], cases=True), cells=[made]))
+    assert task["prefix"] == "".join(shots[:6])
+    assert [task["prefix"] + text for text in task["prompts"]] == [prompt(i) for i in range(200)]
 
 
 def test_a_long_text_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

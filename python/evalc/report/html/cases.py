@@ -28,6 +28,8 @@ LONGEST = 20_000
 """Characters of one text; what is cut off is counted."""
 SHORTEST_PREFIX = 200
 """Characters that prompts have to share before it is worth telling them apart."""
+SAMPLE = 16
+"""Prompts from which their common beginning is guessed."""
 SHORT = 160
 """Characters of a target or an answer in the list."""
 
@@ -85,6 +87,32 @@ class _Budget:
             return False
         self.left -= size
         return True
+
+
+class _Prompts:
+    """What prompts begin with, guessed from some and shortened by each that begins otherwise.
+
+    It ends with a line, and is nothing where it would be short.
+    """
+
+    def __init__(self, some: Sequence[str]) -> None:
+        self._longest = self._whole_lines(_beginning(some)) if len(some) > 1 else ""
+        self.shared = self._longest
+
+    @staticmethod
+    def _whole_lines(text: str) -> str:
+        kept = text[: text.rfind("\n") + 1]
+        return kept if len(kept) >= SHORTEST_PREFIX else ""
+
+    def rest(self, prompt: str) -> tuple[int, str]:
+        """A prompt without what is shared by now, and how much that is."""
+        if not prompt.startswith(self.shared):
+            self.shared = self._whole_lines(_beginning([self.shared, prompt]))
+        return len(self.shared), prompt[len(self.shared) :]
+
+    def without(self, rest: tuple[int, str]) -> str:
+        """What `rest` gave, without what is shared in the end."""
+        return self._longest[len(self.shared) : rest[0]] + rest[1]
 
 
 class _Task:
@@ -152,36 +180,41 @@ class _Task:
     def spend(self, budget: _Budget) -> None:
         """Add texts while the budget lasts, those of changed cases first."""
         cell = self._cell(self._sides[0])
-        if cell is None:
-            return
-        order = sorted(range(len(self._keys)), key=lambda at: (not self._changed(at), at))
-        prompts: dict[int, str] = {}
-        for at in order:
-            row = cell.cell.row(self._by_id[0][self._keys[at]])
-            prompt, choices = str(row["prompt"]), [str(choice) for choice in row["choices"]]
-            outputs = [self._outputs(side, by_id, at) for side, by_id in self._placed()]
-            texts = [prompt, *choices, *(text for own in outputs for text in own)]
-            if not budget.takes([_cut(text) for text in texts]):
-                continue
-            prompts[at] = prompt
-            self.content["choices"][at] = [_cut(choice) for choice in choices] or None
-            for side, own in zip(self.content["sides"], outputs, strict=True):
-                side["outputs"][at] = [_cut(text) for text in own] or None
         self._logs()
+        if cell is None or not self._keys:
+            return
+        rows = [self._by_id[0].get(key) for key in self._keys]
+        known = [at for at, row in enumerate(rows) if row is not None]
+        some = known[:: max(1, len(known) // SAMPLE)]
+        prompts = _Prompts([str(cell.cell.row(rows[at] or 0)["prompt"]) for at in some])
+        for at in sorted(known, key=lambda at: (not self._changed(at), at)):
+            row = cell.cell.row(rows[at] or 0)
+            choices = [_cut(str(choice)) for choice in row["choices"]]
+            outputs = [self._outputs(side, by_id, at) for side, by_id in self._placed()]
+            rest = prompts.rest(str(row["prompt"]))
+            if budget.takes([rest[1], *choices, *(text for own in outputs for text in own)]):
+                self._hold(at, rest, choices, outputs)
         self._prompts(prompts)
-        self.with_texts = len(prompts)
+
+    def _hold(
+        self, at: int, rest: tuple[int, str], choices: list[str], outputs: list[list[str]]
+    ) -> None:
+        self.with_texts += 1
+        self.content["prompts"][at] = rest
+        self.content["choices"][at] = choices or None
+        for side, own in zip(self.content["sides"], outputs, strict=True):
+            side["outputs"][at] = own or None
 
     def _placed(self) -> list[tuple[Side, dict[tuple[str, int], int]]]:
         return list(zip(self._sides, self._by_id, strict=True))
 
-    def _prompts(self, prompts: Mapping[int, str]) -> None:
-        """Keep what all begin with once; it ends at the end of a line."""
-        shared = _beginning(list(prompts.values())) if len(prompts) > 1 else ""
-        shared = shared[: shared.rfind("\n") + 1]
-        shared = shared if len(shared) >= SHORTEST_PREFIX else ""
-        self.content["prefix"] = _cut(shared)
-        for at, prompt in prompts.items():
-            self.content["prompts"][at] = _cut(prompt[len(shared) :])
+    def _prompts(self, prompts: _Prompts) -> None:
+        """Keep once what all begin with."""
+        self.content["prefix"] = _cut(prompts.shared)
+        self.content["prompts"] = [
+            None if rest is None else _cut(prompts.without(rest))
+            for rest in self.content["prompts"]
+        ]
 
     def _cell(self, side: Side) -> CellScores | None:
         return self._texts.get((side.result["model"], side.task)) if side.own else None
@@ -190,7 +223,7 @@ class _Task:
         cell, key = self._cell(side), self._keys[at]
         if cell is None or cell.cell.kind != "generate" or key not in by_id:
             return []
-        return cell.cell.texts_of(by_id[key])
+        return [_cut(text) for text in cell.cell.texts_of(by_id[key])]
 
     def _logs(self) -> None:
         """Log-likelihoods of the choices, which say how close a pick was, and other picks."""
