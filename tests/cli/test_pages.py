@@ -120,6 +120,24 @@ def test_a_diff_of_two_files_has_a_page_of_what_flipped(pages: Workspace) -> Non
     assert [at for at, (a, b) in enumerate(zip(*scores, strict=True)) if a != b] == [0, 1, 2]
 
 
+def test_a_diff_of_two_models_has_the_texts_of_both(pages: Workspace) -> None:
+    header = "".join(f"[models.{name}]\npath = {json.dumps(str(pages.model))}\n" for name in "mn")
+    other = pages.root / "two"
+    shutil.copytree(pages.specs, other, dirs_exist_ok=True)
+    (other / "spec.toml").write_text("evalc = 1\n" + header + QUIZ + SUMS)
+    done = pages.call("diff", "n", "m", other, "--html", "d.html")
+    assert done.code == 0, done.text
+    page = (pages.root / "d.html").read_text(encoding="utf-8")
+    assert (
+        "gates" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL).split("<main>")[0]
+    )
+    for task in browsed(page):
+        assert [side["name"] for side in task["sides"]] == ["n", "m"]
+        assert task["baselines"] == ["n"]
+        for side in task["sides"]:
+            assert None not in side["outputs" if task["task"] == "sums" else "logs"]
+
+
 def test_a_page_that_cannot_be_written_is_said_before_anything_is_scored(
     pages: Workspace,
 ) -> None:

@@ -67,14 +67,18 @@ def _page(
     models: tuple[str, str] | None,
     cells: Sequence[CellScores],
 ) -> str:
-    """A page of B, compared with A."""
-    kept = [
+    """A page of B, compared with A; of both, if they are models of one report. Without gates."""
+    left, right = (
         [result for result in report["results"] if models is None or result["model"] == model]
         for report, model in zip(reports, models or names, strict=True)
-    ]
-    others = [(names[0], result) for result in kept[0]]
+    )
+    page: Report = {**reports[1], "results": right}
+    page.pop("gates", None)
+    others = [(names[0], result) for result in left]
+    if reports[0] is reports[1] and models and models[0] != models[1]:
+        page["results"], others = [*left, *right], []
     title = f"evalc diff: {names[1]} against {names[0]}"
-    return report_page({**reports[1], "results": kept[1]}, cells=cells, others=others, title=title)
+    return report_page(page, cells=cells, others=others, title=title)
 
 
 def _file(name: str) -> Report | None:

@@ -10,6 +10,8 @@ from evalc.report.shape import ConditionEntry
 
 Row = dict[str, Any]
 QUANTITY = "quantitative"
+LONG = 25
+"""Rows from which on the scale stands above them, where one begins to read."""
 LETTER, LABEL = 7.2, 330
 """Pixels of a letter of a label, and of the longest label."""
 
@@ -61,7 +63,7 @@ def intervals(rows: Sequence[Row], width: int) -> Chart:
     y: Chart = {"field": "label", "type": "nominal", "sort": None, "title": None}
     y["axis"] = None if above else _labels(rows, "label")
     color = _direct("color")
-    layers = [
+    layers: list[Chart] = [
         _layer({"type": "rule", "strokeWidth": 2}, "low", x=_x("low"), x2={"field": "high"}),
         _layer(
             {"type": "rule", "strokeWidth": 9, "opacity": 0.35},
@@ -73,6 +75,8 @@ def intervals(rows: Sequence[Row], width: int) -> Chart:
     ]
     for layer in layers:
         layer["encoding"]["color"] = color
+        if len(rows) > LONG:
+            layer["encoding"]["x"]["axis"]["orient"] = "top"
     layers += [
         _layer(
             {"type": "tick", "thickness": 2, "size": 20, "color": "var(--ink)", "opacity": 1},

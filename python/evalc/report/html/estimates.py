@@ -12,10 +12,10 @@ from evalc.report.html.figures import SERIES, Figure, figure, series
 from evalc.report.html.sides import Side, baseline_value, metric_of
 from evalc.report.shape import EstimateEntry, GateEntry, MetricEntry, Report, ResultEntry
 
-MOST_ROWS = 120
+MOST_ROWS = 300
 """Above this many rows a chart of a metric is no longer read, and only the table is given."""
 TOGETHER = 40
-"""Up to this many shares are drawn in one chart."""
+"""Up to this many shares are drawn in one chart; one with more rows is folded."""
 SHARES = "Scores from 0 to 1"
 
 
@@ -68,7 +68,8 @@ def result_figures(report: Report, sides: dict[str, list[Side]]) -> list[Figure]
             names = [row["task"], row["metric"] * several, row["model"] * _several(report)]
             row["label"] = " · ".join(filter(None, names))
         if len(own) <= MOST_ROWS:
-            drawn.append(figure(name, _told(own), partial(charts.intervals, own)))
+            made = figure(name, _told(own), partial(charts.intervals, own))
+            drawn.append(replace(made, folded=len(own) > TOGETHER))
     return drawn
 
 

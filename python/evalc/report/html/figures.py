@@ -46,6 +46,8 @@ _ROOT = re.compile(r"\A<svg[^>]*?width=\"([\d.]+)\" height=\"([\d.]+)\" viewBox=
 class Figure:
     """A chart as SVG for wide screens and for phones; `narrow` is None where one serves both.
 
+    A `folded` one is long, and is opened by who wants it.
+
     `title` says what is drawn, `told` what is to be seen in it, for those who cannot see it.
     """
 
@@ -53,6 +55,7 @@ class Figure:
     told: str
     wide: str
     narrow: str | None = None
+    folded: bool = False
 
 
 def series(number: int) -> str:
@@ -64,8 +67,8 @@ def figure(title: str, told: str, chart: Callable[[int], Chart], small: bool = F
     """Draw a chart, which is made for a width; a `small` one only as wide as a phone."""
     if small:
         return Figure(title, told, _svg(chart(NARROW), title, told))
-    drawn = (_svg(chart(width), title, told) for width in (WIDE, NARROW))
-    return Figure(title, told, *drawn)
+    wide, narrow = (_svg(chart(width), title, told) for width in (WIDE, NARROW))
+    return Figure(title, told, wide, narrow)
 
 
 def _svg(chart: Chart, title: str, told: str) -> str:
