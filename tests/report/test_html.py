@@ -207,7 +207,7 @@ def test_a_verdict_is_told_with_its_numbers_and_its_risk(tree: Tree) -> None:
         (
             condition("pass", basis="certain"),
             {"basis": "certain", "error": 0.0},
-            "no answer to the rest could change it",
+            "nothing that is left could change it",
         ),
         (
             condition("inconclusive"),
@@ -243,6 +243,51 @@ def test_every_kind_of_condition_has_its_sentence(
 def test_the_headline_says_the_worst_first(states: list[str], headline: str, others: str) -> None:
     made = [gate("g", state) for state in states]
     assert sentences.headline(made)[1:] == (headline, others)
+
+
+def race(state: str, *standings: str, **others: Any) -> Any:
+    """A race of models m0, m1, ... that stand so."""
+    candidates = [
+        {
+            "model": f"m{n}",
+            "standing": standing,
+            "seen": 96 - 32 * n,
+            "value": 0.9 - 0.2 * n,
+            "difference": -0.2 * n,
+            "low": -0.3 * n,
+            "high": -0.1 * n,
+        }
+        for n, standing in enumerate(standings)
+    ]
+    return gate("best", state, model="m0", conditions=[], candidates=candidates, **others)
+
+
+@pytest.mark.parametrize(
+    ("entry", "phrases"),
+    [
+        (
+            race("pass", "best", "out", "out"),
+            ["decided best the best acc of 3 models on quiz", "m0 is the best of 3. Decided after"],
+        ),
+        (race("pass", "best", "best", "out"), ["m0 and m1 are equally the best of 3."]),
+        (
+            race("inconclusive", "open", "open", "out"),
+            [
+                "not decided",
+                "m0 and m1 can still be the best.",
+                "m1 may be the best 0.7000 -0.2000",
+            ],
+        ),
+        (race("inconclusive", why="it needs a switch"), ["It needs a switch."]),
+    ],
+    ids=str,
+)
+def test_a_race_says_who_is_best_and_how_far_the_others_are(entry: Any, phrases: list[str]) -> None:
+    text = page(gates=[entry])
+    for phrase in phrases:
+        assert phrase in Tree(text).said()
+    drawn = "Difference from the leader</title>" in text
+    assert drawn == bool(entry["candidates"])
 
 
 def test_every_look_has_a_line_beside_its_chart(text: str, tree: Tree) -> None:

@@ -209,8 +209,9 @@ class Decisions:
 
     def add_rounds(self, entries: Sequence[GateEntry]) -> None:
         """Give the conditions of what `gates` returned the course of their looks."""
-        for gate, entry in zip(self._gates, entries, strict=True):
-            trials = self._own(gate)
+        own = {(gate.gate, gate.model): self._own(gate) for gate in self._gates}
+        for entry in entries:
+            trials = own.get((entry["gate"], entry["model"]), {})
             for condition in entry["conditions"]:
                 trial = trials[condition["key"]]
                 condition["rounds"] = _rounds(trial)

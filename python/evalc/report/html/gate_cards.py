@@ -8,13 +8,15 @@ from functools import partial
 
 from evalc.report import verdicts, words
 from evalc.report.html import charts
+from evalc.report.html.estimates import Cell, amount, text
 from evalc.report.html.figures import Figure, figure
-from evalc.report.html.sentences import ORDER, STATES, sentence
+from evalc.report.html.sentences import ORDER, sentence, subject, verdict
 from evalc.report.html.sides import Side, baseline_value
-from evalc.report.shape import ConditionEntry, GateEntry, Report
+from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry, Report
 
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 BASES = {"certain": "certain", "evidence": "statistical", "none": "none"}
+STANDINGS = {"best": "best", "open": "may be the best", "out": "not the best"}
 FEW = 3
 """Up to this many gates, those that passed are unfolded too."""
 
@@ -49,6 +51,8 @@ class GateCard:
     brief: str
     unfolded: bool
     conditions: list[ConditionCard]
+    candidates: list[list[Cell]]
+    race: Figure | None
 
 
 def gate_cards(report: Report, sides: dict[str, list[Side]]) -> list[GateCard]:
@@ -65,21 +69,60 @@ def _card(gate: GateEntry, sides: dict[str, list[Side]], unfolded: bool) -> Gate
     decided = gate["basis"] != "none"
     return GateCard(
         name=gate["gate"],
-        subject=f"{gate['metric']} of {gate['model']} on {gate['task']}",
+        subject=subject(gate),
         state=gate["state"],
         sign=SIGNS[gate["state"]],
-        verdict=STATES[gate["state"]],
+        verdict=verdict(gate),
         sentence=sentence(gate),
         basis=BASES[gate["basis"]],
         error=f"at most {gate['error']:g}" if decided and gate["error"] else "0" * decided or "—",
         brief=_brief(gate),
         unfolded=unfolded,
         conditions=[_condition(gate, entry, known) for entry in gate["conditions"]],
+        candidates=[_candidate(each) for each in gate.get("candidates", [])],
+        race=_race(gate),
     )
+
+
+def _candidate(entry: CandidateEntry) -> list[Cell]:
+    difference = words.signed_interval(entry["low"], entry["high"])
+    return [
+        text(entry["model"]),
+        text(STANDINGS[entry["standing"]]),
+        amount(entry["value"], words.number(entry["value"])),
+        amount(entry["difference"], words.signed(entry["difference"])),
+        amount(entry["low"], difference),
+        amount(entry["seen"], f"{entry['seen']:,}"),
+    ]
+
+
+def _race(gate: GateEntry) -> Figure | None:
+    """How far candidates are from the leader."""
+    rows: list[charts.Row] = [
+        {
+            "label": each["model"],
+            "color": "var(--muted)" if each["standing"] == "out" else "var(--s0)",
+            "value": each["difference"],
+            "low": None,
+            "high": None,
+            "least": each["low"],
+            "most": each["high"],
+            "bound": 0.0,
+            "baseline": None,
+        }
+        for each in gate.get("candidates", [])
+        if each["difference"] is not None
+    ]
+    if len(rows) < 2:
+        return None
+    told = "; ".join(f"{row['label']}: {words.signed(row['value'])}" for row in rows)
+    return figure("Difference from the leader", told, partial(charts.intervals, rows))
 
 
 def _brief(gate: GateEntry) -> str:
     """The value that a folded card shows."""
+    if "candidates" in gate:
+        return gate["model"]
     entries = [entry for entry in gate["conditions"] if entry["value"] is not None]
     if not entries:
         return ""
