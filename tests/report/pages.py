@@ -137,6 +137,17 @@ def page(**others: Any) -> str:
     return report_page(report(**others), cells=cells())
 
 
+def recorded_page() -> str:
+    """Two models, each with a result of its own recorded as `main`: `m` breaks 3, and `n` 4."""
+    before = [choices("m", {1}), choices("n", {1, 2})]
+    after = [choices("m", {1, 3}), choices("n", {1, 2, 4})]
+    drop = condition("pass", key="max_drop", bound=0.9)
+    judged = [gate("r", "pass", drop, model=model, baseline="main") for model in "mn"]
+    recorded = build_report(before, cases=True)["results"]
+    made = build_report(after, gates=judged, cases=True)
+    return report_page(made, others=[("main", result) for result in recorded])
+
+
 def browsed(text: str) -> Any:
     """The data of a page's case browser."""
     found = re.search(r'id="case-data">([^<]*)<', text)

@@ -19,7 +19,7 @@ from reports import quiz
 from evalc.diagnostics import Faults
 from evalc.report import build_report
 from evalc.report.html import cases as case_room
-from evalc.report.html import extra, report_page, sentences
+from evalc.report.html import extra, report_page, sentences, texts
 from evalc.report.html.accounts import accounts
 from evalc.score import Scoring, score_cell
 
@@ -180,7 +180,7 @@ def test_a_verdict_is_told_with_its_numbers_and_its_risk(tree: Tree) -> None:
     assert "acc is below 0.9800, what base reached less the drop that is allowed." in said
     assert "The budget ended before it was decided." in said
     assert "at most 0.05" in said
-    assert "96 of 120 (80 %), 3 looks" in said
+    assert "96 of 120 (80 %)" in said
     assert "0.8500 to 0.9900" in said
 
 
@@ -357,6 +357,17 @@ def test_a_result_from_outside_stands_beside_the_reports_own() -> None:
     assert "This file has their scores and answers, not their texts." in Tree(text).said()
 
 
+def test_each_model_is_compared_with_its_own_record() -> None:
+    text = pages.recorded_page()
+    (task,) = browsed(text)
+    assert task["baselines"] == ["main (m)", "main (n)"]
+    assert [side["model"] for side in task["sides"]] == ["m", "n", "m", "n"]
+    said = Tree(text).said()
+    assert "quiz acc main (m) → m 0.9917 0.9833" in said
+    assert "quiz acc main (n) → n 0.9833 0.9750" in said
+    assert "main (m) → n" not in said
+
+
 def test_texts_beyond_the_budget_are_left_out_those_of_changed_cases_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -389,7 +400,7 @@ def test_a_prompt_that_begins_otherwise_is_whole_and_so_are_the_others() -> None
 
 
 def test_a_long_text_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(case_room, "LONGEST", 30)
+    monkeypatch.setattr(texts, "LONGEST", 30)
     sums_task = browsed(page())[1]
     assert sums_task["sides"][0]["outputs"][7] == [
         f"{HOSTILE[:30]}… ({len(HOSTILE) + 7 - 30} more characters are not in this file)"

@@ -188,6 +188,19 @@ def test_only_flips_are_the_cases_that_changed_and_broken_and_fixed_tell_them_ap
     assert browsing.column("case") == ["case-3", "case-10", "case-20"]
 
 
+def test_each_model_flips_against_its_own_record(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "recorded.html"
+    path.write_text(pages.recorded_page(), encoding="utf-8")
+    reader.open(path)
+    reader.browse()
+    reader.choose("change", "flips")
+    assert reader.column("case") == ["case-3", "case-4"]
+    assert reader.column("model") == ["m", "n"]
+    reader.all("#list button")[1].click()
+    names = [each.text for each in reader.all("#case-body .side .name")]
+    assert names[:2] == ["main (n) (baseline)", "n"]
+
+
 def test_a_lower_perplexity_is_a_fix(browsing: Reader) -> None:
     browsing.choose("task", "prose")
     browsing.choose("change", "broken")

@@ -18,16 +18,13 @@ import numpy as np
 
 from evalc.report import words
 from evalc.report.html.sides import Side, baselines_of
+from evalc.report.html.texts import Budget, Prompts, cut
 from evalc.report.shape import CaseEntry, Report
 from evalc.score import CellScores
 from evalc.score.metrics.choice import picks
 
 TEXT_BUDGET = 16 << 20
 """Characters of all texts together; they take about a quarter of it in the file."""
-LONGEST = 20_000
-"""Characters of one text; what is cut off is counted."""
-SHORTEST_PREFIX = 200
-"""Characters that prompts have to share before it is worth telling them apart."""
 SAMPLE = 16
 """Prompts from which their common beginning is guessed."""
 SHORT = 160
@@ -49,15 +46,10 @@ class CaseData:
     with_texts: int
     results: int
 
-    @property
-    def size(self) -> int:
-        """Bytes in the page."""
-        return len(self.packed)
-
 
 def case_data(report: Report, sides: Mapping[str, Sequence[Side]], texts: Texts) -> CaseData:
     """The cases of all sides that list them."""
-    tasks, budget = [], _Budget(TEXT_BUDGET)
+    tasks, budget = [], Budget(TEXT_BUDGET)
     for task, own in sides.items():
         listed = [side for side in own if "cases" in side.result]
         if listed:
@@ -72,47 +64,6 @@ def case_data(report: Report, sides: Mapping[str, Sequence[Side]], texts: Texts)
         with_texts=sum(made.with_texts for made in tasks),
         results=sum(len(made.content["sides"]) for made in tasks),
     )
-
-
-class _Budget:
-    """Characters that are left."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def takes(self, texts: Sequence[str]) -> bool:
-        """Whether these texts still fit; then they are counted."""
-        size = sum(map(len, texts))
-        if size > self.left:
-            return False
-        self.left -= size
-        return True
-
-
-class _Prompts:
-    """What prompts begin with, guessed from some and shortened by each that begins otherwise.
-
-    It ends with a line, and is nothing where it would be short.
-    """
-
-    def __init__(self, some: Sequence[str]) -> None:
-        self._longest = self._whole_lines(_beginning(some)) if len(some) > 1 else ""
-        self.shared = self._longest
-
-    @staticmethod
-    def _whole_lines(text: str) -> str:
-        kept = text[: text.rfind("\n") + 1]
-        return kept if len(kept) >= SHORTEST_PREFIX else ""
-
-    def rest(self, prompt: str) -> tuple[int, str]:
-        """A prompt without what is shared by now, and how much that is."""
-        if not prompt.startswith(self.shared):
-            self.shared = self._whole_lines(_beginning([self.shared, prompt]))
-        return len(self.shared), prompt[len(self.shared) :]
-
-    def without(self, rest: tuple[int, str]) -> str:
-        """What `rest` gave, without what is shared in the end."""
-        return self._longest[len(self.shared) : rest[0]] + rest[1]
 
 
 class _Task:
@@ -168,6 +119,7 @@ class _Task:
         return {
             "name": side.name,
             "own": side.own,
+            "model": side.result["model"],
             "directions": {m["metric"]: m["direction"] for m in side.result["metrics"]},
             "scores": scores,
             "picked": [None if entry is None else entry.get("picked") for entry in entries],
@@ -177,7 +129,7 @@ class _Task:
             "outputs": [None] * len(entries),
         }
 
-    def spend(self, budget: _Budget) -> None:
+    def spend(self, budget: Budget) -> None:
         """Add texts while the budget lasts, those of changed cases first."""
         cell = self._cell(self._sides[0])
         self._logs()
@@ -186,10 +138,10 @@ class _Task:
         rows = [self._by_id[0].get(key) for key in self._keys]
         known = [at for at, row in enumerate(rows) if row is not None]
         some = known[:: max(1, len(known) // SAMPLE)]
-        prompts = _Prompts([str(cell.cell.row(rows[at] or 0)["prompt"]) for at in some])
+        prompts = Prompts([str(cell.cell.row(rows[at] or 0)["prompt"]) for at in some])
         for at in sorted(known, key=lambda at: (not self._changed(at), at)):
             row = cell.cell.row(rows[at] or 0)
-            choices = [_cut(str(choice)) for choice in row["choices"]]
+            choices = [cut(str(choice)) for choice in row["choices"]]
             outputs = [self._outputs(side, by_id, at) for side, by_id in self._placed()]
             rest = prompts.rest(str(row["prompt"]))
             if budget.takes([rest[1], *choices, *(text for own in outputs for text in own)]):
@@ -208,12 +160,11 @@ class _Task:
     def _placed(self) -> list[tuple[Side, dict[tuple[str, int], int]]]:
         return list(zip(self._sides, self._by_id, strict=True))
 
-    def _prompts(self, prompts: _Prompts) -> None:
+    def _prompts(self, prompts: Prompts) -> None:
         """Keep once what all begin with."""
-        self.content["prefix"] = _cut(prompts.shared)
+        self.content["prefix"] = cut(prompts.shared)
         self.content["prompts"] = [
-            None if rest is None else _cut(prompts.without(rest))
-            for rest in self.content["prompts"]
+            None if rest is None else cut(prompts.without(rest)) for rest in self.content["prompts"]
         ]
 
     def _cell(self, side: Side) -> CellScores | None:
@@ -223,7 +174,7 @@ class _Task:
         cell, key = self._cell(side), self._keys[at]
         if cell is None or cell.cell.kind != "generate" or key not in by_id:
             return []
-        return [_cut(text) for text in cell.cell.texts_of(by_id[key])]
+        return [cut(text) for text in cell.cell.texts_of(by_id[key])]
 
     def _logs(self) -> None:
         """Log-likelihoods of the choices, which say how close a pick was, and other picks."""
@@ -240,15 +191,12 @@ class _Task:
 
     def _changed(self, at: int) -> bool:
         """Whether any side differs from another in a score."""
-        for metric in self.content["sides"][0]["scores"]:
-            values = {side["scores"].get(metric, [None])[at : at + 1][0] for side in self._spoken()}
+        sides = self.content["sides"]
+        for metric in sides[0]["scores"]:
+            values = {one["scores"][metric][at] for one in sides if metric in one["scores"]}
             if len(values - {None}) > 1:
                 return True
         return False
-
-    def _spoken(self) -> list[dict[str, Any]]:
-        first = self.content["sides"][0]["scores"].keys()
-        return [side for side in self.content["sides"] if side["scores"].keys() == first]
 
 
 def _first_metric(report: Report, task: str, side: Side) -> str:
@@ -267,13 +215,6 @@ def _by_id(cases: Sequence[CaseEntry]) -> dict[tuple[str, int], int]:
         seen[case["id"]] = occurrence + 1
         found[case["id"], occurrence] = place
     return found
-
-
-def _beginning(texts: Sequence[str]) -> str:
-    """What all texts begin with: as much as the first and the last in their order share."""
-    first, last = min(texts), max(texts)
-    same = (place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
-    return first[: next(same, min(len(first), len(last)))]
 
 
 def _logs_of(cell: CellScores, case: int) -> list[float] | None:
@@ -297,10 +238,3 @@ def _answer(entry: CaseEntry | None) -> str | None:
         return None
     texts = [text for own in entry["answers"].values() for text in own]
     return words.one_line(" | ".join(dict.fromkeys(texts)), SHORT)
-
-
-def _cut(text: str) -> str:
-    """A text of at most `LONGEST` characters, which says what it lacks."""
-    if len(text) <= LONGEST:
-        return text
-    return text[:LONGEST] + f"… ({len(text) - LONGEST:,} more characters are not in this file)"

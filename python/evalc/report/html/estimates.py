@@ -112,11 +112,7 @@ def _row(
     least, most = benchmark(report, result, metric)
     gates = list(_gates(report, result, metric))
     bounds = [_bound(gate) for gate in gates]
-    baselines = [
-        baseline_value(sides, result["task"], gate["baseline"], metric["metric"])
-        for gate in gates
-        if gate["baseline"] is not None
-    ]
+    baselines = [baseline_value(gate, sides) for gate in gates]
     return {
         "task": result["task"],
         "metric": metric["metric"],

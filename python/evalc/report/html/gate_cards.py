@@ -12,7 +12,7 @@ from evalc.report.html.estimates import Cell, amount, text
 from evalc.report.html.figures import Figure, figure
 from evalc.report.html.sentences import ORDER, sentence, subject, verdict
 from evalc.report.html.sides import Side, baseline_value
-from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry, Report
+from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry, Report, RoundEntry
 
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 BASES = {"certain": "certain", "evidence": "statistical", "none": "none"}
@@ -30,7 +30,6 @@ class ConditionCard:
     interval: str
     seen: str
     basis: str
-    state: str
     figure: Figure | None
     course: tuple[Figure, ...]
     rounds: list[list[str]]
@@ -46,7 +45,6 @@ class GateCard:
     sign: str
     verdict: str
     sentence: str
-    basis: str
     error: str
     brief: str
     unfolded: bool
@@ -63,9 +61,7 @@ def gate_cards(report: Report, sides: dict[str, list[Side]]) -> list[GateCard]:
 
 
 def _card(gate: GateEntry, sides: dict[str, list[Side]], unfolded: bool) -> GateCard:
-    known = None
-    if gate["baseline"] is not None:
-        known = baseline_value(sides, gate["task"], gate["baseline"], gate["metric"])
+    known = baseline_value(gate, sides)
     decided = gate["basis"] != "none"
     return GateCard(
         name=gate["gate"],
@@ -74,7 +70,6 @@ def _card(gate: GateEntry, sides: dict[str, list[Side]], unfolded: bool) -> Gate
         sign=SIGNS[gate["state"]],
         verdict=verdict(gate),
         sentence=sentence(gate),
-        basis=BASES[gate["basis"]],
         error=f"at most {gate['error']:g}" if decided and gate["error"] else "0" * decided or "—",
         brief=_brief(gate),
         unfolded=unfolded,
@@ -146,28 +141,25 @@ def _condition(gate: GateEntry, entry: ConditionEntry, baseline: float | None) -
             partial(charts.condition, entry, mark),
             small=True,
         )
+    exact = entry["low"] is not None and entry["low"] == entry["high"]
     return ConditionCard(
         wanted=wanted,
         value=number(entry["value"]),
-        interval="exact"
-        if entry["low"] == entry["high"]
-        else interval(entry["low"], entry["high"]),
-        seen=f"{entry['seen']:,} of {entry['total']:,}{share}, {entry['looks']} looks",
+        interval="exact" if exact else interval(entry["low"], entry["high"]),
+        seen=f"{entry['seen']:,} of {entry['total']:,}{share}",
         basis=BASES[entry["basis"]],
-        state=entry["state"],
         figure=drawn,
         course=_course(gate, entry),
-        rounds=[
-            [
-                f"{look['seen']:,}",
-                number(look["value"]),
-                interval(look["low"], look["high"]),
-                _odds(look["log_for"]),
-                _odds(look["log_against"]),
-            ]
-            for look in entry.get("rounds", [])
-        ],
+        rounds=[_look(look, differs) for look in entry.get("rounds", [])],
     )
+
+
+def _look(look: RoundEntry, differs: bool) -> list[str]:
+    number = words.signed if differs else words.number
+    interval = words.signed_interval if differs else words.interval
+    span = interval(look["low"], look["high"])
+    odds = (_odds(look["log_for"]), _odds(look["log_against"]))
+    return [f"{look['seen']:,}", number(look["value"]), span, *odds]
 
 
 def _course(gate: GateEntry, entry: ConditionEntry) -> tuple[Figure, ...]:

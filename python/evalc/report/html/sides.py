@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalc.report.compare import ComparisonEntry, comparisons
-from evalc.report.shape import MetricEntry, Report, ResultEntry
+from evalc.report.shape import GateEntry, MetricEntry, Report, ResultEntry
 
 Other = tuple[str, ResultEntry]
 """A result from outside the report, under the name that readers know it by."""
@@ -14,9 +14,13 @@ Other = tuple[str, ResultEntry]
 
 @dataclass(frozen=True)
 class Side:
-    """A result under one task. `own` results are the report's; `name` is unique in a task."""
+    """A result under one task. `own` results are the report's; `name` is unique in a task.
+
+    `source` is what gates call it: a model of the report, or the name of a result from outside.
+    """
 
     name: str
+    source: str
     result: ResultEntry
     own: bool
 
@@ -30,14 +34,15 @@ def sides_of(report: Report, others: Sequence[Other]) -> dict[str, list[Side]]:
     """The sides of every task, the report's own first."""
     found: dict[str, list[Side]] = {}
     for result in report["results"]:
-        found.setdefault(result["task"], []).append(Side(result["model"], result, own=True))
-    for name, result in others:
-        if result["task"] not in found:
-            continue
-        taken = {side.name for side in found[result["task"]]}
-        chosen = name if name not in taken else f"{name} ({result['model']})"
-        if chosen not in taken:
-            found[result["task"]].append(Side(chosen, result, own=False))
+        model = result["model"]
+        found.setdefault(result["task"], []).append(Side(model, model, result, own=True))
+    for task, sides in found.items():
+        outside = [(name, result) for name, result in others if result["task"] == task]
+        names = [name for name, _ in outside] + [side.name for side in sides]
+        for name, result in outside:
+            several = names.count(name) > 1
+            shown = f"{name} ({result['model']})" if several else name
+            sides.append(Side(shown, name, result, own=False))
     return found
 
 
@@ -47,10 +52,19 @@ def baselines_of(report: Report, task: str, sides: Sequence[Side]) -> list[Side]
     The baselines of its gates; else results from outside; else the first of several models.
     """
     named = [g["baseline"] for g in report.get("gates", []) if g["task"] == task and g["baseline"]]
-    by_name = {side.name: side for side in sides}
     outside = [side for side in sides if not side.own]
-    found = [by_name[name] for name in dict.fromkeys(named) if name in by_name]
+    found = [side for name in dict.fromkeys(named) for side in sides if side.source == name]
     return found or outside or (list(sides[:1]) if len(sides) > 1 else [])
+
+
+def fitting(side: Side, baselines: Sequence[Side]) -> list[Side]:
+    """The baselines of a side: of results of one source, that of its own model if there is one."""
+    found = []
+    for source in dict.fromkeys(baseline.source for baseline in baselines):
+        same = [baseline for baseline in baselines if baseline.source == source]
+        own = [baseline for baseline in same if baseline.result["model"] == side.result["model"]]
+        found += (own or same)[:1]
+    return found
 
 
 @dataclass(frozen=True)
@@ -67,9 +81,9 @@ def changes(report: Report, sides: dict[str, list[Side]]) -> list[Change]:
     found = []
     for task, own in sides.items():
         baselines = baselines_of(report, task, own)
-        for baseline in baselines:
-            compared = [side for side in own if side.own and side not in baselines]
-            for side in compared:
+        compared = [side for side in own if side.own and side not in baselines]
+        for side in compared:
+            for baseline in fitting(side, baselines):
                 if "cases" in baseline.result and "cases" in side.result:
                     found += [
                         Change(baseline.name, side.name, entry)
@@ -83,9 +97,12 @@ def metric_of(result: ResultEntry, name: str) -> MetricEntry | None:
     return next((metric for metric in result["metrics"] if metric["metric"] == name), None)
 
 
-def baseline_value(sides: dict[str, list[Side]], task: str, name: str, metric: str) -> float | None:
-    """What a baseline reached on all its cases."""
-    for side in sides.get(task, ()):
-        if side.name == name and (found := metric_of(side.result, metric)) is not None:
+def baseline_value(gate: GateEntry, sides: dict[str, list[Side]]) -> float | None:
+    """What a gate's baseline reached on all the cases that it answered."""
+    own = sides.get(gate["task"], [])
+    judged = next((side for side in own if side.own and side.name == gate["model"]), None)
+    known = [side for side in own if side.source == gate["baseline"]]
+    for side in fitting(judged, known) if judged else ():
+        if (found := metric_of(side.result, gate["metric"])) is not None:
             return found["value"]
     return None

@@ -83,11 +83,12 @@
     return score === 1 ? "right" : score === 0 ? "wrong" : "";
   };
 
+  // of several baselines the one of the same model
   const against = (task, one) => {
     const wanted = field("baseline").value;
     const names = wanted ? [wanted] : task.baselines;
-    const other = names.map((name) => side(task, name)).find((each) => each && each !== one);
-    return other || null;
+    const others = names.map((name) => side(task, name)).filter((each) => each && each !== one);
+    return others.find((each) => !each.own && each.model === one.model) || others[0] || null;
   };
 
   // all that is searched of a case, made once
