@@ -74,7 +74,7 @@ class ConditionEntry(TypedDict):
     the change of it, by `scope`: `value` or `difference`.
 
     `low` and `high` hold whenever the run ended; they are null where nothing was looked at. `seen`
-    of `total` cases were looked at, in `looks` looks.
+    of `total` cases were looked at, in `looks` looks; the plan `expected` so many.
     """
 
     key: str
@@ -88,6 +88,7 @@ class ConditionEntry(TypedDict):
     seen: int
     total: int
     looks: int
+    expected: NotRequired[int]
 
 
 class CandidateEntry(TypedDict):
