@@ -430,6 +430,15 @@ def test_requests_tokens_and_seconds_are_accounted_for_wholly() -> None:
     assert sum(seconds) == pytest.approx(run["seconds"])
 
 
+def test_what_was_predicted_stands_beside_what_it_took() -> None:
+    run = {**pages.RUN, "whole_seconds": 40.0}
+    (told,) = [each.told for each in accounts(report(runs=[run])) if each.title == "Time"]
+    assert "took 12.5 s; 11.0 s were predicted" in told
+    assert "40.0 s for asking everything" in told
+    judged = gate("g", "pass", condition("pass", expected=80))
+    assert "96 of 120 (80 %), 80 predicted" in Tree(page(gates=[judged])).said()
+
+
 def test_what_a_decided_run_did_not_read_is_not_counted_as_shared() -> None:
     run = {**pages.RUN, "planned": 36}
     ended = {("tuned", "quiz"): "decided"}

@@ -35,6 +35,15 @@ class Baselines:
             return _of_model(gate, name, scores)
         return self._of_report(gate, name)
 
+    def value(self, gate: GateCell) -> float | None:
+        """The value of a gate's metric in a report; None where it is none, or incomplete."""
+        name = gate.spec.baseline
+        if name is None or name in self._folder.spec.models:
+            return None
+        chosen = self._chosen(gate, name)
+        found = [m for m in chosen["metrics"] if m["metric"] == gate.column]
+        return found[0]["value"] if found and found[0]["complete"] else None
+
     def check(self, gates: Sequence[GateCell]) -> None:
         """Raise Faults for every baseline that is not there or does not hold what is compared."""
         found: dict[str, Diagnostic] = {}
@@ -53,13 +62,13 @@ class Baselines:
         """The results compared with that are no models of the spec, each once, with its name."""
         names = [(gate, gate.spec.baseline) for gate in gates]
         outside = [(g, name) for g, name in names if name and name not in self._folder.spec.models]
-        found = [(name, self._result(gate, name)) for gate, name in outside]
+        found = [(name, self._chosen(gate, name)) for gate, name in outside]
         return list(
             {(name, own["task"], own["model"]): (name, own) for name, own in found}.values()
         )
 
     def _of_report(self, gate: GateCell, name: str) -> Baseline:
-        cases = self._result(gate, name)["cases"]
+        cases = self._chosen(gate, name)["cases"]
         found = {c["id"]: v for c in cases if (v := c["scores"].get(gate.column)) is not None}
         if not found:
             hint = "record it again with `--record`"
@@ -67,7 +76,8 @@ class Baselines:
             raise self._fault(gate, message, hint)
         return found
 
-    def _result(self, gate: GateCell, name: str) -> ResultEntry:
+    def _chosen(self, gate: GateCell, name: str) -> ResultEntry:
+        """The result that a gate compares with: of its own model, or of the only one."""
         report = self._report(gate, name)
         fitting = [r for r in report["results"] if r["task"] == gate.task and "cases" in r]
         own = [result for result in fitting if result["model"] == gate.model]

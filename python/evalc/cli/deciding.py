@@ -17,6 +17,7 @@ from evalc.cli.races import Races
 from evalc.cli.scoring import NOT_ALLOWED, Scorer
 from evalc.decide.agenda import Agenda
 from evalc.decide.course import course, limits
+from evalc.decide.expectation import expected
 from evalc.decide.gates import (
     GateCell,
     by_rounds,
@@ -233,7 +234,7 @@ class Decisions:
     def _entry(self, gate: GateCell) -> GateEntry:
         state = self._state(gate)
         then = gate.spec.on_inconclusive
-        entries = [self._condition(key, trial) for key, trial in self._own(gate).items()]
+        entries = [self._condition(gate, key, trial) for key, trial in self._own(gate).items()]
         why = None
         if self._scores.get(gate.cell) is None:
             why = NOT_ALLOWED
@@ -254,7 +255,8 @@ class Decisions:
             "conditions": entries,
         }
 
-    def _condition(self, key: str, trial: Trial) -> ConditionEntry:
+    def _condition(self, gate: GateCell, key: str, trial: Trial) -> ConditionEntry:
+        foreseen = expected(key, gate.spec, len(trial.cases), self._baselines.value(gate))
         found, verdict = trial.interval(), trial.verdict
         condition = trial.condition
         bound = condition.half_width if isinstance(condition, Narrow) else condition.bound
@@ -270,6 +272,7 @@ class Decisions:
             "seen": trial.seen,
             "total": len(trial.cases),
             "looks": len(trial.looks),
+            "expected": foreseen.cases,
         }
 
     def _state(self, gate: GateCell) -> Verdict:

@@ -14,6 +14,7 @@ import click
 from evalc import __version__, env
 from evalc.cli import output
 from evalc.cli.asking import PROBES, room, to_ask
+from evalc.cli.expecting import with_decisions
 from evalc.cli.meter import RunMeter
 from evalc.cli.options import rehash_option, request, selection_options
 from evalc.cli.pinning import pinned_path, repeated
@@ -90,6 +91,7 @@ def exec_command(
 def _run(planned: Planned, store: Store, turns: Turns) -> None:
     progress = room("progress")
     priced = planned.priced(store)
+    priced = with_decisions(priced, planned.folder, planned.selection, store)
     began, tallies = time.monotonic(), []
     provenance, ledger = Provenance(planned, store), Ledger(planned, store)
     bases = room("bases").Bases(to_ask(planned, turns.passes))
@@ -180,6 +182,7 @@ def _write_run(
     """The manifest is written last: its presence says that the run is complete."""
     now = datetime.now(timezone.utc)
     total = priced["total"]
+    expected = total.get("expected", total["estimate"])
     usd = planned.folder.spec.cost.usd_per_hour
     cites, sets = citations(planned)
     manifest = {
@@ -195,7 +198,8 @@ def _write_run(
         "setup_seconds": round(sum(tally.setup_seconds for tally in tallies), 3),
         "prefill_seconds": round(sum(tally.prefill_seconds for tally in tallies), 3),
         "decode_seconds": round(sum(tally.decode_seconds for tally in tallies), 3),
-        "predicted_seconds": round(total["estimate"]["seconds"], 3),
+        "predicted_seconds": round(expected["seconds"], 3),
+        "whole_seconds": round(total["estimate"]["seconds"], 3),
         "predicted_basis": total["estimate"]["basis"],
         "prefill_tokens": sum(tally.prefill_tokens for tally in tallies),
         "planned": total["to_run"],

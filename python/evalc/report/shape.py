@@ -89,8 +89,9 @@ class ConditionEntry(TypedDict):
     the change of it, by `scope`: `value` or `difference`.
 
     `low` and `high` hold whenever the run ended; they are null where nothing was looked at. `seen`
-    of `total` cases were looked at, in `looks` looks. `rounds` has every look, where it was asked
-    for; it passes when `log_for` reaches `pass_at`, and fails when `log_against` reaches `fail_at`.
+    of `total` cases were looked at, in `looks` looks; the plan `expected` so many. `rounds` has every
+    look, where it was asked for; it passes when `log_for` reaches `pass_at`, and fails when
+    `log_against` reaches `fail_at`.
     """
 
     key: str
@@ -104,6 +105,7 @@ class ConditionEntry(TypedDict):
     seen: int
     total: int
     looks: int
+    expected: NotRequired[int]
     rounds: NotRequired[list[RoundEntry]]
     pass_at: NotRequired[float]
     fail_at: NotRequired[float]

@@ -91,7 +91,9 @@ def rests_on(gate: GateEntry, condition: ConditionEntry) -> str:
     """`512 of 10,042 cases (5 %), wrong with probability at most 0.05`."""
     seen, total = condition["seen"], condition["total"]
     share = f" ({100 * seen / total:.0f} %)" if seen < total and total else ""
-    text = f"{seen:,} of {total:,} cases{share}"
+    foreseen = condition.get("expected")
+    predicted = "" if foreseen is None or seen == total else f", predicted {foreseen:,}"
+    text = f"{seen:,} of {total:,} cases{share}{predicted}"
     if condition["basis"] == "certain":
         return f"{text}, certain"
     if condition["basis"] == "evidence":

@@ -116,7 +116,9 @@ def _seconds(run: dict[str, Any]) -> Account | None:
     told = f"The last run took {run['seconds']:,.1f} s"
     if (predicted := run.get("predicted_seconds")) is not None:
         basis = "a guess" if run.get("predicted_basis") == "guess" else "from measured speed"
-        told += f"; {predicted:,.1f} s were predicted for all that was planned ({basis})"
+        told += f"; {predicted:,.1f} s were predicted ({basis})"
+        if (whole := run.get("whole_seconds", predicted)) > predicted:
+            told += f", and {whole:,.1f} s for asking everything"
     if (usd := run.get("usd")) is not None:
         told += f"; it cost ${usd:,.4f}"
     return _account("Time", told + ".", "seconds", parts, digits=1)

@@ -146,12 +146,18 @@ def _condition(gate: GateEntry, entry: ConditionEntry, baseline: float | None) -
         wanted=wanted,
         value=number(entry["value"]),
         interval="exact" if exact else interval(entry["low"], entry["high"]),
-        seen=f"{entry['seen']:,} of {entry['total']:,}{share}",
+        seen=f"{entry['seen']:,} of {entry['total']:,}{share}{_expected(entry)}",
         basis=BASES[entry["basis"]],
         figure=drawn,
         course=_course(gate, entry),
         rounds=[_look(look, differs) for look in entry.get("rounds", [])],
     )
+
+
+def _expected(entry: ConditionEntry) -> str:
+    foreseen = entry.get("expected")
+    told = foreseen is not None and entry["seen"] < entry["total"]
+    return f", {foreseen:,} predicted" if told else ""
 
 
 def _look(look: RoundEntry, differs: bool) -> list[str]:
