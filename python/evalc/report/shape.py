@@ -89,8 +89,8 @@ class ConditionEntry(TypedDict):
     the change of it, by `scope`: `value` or `difference`.
 
     `low` and `high` hold whenever the run ended; they are null where nothing was looked at. `seen`
-    of `total` cases were looked at, in `looks` looks; the plan `expected` so many. `rounds` has every
-    look, where it was asked for; it passes when `log_for` reaches `pass_at`, and fails when
+    of `total` cases were looked at, in `looks` looks; the plan `expected` so many. `rounds` has
+    every look, where it was asked for; it passes when `log_for` reaches `pass_at`, and fails when
     `log_against` reaches `fail_at`.
     """
 
