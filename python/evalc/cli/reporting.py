@@ -9,9 +9,10 @@ import click
 
 from evalc.cli import output
 from evalc.cli.deciding import Decisions, goes_by_rounds
-from evalc.cli.options import request, selection_options
+from evalc.cli.options import request, selection_options, since_option
 from evalc.cli.scoring import Scorer
 from evalc.cli.session import opened
+from evalc.cli.since import Since, settled
 from evalc.plan import Planned
 from evalc.report import Report, build_report, report_markdown, report_view, to_json
 from evalc.report.verdicts import exit_code
@@ -20,6 +21,7 @@ from evalc.store import Store
 
 @click.command("report")
 @selection_options
+@since_option
 @click.option("--json", "as_json", is_flag=True, help="Print a versioned JSON document.")
 @click.option("--markdown", is_flag=True, help="Print Markdown for a pull request.")
 @click.option("--slices", is_flag=True, help="A line for every slice.")
