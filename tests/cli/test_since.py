@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from repositories import commit, git, repository
+
+from evalc.cli.options import Request
+from evalc.cli.since import Since, settled
 from workspaces import QUIZ, SUMS, Done, Workspace, quiz_rows, sum_rows
 
 TIERS = "[tiers.smoke]\ncases = 2\n[tiers.most]\ncases = 4\n"
@@ -54,6 +56,14 @@ def write(workspace: Workspace, name: str, text: str) -> Path:
 
 def planned(workspace: Workspace, *more: str) -> Done:
     return workspace.call("plan", "specs", "--since", "main", "--json", *more)
+
+
+def found_of(workspace: Workspace) -> Since:
+    """What changed, and nothing planned: tokenizers and the Hub are left alone."""
+    asked = Request((workspace.specs,), (), (), (), (), None, workspace.cache, since="main")
+    found = settled(asked)[1]
+    assert found is not None
+    return found
 
 
 def since(workspace: Workspace) -> dict[str, Any]:
@@ -163,11 +173,12 @@ def edit(workspace: Workspace, before: str, after: str) -> None:
     [
         ("{{ question }} =", "{{ question }} is", [("task.prompt", "sums")]),
         ("max_new_tokens = 4", "max_new_tokens = 5", [("task.generate", "sums")]),
-        ('["exact_match"]', '["exact_match"]\nextract = { regex = "x" }', [("task.scorer", "sums")]),
+        ('["exact_match"]', '["exact_match"]\naverage = "micro"', []),
+        ('"{{ answer }}"\ngenerate', '"{{ answer }}!"\ngenerate', [("task.scorer", "sums")]),
         ('[datasets.quiz]', '[datasets.quiz]\nrows = "0:3"', [("dataset", "quiz")]),
         ('"../model"', '"../model"\ndtype = "bfloat16"', [("engine", "m")]),
         ('"../model"', '"../model"\nmax_length = 99', [("model.settings", "m")]),
-        ('"../model"', '"../model"\nchat = true', [("model.chat_template", "m")]),
+        ('"../model"', '"../model"\ndate = "2026-01-31"', [("model.chat_template", "m")]),
         ("evalc = 1", "# a comment\nevalc = 1", []),
         ("[tiers.most]\ncases = 4", "[tiers.most]\ncases = 5", []),
     ],
@@ -199,11 +210,7 @@ def test_rows_and_shots_and_a_moved_model_are_components(tracked: Workspace) -> 
 def test_a_file_of_the_tokenizer_is_the_tokenizer(tracked: Workspace) -> None:
     file = tracked.root / "model" / "tokenizer.json"
     file.write_text(file.read_text() + "\n")
-    assert [c["component"] for c in since(tracked)["changes"]] == ["model.tokenizer"]
-    file.unlink()
-    path = tracked.root / "model" / "added_tokens.json"
-    path.write_text("{}")
-    assert [c["component"] for c in since(tracked)["changes"]] == ["model.tokenizer"]
+    assert [c.component for c in found_of(tracked).changes] == ["model.tokenizer"]
 
 
 def test_an_edited_hook_and_what_it_imports_are_the_scorer(tracked: Workspace) -> None:
@@ -248,9 +255,7 @@ def test_a_link_that_leads_out_of_the_repository_is_not_known(tracked: Workspace
     (tracked.specs / "quiz.jsonl").symlink_to(outside)
     commit(tracked.root)
     git(tracked.root, "branch", "-f", "main")
-    assert [(c["component"], c["known"]) for c in since(tracked)["changes"]] == [
-        ("dataset", False)
-    ]
+    assert [(c["component"], c["known"]) for c in since(tracked)["changes"]] == [("dataset", False)]
 
 
 def lock_text(digest: str) -> str:
@@ -266,12 +271,19 @@ def test_the_lock_tells_whether_what_is_remote_moved(tracked: Workspace) -> None
     write(tracked, "specs/evalc.lock", lock_text("1" * 64))
     commit(tracked.root)
     git(tracked.root, "branch", "-f", "main")
-    offline = ("report", "specs", "--since", "main", "--cache", str(tracked.root / "none"))
-    assert "tier `smoke`" in tracked.call(*offline).err
+    assert found_of(tracked).changes == ()
     write(tracked, "specs/evalc.lock", lock_text("2" * 64))
-    assert "`evalc.lock` pins another content of `hf:a/b`" in tracked.call(*offline).err
+    (weights,) = found_of(tracked).changes
+    assert (weights.component, weights.known) == ("model.weights", True)
+    assert weights.why == "`evalc.lock` pins another content of `hf:a/b`"
     (tracked.specs / "evalc.lock").unlink()
-    assert "nothing tells whether it moved" in tracked.call(*offline).err
+    unknown = found_of(tracked).changes
+    assert {change.known for change in unknown} == {False}
+    assert "nothing tells if it moved" in unknown[0].why
+    edit(tracked, "hf:a/b", f"hf:a/b@{'0' * 40}")
+    commit(tracked.root)
+    git(tracked.root, "branch", "-f", "main")
+    assert found_of(tracked).changes == ()
 
 
 @pytest.mark.parametrize("before", ["evalc = 1\nnonsense = 3\n", None])

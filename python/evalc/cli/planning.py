@@ -46,7 +46,7 @@ def plan_command(
         if stale and detailed_exitcode:
             return ExitCode.STALE_PLAN
     else:
-        priced = _chosen(asked, out) if asked.since else _planned(asked, out)
+        priced = _chosen(asked, out) if asked.since is not None else _planned(asked, out)
         if as_json:
             output.document(priced)
         elif priced["tier"] == NONE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -196,11 +196,19 @@ def _annotation(diagnostic: Diagnostic, root: Path | None) -> str:
         if at.end_line == at.line and at.end_column and at.column:
             properties |= {"endColumn": max(at.column, at.end_column - 1)}
     properties["title"] = f"evalc: {diagnostic.code}"
-    told = ",".join(f"{k}={_property(str(v))}" for k, v in properties.items() if v is not None)
     parts = [diagnostic.message, *diagnostic.notes]
     if diagnostic.hint:
         parts.append(f"hint: {diagnostic.hint}")
-    return f"::{diagnostic.severity} {told}::{_escaped(chr(10).join(parts))}"
+    return workflow_command(diagnostic.severity, "\n".join(parts), properties)
+
+
+def workflow_command(level: str, text: str, properties: Mapping[str, Any]) -> str:
+    """A line that makes GitHub annotate: `::error file=...,line=...,title=...::text`.
+
+    `level` is `error`, `warning` or `notice`; a property that is None is left out.
+    """
+    told = ",".join(f"{k}={_property(str(v))}" for k, v in properties.items() if v is not None)
+    return f"::{level} {told}::{_escaped(text)}"
 
 
 def _escaped(text: str) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from evalc.diagnostics import Faults
 from evalc.plan import lock
@@ -22,7 +21,7 @@ from evalc.plan.history import History
 from evalc.plan.hooks import used_hooks
 from evalc.plan.imports import files_of
 from evalc.spec import Folder, Selection
-from evalc.spec.models import CHANGES, TaskSpec
+from evalc.spec.models import CHANGES, Table, TaskSpec
 
 MODEL_FILES: dict[str, tuple[str, ...]] = {
     "model.weights": ("*.safetensors", "*.safetensors.index.json"),
@@ -49,6 +48,8 @@ TASK_KEYS: dict[str, tuple[str, ...]] = {
     "task.generate": ("generate",),
     "task.scorer": ("target", "extract", "code", "metrics", "cluster", "slices", "average"),
 }
+Loc = tuple[str, str, str]
+Patterns = tuple[str, ...] | None
 PINNED = re.compile(r"@[0-9a-f]{40}$")
 """An address of the Hub that can only ever mean one content."""
 
@@ -73,98 +74,130 @@ def changes(now: Folder, then: Folder | str, selection: Selection, past: History
     """
     if isinstance(then, str):
         return [Change(component, "", then) for component in CHANGES]
-    found = [*_models(now, then, selection, past), *_datasets(now, then, selection, past)]
-    found += _tasks(now, then, selection, past)
-    order = {component: position for position, component in enumerate(CHANGES)}
+    order = [str(component) for component in CHANGES]
+    found = _Comparison(now, then, selection, past).all()
     first: dict[tuple[str, str], Change] = {}
-    for change in sorted(found, key=lambda c: (order[c.component], c.of, not c.known)):
+    for change in sorted(found, key=lambda c: (order.index(c.component), c.of, not c.known)):
         first.setdefault((change.component, change.of), change)
     return list(first.values())
 
 
-def _models(now: Folder, then: Folder, selection: Selection, past: History) -> Iterator[Change]:
-    for name in sorted({model for model, _ in selection.cells}):
-        if name not in then.spec.models:
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """A selection of a spec as it is, and the spec as it was."""
+
+    now: Folder
+    then: Folder
+    selection: Selection
+    past: History
+
+    def all(self) -> Iterator[Change]:
+        models = sorted({model for model, _ in self.selection.cells})
+        tasks = sorted({task for _, task in self.selection.cells})
+        for name in models:
+            yield from self._model(name)
+        for name in sorted({d for task in tasks for d in _sources(self.now.spec.tasks[task])}):
+            yield from self._dataset(name)
+        for name in tasks:
+            yield from self._task(name)
+        yield from self._hooks()
+
+    def _model(self, name: str) -> Iterator[Change]:
+        if name not in self.then.spec.models:
             parts = dict.fromkeys([*MODEL_FILES, *MODEL_KEYS])
             yield from (Change(part, name, f"the model `{name}` is new") for part in parts)
-            continue
-        one, other = now.spec.models[name], then.spec.models[name]
+            return
+        one, other = self.now.spec.models[name], self.then.spec.models[name]
         for component, keys in MODEL_KEYS.items():
-            yield from _keys(component, name, keys, one, other)
+            yield from _keys(component, name, keys, (one, other))
         for component, patterns in MODEL_FILES.items():
-            loc = ("models", name, "path")
             coded = component == "model.settings" and one.trust_remote_code
-            patterns = (*patterns, *CODE) if coded else patterns
-            yield from _files(component, name, loc, patterns, (now, then), past)
+            wanted = (*patterns, *CODE) if coded else patterns
+            yield from self._files(component, ("models", name, "path"), wanted)
         if one.adapter is None or other.adapter is None:
-            yield from _keys("model.adapter", name, ("adapter",), one, other)
+            yield from _keys("model.adapter", name, ("adapter",), (one, other))
         else:
-            loc = ("models", name, "adapter")
-            yield from _files("model.adapter", name, loc, ADAPTER_FILES, (now, then), past)
+            yield from self._files("model.adapter", ("models", name, "adapter"), ADAPTER_FILES)
 
-
-def _datasets(now: Folder, then: Folder, selection: Selection, past: History) -> Iterator[Change]:
-    tasks = [now.spec.tasks[name] for name in sorted({task for _, task in selection.cells})]
-    for name in sorted({name for task in tasks for name in _sources(task)}):
-        if name not in then.spec.datasets:
+    def _dataset(self, name: str) -> Iterator[Change]:
+        if name not in self.then.spec.datasets:
             yield Change("dataset", name, f"the dataset `{name}` is new")
-            continue
-        yield from _keys(
-            "dataset", name, DATASET_KEYS, now.spec.datasets[name], then.spec.datasets[name]
-        )
-        loc = ("datasets", name, "path")
-        yield from _files("dataset", name, loc, None, (now, then), past)
+            return
+        tables = self.now.spec.datasets[name], self.then.spec.datasets[name]
+        yield from _keys("dataset", name, DATASET_KEYS, tables)
+        yield from self._files("dataset", ("datasets", name, "path"), None)
+
+    def _task(self, name: str) -> Iterator[Change]:
+        if name not in self.then.spec.tasks:
+            yield from (Change(part, name, f"the task `{name}` is new") for part in TASK_KEYS)
+            return
+        one, other = self.now.spec.tasks[name], self.then.spec.tasks[name]
+        for component, keys in TASK_KEYS.items():
+            yield from _keys(component, name, keys, (one, other))
+        if one.dataset != other.dataset:
+            yield Change("dataset", one.dataset, f"`tasks.{name}.dataset` is another")
+
+    def _hooks(self) -> Iterator[Change]:
+        for hook in used_hooks(self.now, self.selection):
+            component = "dataset" if hook.loc[0] == "datasets" else "task.scorer"
+            name, module = str(hook.loc[1]), hook.name.partition(":")[0]
+            files = sorted(files_of(module, self.now.base(hook.loc)))
+            if not files:
+                why = f"the hook `{hook.name}` is not in the spec's folder, where git would see it"
+                yield Change(component, name, why, known=False)
+            yield from self._states(component, name, files)
+
+    def _files(self, component: str, loc: Loc, patterns: Patterns) -> Iterator[Change]:
+        """Changes of the files at a path of the spec; without `patterns` it is itself a file."""
+        located, before = self.now.located(loc), self.then.located(loc)
+        if located != before:
+            yield Change(component, loc[1], f"`{loc[2]}` is another")
+        elif is_remote(located):
+            yield from self._remote(component, loc, located, patterns)
+        else:
+            path = Path(located)
+            files = [path] if patterns is None else _of_role(path, patterns, self.past)
+            yield from self._states(component, loc[1], files)
+
+    def _states(self, component: str, of: str, files: Iterable[Path]) -> Iterator[Change]:
+        for file in files:
+            state = self.past.state(file)
+            name = self.past.name(file) or str(file)
+            if state == "changed":
+                yield Change(component, of, f"`{name}` is another")
+            elif state == "unknown":
+                why = f"git does not have `{name}`, so nothing tells whether it is another"
+                yield Change(component, of, why, known=False)
+
+    def _remote(
+        self, component: str, loc: Loc, address: str, patterns: Patterns
+    ) -> Iterator[Change]:
+        """Changes of what `evalc.lock` pins at an address, file by file."""
+        if PINNED.search(address):
+            return
+        path = self.now.base(loc) / lock.NAME
+        kind: Kind = "dataset" if loc[0] == "datasets" else "model"
+        raws = path.read_bytes() if path.is_file() else None, self.past.before(path)
+        one, other = (_locked(path, raw, (kind, address), patterns) for raw in raws)
+        if one is None or other is None:
+            when = "now" if one is None else "then"
+            why = f"`{lock.NAME}` does not pin `{address}` {when}, so nothing tells if it moved"
+            yield Change(component, loc[1], why, known=False)
+        elif one != other:
+            yield Change(component, loc[1], f"`{lock.NAME}` pins another content of `{address}`")
 
 
 def _sources(task: TaskSpec) -> list[str]:
     return [task.dataset, *([task.fewshot.dataset] if task.fewshot else [])]
 
 
-def _tasks(now: Folder, then: Folder, selection: Selection, past: History) -> Iterator[Change]:
-    for name in sorted({task for _, task in selection.cells}):
-        if name not in then.spec.tasks:
-            yield from (Change(part, name, f"the task `{name}` is new") for part in TASK_KEYS)
-            continue
-        for component, keys in TASK_KEYS.items():
-            yield from _keys(component, name, keys, now.spec.tasks[name], then.spec.tasks[name])
-        if now.spec.tasks[name].dataset != then.spec.tasks[name].dataset:
-            dataset = now.spec.tasks[name].dataset
-            yield Change("dataset", dataset, f"`tasks.{name}.dataset` is another")
-    for hook in used_hooks(now, selection):
-        section, name = str(hook.loc[0]), str(hook.loc[1])
-        component = "dataset" if section == "datasets" else "task.scorer"
-        module = hook.name.partition(":")[0]
-        files = sorted(files_of(module, now.base(hook.loc)))
-        if not files:
-            why = f"the hook `{hook.name}` is not in the folder of the spec, where git would see it"
-            yield Change(component, name, why, known=False)
-        yield from _states(component, name, files, past)
-
-
-def _keys(component: str, of: str, keys: Iterable[str], now: Any, then: Any) -> Iterator[Change]:
+def _keys(
+    component: str, of: str, keys: Iterable[str], tables: tuple[Table, Table]
+) -> Iterator[Change]:
+    now, then = tables
     differing = [key for key in keys if getattr(now, key) != getattr(then, key)]
     if differing:
         yield Change(component, of, f"`{differing[0]}` is another")
-
-
-def _files(
-    component: str,
-    of: str,
-    loc: tuple[str, str, str],
-    patterns: tuple[str, ...] | None,
-    folders: tuple[Folder, Folder],
-    past: History,
-) -> Iterator[Change]:
-    """Changes of the files at a path of the spec; without `patterns` it is itself a file."""
-    located, before = (folder.located(loc) for folder in folders)
-    if located != before:
-        yield Change(component, of, f"`{loc[2]}` is another")
-    elif is_remote(located):
-        yield from _remote(component, of, loc, located, (patterns, folders[0]), past)
-    elif patterns is None:
-        yield from _states(component, of, [Path(located)], past)
-    else:
-        yield from _states(component, of, _of_role(Path(located), patterns, past), past)
 
 
 def _of_role(folder: Path, patterns: tuple[str, ...], past: History) -> list[Path]:
@@ -177,43 +210,8 @@ def _of_role(folder: Path, patterns: tuple[str, ...], past: History) -> list[Pat
     return [file for file in files if any(fnmatchcase(file.name, p) for p in patterns)]
 
 
-def _states(component: str, of: str, files: Iterable[Path], past: History) -> Iterator[Change]:
-    for file in files:
-        state = past.state(file)
-        name = past.name(file) or str(file)
-        if state == "changed":
-            yield Change(component, of, f"`{name}` is another")
-        elif state == "unknown":
-            why = f"git does not have `{name}`, so nothing tells whether it is another"
-            yield Change(component, of, why, known=False)
-
-
-def _remote(
-    component: str,
-    of: str,
-    loc: tuple[str, str, str],
-    address: str,
-    what: tuple[tuple[str, ...] | None, Folder],
-    past: History,
-) -> Iterator[Change]:
-    """Changes of what `evalc.lock` pins at an address, file by file."""
-    if PINNED.search(address):
-        return
-    patterns, now = what
-    path = now.base(loc) / lock.NAME
-    kind: Kind = "dataset" if loc[0] == "datasets" else "model"
-    old, new = past.before(path), path.read_bytes() if path.is_file() else None
-    one, other = (_pinned(path, raw, (kind, address), patterns) for raw in (new, old))
-    if one is None or other is None:
-        where = "now" if one is None else "then"
-        why = f"`{lock.NAME}` does not pin `{address}` {where}, so nothing tells whether it moved"
-        yield Change(component, of, why, known=False)
-    elif one != other:
-        yield Change(component, of, f"`{lock.NAME}` pins another content of `{address}`")
-
-
-def _pinned(
-    path: Path, raw: bytes | None, key: tuple[Kind, str], patterns: tuple[str, ...] | None
+def _locked(
+    path: Path, raw: bytes | None, key: tuple[Kind, str], patterns: Patterns
 ) -> Mapping[str, str] | None:
     """Digests by path of the locked files of a role; None where the address is not locked."""
     try:

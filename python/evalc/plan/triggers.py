@@ -34,9 +34,7 @@ def choose(spec: Spec, files: Collection[str], changes: Sequence[Change]) -> Cho
     return Choice(None, None, "no trigger applies")
 
 
-def _applies(
-    trigger: TriggerSpec, files: Collection[str], changes: Sequence[Change]
-) -> str | None:
+def _applies(trigger: TriggerSpec, files: Collection[str], changes: Sequence[Change]) -> str | None:
     """Why a trigger applies by its paths or components; None where it does not."""
     if trigger.paths is not None:
         # what holds of each of no files says nothing about a change

@@ -11,7 +11,7 @@ from rich.text import Text
 from evalc.report import words
 from evalc.report.compare import ComparisonEntry, FlipEntry
 from evalc.report.diff import Diff
-from evalc.report.markdown import cell, fold, table
+from evalc.report.marks import cell, fold, table
 
 _HEADER = ("A", "B", "B - A", "stderr", "95 % interval", "p", "fixed", "broken", "cases")
 
