@@ -16,7 +16,7 @@ from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.diagnostics.render import one_line
 from evalc.report import Report, report_markdown
 from evalc.report.annotations import gate_annotations
-from evalc.report.junit import junit_of_faults, junit_xml
+from evalc.report.junit import junit_of_faults, junit_unfinished, junit_xml
 from evalc.spec import Folder
 
 SUMMARY = 1 << 20
@@ -35,7 +35,13 @@ def junit_option(command: F) -> F:
 
 @contextmanager
 def faults_for_ci(junit: Path | None) -> Iterator[None]:
-    """Write what stops the block into the JUnit file too, so that none of before is left there."""
+    """Write what stops the block into the JUnit file too, so that none of before is left there.
+
+    The file is written first, and says that the run has not ended, until `tell_ci` knows better:
+    a path that cannot be written is found out before anything is asked.
+    """
+    if junit is not None:
+        write_file(junit, junit_unfinished())
     try:
         yield
     except Faults as faults:

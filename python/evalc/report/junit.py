@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
 
 from evalc.diagnostics import Diagnostic
 from evalc.report import verdicts
@@ -25,7 +26,7 @@ NUMBERS = ("bound", "value", "low", "high", "seen", "total", "looks")
 def junit_xml(report: Report) -> str:
     """The document. A gate that failed is a failure; so is one that is not decided, unless it only
     warns: that is skipped, and so is a task that was not scored."""
-    root = ElementTree.Element("testsuites", {"name": NAME})
+    root = Element("testsuites", {"name": NAME})
     gates = report.get("gates", [])
     models = dict.fromkeys([entry["model"] for entry in (*gates, *report["unscored"])])
     seconds = _seconds(report)
@@ -40,32 +41,44 @@ def junit_xml(report: Report) -> str:
     return _document(root)
 
 
-def junit_of_faults(faults: Sequence[Diagnostic], place: Sequence[str]) -> str:
+def junit_of_faults(faults: Sequence[Diagnostic], places: Sequence[str]) -> str:
     """The document of a command that found faults and judged nothing; each is an error.
 
-    `place` has where each was found, empty where nowhere.
+    `places` has where each was found, empty where nowhere.
     """
-    root = ElementTree.Element("testsuites", {"name": NAME})
-    suite = ElementTree.SubElement(root, "testsuite", {"name": NAME})
-    for number, (fault, at) in enumerate(zip(faults, place, strict=True), start=1):
+    root, suite = _single()
+    for number, (fault, at) in enumerate(zip(faults, places, strict=True), start=1):
         case = _case(suite, NAME, f"{number}: {fault.code} {at}".rstrip())
         lines = [fault.message, *fault.notes, *([f"hint: {fault.hint}"] if fault.hint else [])]
         _outcome(case, "error", fault.code, fault.message, lines)
     return _document(root)
 
 
+def junit_unfinished() -> str:
+    """The document of a command that has not come to its verdicts, and may never do so."""
+    root, suite = _single()
+    message = "evalc ended before it came to a verdict; its log says why"
+    _outcome(_case(suite, NAME, "run"), "error", "unfinished", message, [])
+    return _document(root)
+
+
+def _single() -> tuple[Element, Element]:
+    root = Element("testsuites", {"name": NAME})
+    return root, SubElement(root, "testsuite", {"name": NAME})
+
+
 def _suite(
-    root: ElementTree.Element,
+    root: Element,
     model: str,
     gates: Sequence[GateEntry],
     unscored: Sequence[UnscoredEntry],
-) -> ElementTree.Element:
-    suite = ElementTree.SubElement(root, "testsuite", {"name": _legal(model)})
+) -> Element:
+    suite = SubElement(root, "testsuite", {"name": _legal(model)})
     if gates:
-        properties = ElementTree.SubElement(suite, "properties")
+        properties = SubElement(suite, "properties")
         for name, value in (pair for gate in gates for pair in _properties(gate)):
             fields = {"name": _legal(name), "value": _legal(value)}
-            ElementTree.SubElement(properties, "property", fields)
+            SubElement(properties, "property", fields)
     for gate in gates:
         _gate(suite, gate)
     for entry in unscored:
@@ -74,29 +87,29 @@ def _suite(
     return suite
 
 
-def _gate(suite: ElementTree.Element, gate: GateEntry) -> None:
-    case = _case(suite, gate["task"], f"{gate['gate']} ({gate['model']})")
+def _gate(suite: Element, gate: GateEntry) -> None:
+    # which model leads a race is its result, and no part of its name
+    name = gate["gate"] if "candidates" in gate else f"{gate['gate']} ({gate['model']})"
+    case = _case(suite, gate["task"], name)
     lines = verdicts.told(gate)
     state = gate["state"]
     if state == "pass":
-        ElementTree.SubElement(case, "system-out").text = _legal("\n".join(lines))
+        SubElement(case, "system-out").text = _legal("\n".join(lines))
     else:
         skipped = state == "inconclusive" and not gate["needed"]
         kind = "skipped" if skipped else "failure"
-        _outcome(case, kind, state, f"{verdicts.headline(gate)}: {lines[0]}", lines)
+        _outcome(case, kind, state, lines[0], lines)
 
 
-def _case(suite: ElementTree.Element, task: str, name: str) -> ElementTree.Element:
+def _case(suite: Element, task: str, name: str) -> Element:
     # a verdict takes no time of its own; readers want the attribute all the same
     fields = {"classname": _legal(task), "name": _legal(name), "time": "0.000"}
-    return ElementTree.SubElement(suite, "testcase", fields)
+    return SubElement(suite, "testcase", fields)
 
 
-def _outcome(
-    case: ElementTree.Element, kind: str, why: str, message: str, lines: Sequence[str]
-) -> None:
+def _outcome(case: Element, kind: str, why: str, message: str, lines: Sequence[str]) -> None:
     fields = {"type": why, "message": _legal(message)}
-    element = ElementTree.SubElement(case, kind, fields)
+    element = SubElement(case, kind, fields)
     if lines:
         element.text = _legal("\n".join(lines))
 
@@ -126,7 +139,7 @@ def _seconds(report: Report) -> str | None:
     return f"{sum(found):.3f}" if found else None
 
 
-def _document(root: ElementTree.Element) -> str:
+def _document(root: Element) -> str:
     for element in (*root, root):
         counts = {"tests": "testcase", "failures": "failure", "errors": "error"}
         # the schema gives the number of skipped cases to suites alone
