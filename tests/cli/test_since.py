@@ -331,6 +331,18 @@ def test_exec_of_nothing_loads_nothing_and_records_nothing(tracked: Workspace) -
     assert tracked.call("report", "specs", "--since", "main").code == 0
 
 
+def test_what_evalc_writes_itself_is_no_change(tracked: Workspace) -> None:
+    (tracked.root / ".gitignore").write_text("")
+    commit(tracked.root)
+    git(tracked.root, "branch", "-f", "main")
+    write(tracked, "docs/b.md", "more")
+    write(tracked, "cache/stray", "in the cache")
+    file = tracked.root / "evalc.xml"
+    done = tracked.call("exec", "specs", "--since", "main", "--json", "--junit", file)
+    assert (done.json["tier"], done.json["since"]["files"]) == ("none", ["docs/b.md"])
+    assert 'tests="0"' in file.read_text()
+
+
 def test_a_plan_pinned_by_what_changed_runs_at_that_tier(tracked: Workspace) -> None:
     write(tracked, "train.py", "pass")
     pinned = tracked.root / "docs" / "p.json"

@@ -78,7 +78,7 @@ def exec_command(
         path = pinned_path(asked)
         if record is not None:
             require_name(record)
-        asked, since = settled(asked)
+        asked, since = settled(asked, junit)
         if since is not None and since.nothing:
             return _nothing(asked, since, how, record, no_report)
         with repeated(path, asked) if path else opened(asked) as (planned, store):

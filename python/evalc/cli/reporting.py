@@ -39,7 +39,7 @@ def report_command(allow_code_execution: bool, **arguments: Any) -> int:
     """Show scores with standard errors and intervals from what the cache holds; ask nothing."""
     how = Telling(**{name: arguments.pop(name) for name in Telling.__slots__})
     with faults_for_ci(how.junit):
-        asked, since = settled(request(arguments))
+        asked, since = settled(request(arguments), how.junit)
         if since is not None and since.nothing:
             return show_nothing(folder_of(asked), since, how)
         with opened(asked) as (planned, store):

@@ -72,8 +72,10 @@ class Since:
         return f"{past}; tier `{self.choice.tier}` by the trigger at {file}:{line}, as {why}"
 
 
-def settled(asked: Request) -> tuple[Request, Since | None]:
+def settled(asked: Request, junit: Path | None = None) -> tuple[Request, Since | None]:
     """The request with its tier chosen, and what chose it; as it is without `--since`.
+
+    The cache and the file `junit` are evalc's own, and no change of the repository.
 
     Raises Faults when there is nothing to choose by, or something else settles the tier too.
     """
@@ -87,7 +89,7 @@ def settled(asked: Request) -> tuple[Request, Since | None]:
         message = "the spec has no `[[triggers]]`, by which `--since` could choose a tier"
         hint = "add some, as docs/ci.md shows, or name a tier with `--tier`"
         raise Faults([Diagnostic("no-triggers", message, hint=hint)])
-    since = _since(folder, asked)
+    since = _since(folder, asked, [asked.cache, *([junit] if junit else [])])
     output.talk(since.told())
     return replace(asked, tier=since.choice.tier, since=None), since
 
@@ -97,10 +99,10 @@ def nothing() -> dict[str, Any]:
     return nothing_priced(NONE)
 
 
-def _since(folder: Folder, asked: Request) -> Since:
+def _since(folder: Folder, asked: Request, own: Sequence[Path]) -> Since:
     paths = [path.resolve() for path in asked.paths or (default_path(),)]
     first = paths[0] if paths[0].is_dir() else paths[0].parent
-    past = history(first, str(asked.since))
+    past = history(first, str(asked.since)).without(own)
     # which cases are asked is what is to be found out; which tasks are asked does not depend on it
     selection = select(folder, asked.suites, asked.models, asked.tasks, FULL)
     selection = with_baselines(folder.spec, selection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,12 @@ class History:
     base: str
     changed: frozenset[str]
     tracked: frozenset[str] = field(repr=False)
+
+    def without(self, paths: Iterable[Path]) -> History:
+        """The same but for some files and what is in some folders."""
+        own = {self.name(path.resolve()) for path in paths}
+        kept = (name for name in self.changed if own.isdisjoint(_and_above(name)))
+        return replace(self, changed=frozenset(kept))
 
     def state(self, path: Path) -> State:
         """Whether a file is what it was; unknown where it is ignored, or outside the repository."""
