@@ -153,12 +153,15 @@ def test_a_summary_is_added_to_and_keeps_within_what_github_shows(
     first = summary.read_text()
     assert first.startswith("# before\n")
     assert "Left out" not in first
-    monkeypatch.setattr(ci, "SUMMARY", len(first.encode()) + 1000)
-    judged.call("report", "--tier", "small")
+    monkeypatch.setattr(ci, "SUMMARY", len(first.encode()) + 2000)
+    many = ("report", "--tier", "small", "--set", f"tasks.quiz.slices={['{{ question }}']}")
+    judged.call(*many)
     text = summary.read_text()
     assert text.startswith(first)
-    assert len(text.encode()) <= len(first.encode()) + 1000
+    assert len(first.encode()) + 500 < len(text.encode()) <= len(first.encode()) + 2000
     assert "Left out for want of room" in text
+    assert "the job summary is full" in judged.call(*many).err
+    assert summary.read_text() == text
 
 
 def test_a_summary_that_cannot_be_written_does_not_fail_the_run(

@@ -118,3 +118,8 @@ def test_a_larger_limit_leaves_nothing_out() -> None:
     text = report_markdown(many(600), cases=4, limit=1 << 20)
     assert "Left out" not in text
     assert len(text.encode()) <= 1 << 20
+
+
+def test_a_verdict_without_conditions_has_its_row_too() -> None:
+    text = report_markdown(build_report([], gates=[gate("best", conditions=[])]))
+    assert "| best | base | ✅ pass |  |  |  |\n" in text

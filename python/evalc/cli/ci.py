@@ -21,6 +21,8 @@ from evalc.spec import Folder
 
 SUMMARY = 1 << 20
 """Bytes of a step's summary that GitHub takes; it shows nothing of a longer one."""
+LEAST = 2000
+"""Bytes in which a report says something."""
 
 
 def junit_option(command: F) -> F:
@@ -79,8 +81,11 @@ def _summarise(report: Report) -> None:
     if path is None:
         return
     try:
-        held = path.stat().st_size if path.exists() else 0
-        text = report_markdown(report, limit=SUMMARY - held - 1)
+        room = SUMMARY - (path.stat().st_size if path.exists() else 0)
+        if room < LEAST:
+            output.talk("warning: the job summary is full; this report is not in it")
+            return
+        text = report_markdown(report, limit=room)
         with path.open("a", encoding="utf-8") as stream:
             stream.write(text)
     except OSError as error:

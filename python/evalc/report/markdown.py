@@ -70,8 +70,9 @@ def _gates(body: Body, gates: Sequence[GateEntry]) -> None:
             )
             rows.append([*lead, *map(cell, told)])
             lead = ["", "", ""]
-        if (reason := verdicts.why(gate)) is not None:
-            rows.append([*lead, cell(reason), "", ""])
+        reason = verdicts.why(gate)
+        if reason is not None or not gate["conditions"]:
+            rows.append([*lead, cell(reason or ""), "", ""])
     header = ["gate", "model", "verdict", "wanted", "found", "rests on"]
     body.table(header, rows, 6, "rows of gates")
 
