@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -100,6 +102,26 @@ def test_an_interrupted_run_leaves_no_verdict_in_the_junit_file(
     assert outcomes(file) == {"run": "error"}
 
 
+def test_a_junit_file_that_is_a_link_or_a_pipe_stays_one(judged: Workspace) -> None:
+    real, link, pipe = (judged.root / name for name in ("real.xml", "link.xml", "pipe"))
+    link.symlink_to(real)
+    judged.call("exec", "--tier", "small", "--junit", link)
+    assert link.is_symlink()
+    assert outcomes(real)["low (m)"] == "passed"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as threads:
+        read = threads.submit(pipe.read_text)
+        judged.call("report", "--tier", "small", "--junit", pipe)
+        assert read.result(timeout=30) == real.read_text()
+    assert pipe.is_fifo()
+
+
+def test_verdicts_without_a_report_are_refused(judged: Workspace) -> None:
+    done = judged.call("exec", "--junit", judged.root / "x.xml", "--no-report")
+    assert (done.code, "leave out --no-report" in done.err) == (2, True)
+    assert not (judged.root / "x.xml").exists()
+
+
 def test_on_github_gates_are_annotated_at_their_lines_and_json_stays_whole(
     judged: Workspace, summary: Path
 ) -> None:
@@ -159,7 +181,7 @@ def test_a_summary_is_added_to_and_keeps_within_what_github_shows(
     text = summary.read_text()
     assert text.startswith(first)
     assert len(first.encode()) + 500 < len(text.encode()) <= len(first.encode()) + 2000
-    assert "Left out for want of room" in text
+    assert "Left out to keep this short" in text
     assert "the job summary is full" in judged.call(*many).err
     assert summary.read_text() == text
 

@@ -193,6 +193,20 @@ def test_an_edit_of_the_spec_changes_the_component_that_it_is(
     assert all(change["known"] for change in found["changes"])
 
 
+def test_the_name_of_a_file_is_no_command_to_github(tracked: Workspace) -> None:
+    tracked.write(QUIZ, TIERS, TRIGGERS)
+    odd = "quiz\n::error::x.jsonl"
+    tracked.rows(odd, quiz_rows(2))
+    edit(tracked, '"quiz.jsonl"', json.dumps(odd))
+    commit(tracked.root)
+    git(tracked.root, "branch", "-f", "main")
+    tracked.rows(odd, quiz_rows(3))
+    done = planned(tracked)
+    assert done.json["since"]["changes"][0]["why"] == f"`specs/{odd}` is another"
+    assert "`specs/quiz\\n::error::x.jsonl` is another" in done.err
+    assert not [line for line in done.err.splitlines() if line.startswith("::")]
+
+
 def test_only_what_is_selected_counts(tracked: Workspace) -> None:
     edit(tracked, "{{ question }} =", "{{ question }} is")
     assert planned(tracked, "--task", "quiz").json["since"]["changes"] == []

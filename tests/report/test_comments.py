@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from reports import change, gate, judged_report, quiz
 
-from evalc.report import Report, build_report, report_markdown
-from evalc.report.markdown import COMMENT, MARKER
+from evalc.report import Report, build_report, diff_markdown, diff_reports, report_markdown
+from evalc.report.markdown import MARKER
+from evalc.report.marks import COMMENT
 
 GITHUB = 65_536
 """Characters that a comment on GitHub may not reach."""
@@ -96,7 +97,7 @@ def test_what_was_left_out_is_counted() -> None:
     assert "Left out" not in report_markdown(many(2), cases=2)
     text = report_markdown(many(600), cases=4)
     last = text.splitlines()[-1]
-    assert last.startswith("Left out for want of room: ")
+    assert last.startswith("Left out to keep this short: ")
     shown = sum(line.startswith("| base | task-") for line in text.splitlines())
     left = int(last.partition(" rows of results")[0].rpartition(" ")[2].replace(",", ""))
     assert (shown > 100, shown + left) == (True, 1200)
@@ -123,3 +124,17 @@ def test_a_larger_limit_leaves_nothing_out() -> None:
 def test_a_verdict_without_conditions_has_its_row_too() -> None:
     text = report_markdown(build_report([], gates=[gate("best", conditions=[])]))
     assert "| best | base | ✅ pass |  |  |  |\n" in text
+
+
+def test_a_diff_fits_too_and_counts_what_it_leaves_out() -> None:
+    right = [1, 0, 1, 1]
+    before, after = (
+        build_report([quiz(r, task=f"task-{n}") for n in range(600)], cases=True)
+        for r in (right, [1, 1, 0, 1])
+    )
+    text = diff_markdown(diff_reports(before, after))
+    assert len(text.encode()) <= COMMENT
+    assert text.splitlines()[-1].startswith("Left out to keep this short: ")
+    few = build_report([quiz([1, 1, 0, 1], task="task-0")], cases=True)
+    assert "Left out" not in diff_markdown(diff_reports(few, few))
+    assert "178 notes" in diff_markdown(diff_reports(before, few)).splitlines()[-1]

@@ -10,7 +10,7 @@ import click
 
 from evalc import env
 from evalc.cli import output
-from evalc.cli.files import write_file
+from evalc.cli.files import replaceable, write_file
 from evalc.cli.options import F
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.diagnostics.render import one_line
@@ -42,7 +42,7 @@ def faults_for_ci(junit: Path | None) -> Iterator[None]:
     The file is written first, and says that the run has not ended, until `tell_ci` knows better:
     a path that cannot be written is found out before anything is asked.
     """
-    if junit is not None:
+    if junit is not None and replaceable(junit):
         write_file(junit, junit_unfinished())
     try:
         yield

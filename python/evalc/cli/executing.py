@@ -72,6 +72,8 @@ def exec_command(
     A file from `plan --out` in place of PATHS runs exactly what it planned, or refuses with exit
     code 5 and says what has changed since.
     """
+    if junit is not None and no_report:
+        raise click.UsageError("--junit writes what a report says; leave out --no-report")
     how = Telling(as_json=as_json, junit=junit)
     with faults_for_ci(junit):
         asked = request(arguments)

@@ -11,8 +11,15 @@ from evalc.errors import ExitCode
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and its folder when there is none. Raises Faults."""
+    """Write a file whole or not at all, and its folder when there is none. Raises Faults.
+
+    What is there and no file, such as a pipe, is written to as it is.
+    """
     try:
+        if not replaceable(path):
+            path.write_text(text, encoding="utf-8")
+            return
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -28,3 +35,8 @@ def write_file(path: Path, text: str) -> None:
         hint = "name a file that can be written"
         fault = Diagnostic("file-unwritable", message, hint=hint)
         raise Faults([fault], exit_code=ExitCode.FAILURE) from None
+
+
+def replaceable(path: Path) -> bool:
+    """Whether a file is there, or nothing is."""
+    return path.is_file() or not path.exists()

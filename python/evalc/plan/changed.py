@@ -104,7 +104,8 @@ class _Comparison:
 
     def _model(self, name: str) -> Iterator[Change]:
         if name not in self.then.spec.models:
-            parts = dict.fromkeys([*MODEL_FILES, *MODEL_KEYS])
+            adapter = ["model.adapter"] if self.now.spec.models[name].adapter else []
+            parts = dict.fromkeys([*MODEL_FILES, *MODEL_KEYS, *adapter])
             yield from (Change(part, name, f"the model `{name}` is new") for part in parts)
             return
         one, other = self.now.spec.models[name], self.then.spec.models[name]

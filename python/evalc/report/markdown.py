@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalc.report import verdicts, words
-from evalc.report.marks import Body, cell
+from evalc.report.marks import COMMENT, Body, cell
 from evalc.report.savings import savings
 from evalc.report.shape import EstimateEntry, GateEntry, MetricEntry, Report, ResultEntry
 
 MARKER = "<!-- evalc -->"
 """The first line, by which a comment is found again; a reader does not see it."""
-COMMENT = 65_000
-"""Bytes of a comment. GitHub takes fewer than 65,536 characters; a workflow may add a few."""
 OPEN_ROWS = 12
 """Longer tables of results are folded."""
 MOST_LINES = 20

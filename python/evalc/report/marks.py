@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+COMMENT = 65_000
+"""Bytes of a comment. GitHub takes fewer than 65,536 characters; a workflow may add a few."""
 NOTE = 600
 """Bytes that are kept for saying what was left out."""
 
@@ -92,7 +94,7 @@ class Body:
     def text(self) -> str:
         """The body, ending in a newline."""
         left = ", ".join(f"{count:,} {what}" for what, count in self._left.items() if count)
-        note = [f"Left out for want of room: {left}."] if left else []
+        note = [f"Left out to keep this short: {left}."] if left else []
         return "\n\n".join([*self._blocks, *note]) + "\n"
 
 
