@@ -94,10 +94,16 @@ def test_two_models_under_one_gate_are_two_suites_with_cases_of_two_names() -> N
 
 
 def test_a_race_is_one_case_whoever_leads_it() -> None:
-    race = gate("best", conditions=[], candidates=[])
-    assert outcomes(valid(junit_xml(build_report([], gates=[race])))) == {
-        ("quiz", "best"): "passed"
-    }
+    lead = {"standing": "best", "seen": 96, "value": 0.5, "difference": 0.0}
+    leader = {"model": "base", **lead, "low": 0.0, "high": 0.0}
+    other = {**leader, "model": "tuned", "standing": "out", "low": -0.1, "high": -0.02}
+    race = gate("best", conditions=[], candidates=[leader, other])
+    root = valid(junit_xml(build_report([], gates=[race])))
+    assert outcomes(root) == {("quiz", "best"): "passed"}
+    assert next(root.iter("system-out")).text == (
+        "quiz.acc: base: best of 2, 0.5000; 96 cases, wrong with probability at most 0.05\n"
+        "quiz.acc: tuned: not the best, 0.5000, -0.1000 to -0.0200 from the leader; 96 cases"
+    )
 
 
 def test_a_task_that_was_not_scored_is_skipped() -> None:

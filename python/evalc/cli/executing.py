@@ -116,7 +116,7 @@ def _run(planned: Planned, store: Store, turns: Turns) -> None:
     priced = planned.priced(store)
     began, tallies = time.monotonic(), []
     provenance, ledger = Provenance(planned, store), Ledger(planned, store)
-    bases = room("bases").Bases(to_ask(planned))
+    bases = room("bases").Bases(to_ask(planned, turns.passes))
     with RunMeter(output.talker(), planned, priced) as meter:
         for index in turns.models():
             model = planned.models[index]

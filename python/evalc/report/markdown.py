@@ -57,19 +57,15 @@ def _head(report: Report) -> str:
 
 
 def _gates(body: Body, gates: Sequence[GateEntry]) -> None:
-    rows = []
+    rows: list[list[str]] = []
     for gate in gates:
         lead = [cell(gate["gate"]), cell(gate["model"]), SIGNS[gate["state"]]]
-        for condition in gate["conditions"]:
-            told = (
-                verdicts.wanted(gate, condition),
-                verdicts.found(condition),
-                verdicts.rests_on(gate, condition),
-            )
+        before = len(rows)
+        for told in verdicts.rows(gate):
             rows.append([*lead, *map(cell, told)])
             lead = ["", "", ""]
         reason = verdicts.why(gate)
-        if reason is not None or not gate["conditions"]:
+        if reason is not None or len(rows) == before:
             rows.append([*lead, cell(reason or ""), "", ""])
     header = ["gate", "model", "verdict", "wanted", "found", "rests on"]
     body.table(header, rows, 6, "rows of gates")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from evalc.errors import ExitCode
 from evalc.report import words
-from evalc.report.shape import ConditionEntry, GateEntry
+from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry
 
 MARKS = {"pass": "pass", "fail": "FAIL", "inconclusive": "open"}
 CONDITIONS = {
@@ -24,6 +24,47 @@ def exit_code(gates: Sequence[GateEntry]) -> ExitCode:
     if any(gate["state"] == "inconclusive" and gate["needed"] for gate in gates):
         return ExitCode.GATE_INCONCLUSIVE
     return ExitCode.DONE
+
+
+def rows(gate: GateEntry) -> Iterator[tuple[str, str, str]]:
+    """What is wanted, what was found and what that rests on, of each condition or candidate."""
+    for condition in gate["conditions"]:
+        yield wanted(gate, condition), found(condition), rests_on(gate, condition)
+    for candidate in gate.get("candidates", []):
+        yield standing(gate, candidate), compared(candidate), raced(gate, candidate)
+
+
+def standing(gate: GateEntry, candidate: CandidateEntry) -> str:
+    """`b: best of 3`."""
+    best = [each for each in gate["candidates"] if each["standing"] == "best"]
+    count = len(gate["candidates"])
+    name = candidate["model"]
+    if candidate["standing"] == "out":
+        return f"{name}: not the best"
+    if candidate["standing"] == "open":
+        return f"{name}: may be the best of {count}"
+    return f"{name}: best of {count}" if len(best) == 1 else f"{name}: as good as the best"
+
+
+def compared(candidate: CandidateEntry) -> str:
+    """`0.4312, -0.0410 to -0.0112 from the leader`."""
+    value = words.number(candidate["value"])
+    low, high = candidate["low"], candidate["high"]
+    if low is None or high is None or low == high == 0.0:
+        return value
+    if low == high:
+        return f"{value}, {words.signed(low)} from the leader"
+    return f"{value}, {words.signed_interval(low, high)} from the leader"
+
+
+def raced(gate: GateEntry, candidate: CandidateEntry) -> str:
+    """`96 cases`, with how sure the winner is."""
+    text = f"{candidate['seen']:,} cases"
+    if candidate["standing"] != "best":
+        return text
+    if gate["basis"] == "certain":
+        return f"{text}, certain"
+    return f"{text}, wrong with probability at most {gate['error']:g}"
 
 
 def wanted(gate: GateEntry, condition: ConditionEntry) -> str:
@@ -72,14 +113,15 @@ def headline(gate: GateEntry) -> str:
 
 
 def told(gate: GateEntry) -> list[str]:
-    """A line for every condition, and why nothing more is known; never empty."""
+    """A line for every condition or candidate, and why nothing more is known; never empty."""
+    metric = f"{gate['task']}.{gate['metric']}"
+    verb = ("", "") if "candidates" in gate else ("wanted ", "found ")
     lines = [
-        f"{gate['task']}.{gate['metric']}: wanted {wanted(gate, condition)}, "
-        f"found {found(condition)}; {rests_on(gate, condition)}"
-        for condition in gate["conditions"]
+        f"{metric}: {verb[0]}{condition}, {verb[1]}{value}; {basis}"
+        for condition, value, basis in rows(gate)
     ]
     reason = why(gate)
-    return [*lines, *([reason] if reason else [])] or [f"{gate['task']}.{gate['metric']}"]
+    return [*lines, *([reason] if reason else [])] or [metric]
 
 
 def outcome(gates: Sequence[GateEntry]) -> str:
