@@ -51,7 +51,7 @@ def _head(report: Report) -> str:
         title = f"## {sign} evalc: {verdicts.outcome(gates)}{tier}"
     lines = [MARKER, title]
     if (since := report.get("since")) is not None:
-        told = f"since {since['revision']}: {since['why']}"
+        told = f"tier by what changed since {since['revision']}: {since['why']}"
         lines += ["", cell(words.one_line(told, 300))]
     return "\n".join(lines)
 
