@@ -432,3 +432,41 @@ def test_a_spec_in_a_folder_below_the_repository_is_found_from_anywhere(
     inner = Workspace(tracked.specs, tracked.model)
     done = inner.call("plan", ".", "--since", "main", "--json")
     assert [c["component"] for c in done.json["since"]["changes"]] == ["task.prompt"]
+
+
+def test_a_repository_of_another_owner_is_told_how_git_is_made_to_read_it(
+    tracked: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a switch of git's own tests; containers of CI systems bring it about
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    done = fault(tracked, "no-repository", "--since", "main")
+    assert f"safe.directory {tracked.root}\n" in done.err
+    assert "run the `git config` that git names" in done.err
+
+
+def test_data_in_a_submodule_goes_by_the_submodule(tracked: Workspace, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    repository(other)
+    shutil.copy(tracked.specs / "quiz.jsonl", other / "quiz.jsonl")
+    commit(other)
+    git(
+        tracked.root,
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "-q",
+        str(other),
+        "data",
+    )
+    edit(tracked, '"quiz.jsonl"', '"../data/quiz.jsonl"')
+    commit(tracked.root)
+    git(tracked.root, "branch", "-f", "main")
+    assert found_of(tracked).changes == ()
+    with (tracked.root / "data" / "quiz.jsonl").open("a") as stream:
+        stream.write(json.dumps(quiz_rows(9)[8]) + "\n")
+    (change,) = found_of(tracked).changes
+    assert (change.component, change.of, change.known) == ("dataset", "quiz", True)

@@ -155,7 +155,7 @@ def _root(folder: Path) -> Path:
         return Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
     hint = "run evalc in a clone of the repository, or name a tier with `--tier`"
     if b"dubious ownership" in done.stderr:
-        hint = f"let git read it: `git config --global --add safe.directory {folder}`"
+        hint = "run the `git config` that git names before evalc, as the same user"
     message = f"`{folder}` is not in the working tree of a git repository"
     raise Faults([Diagnostic("no-repository", message, notes=_said(done), hint=hint)])
 
