@@ -95,12 +95,13 @@ def make_report(planned: Planned, store: Store, cases: bool, allow_code_executio
     scorer = Scorer(planned, store, allow_code_execution)
     scores, unscored = scorer.all()
     decisions = Decisions(scorer) if goes_by_rounds(planned) else None
+    gates = None
+    if decisions is not None:
+        gates = with_changes(decisions.gates(), planned, store, scores)
     return build_report(
         scores,
         unscored=unscored,
-        gates=None
-        if decisions is None
-        else with_changes(decisions.gates(), planned, store, scores),
+        gates=gates,
         ended={} if decisions is None else decisions.ended(),
         tier=planned.selection.tier,
         plan=planned.summary_now(store),

@@ -67,19 +67,18 @@ class History:
         name = self.name(folder)
         if name is None:
             return {}
-        listed = self._contents([] if name == "." else [name + "/"])
-        found = {self.root / path: raw for path, raw in listed.items() if path.endswith(suffix)}
-        return dict(sorted(found.items()))
+        found = self._contents([] if name == "." else [name + "/"], suffix)
+        return {self.root / path: found[path] for path in sorted(found)}
 
-    def _contents(self, names: list[str]) -> dict[str, bytes]:
-        listed = _git(self.root, "ls-tree", "-z", "--full-tree", self.base, *names)
+    def _contents(self, names: list[str], suffix: str = "") -> dict[str, bytes]:
+        listed = _checked(self.root, "ls-tree", "-z", "--full-tree", self.base, *names)
         found = {}
-        for entry in _split(listed.stdout):
+        for entry in _split(listed):
             about, _, path = entry.partition(b"\t")
             mode, _, identity = about.split(b" ")[:3]
-            if mode in FILES:
-                blob = _git(self.root, "cat-file", "blob", identity.decode())
-                found[os.fsdecode(path)] = blob.stdout
+            if mode in FILES and path.endswith(suffix.encode()):
+                blob = _checked(self.root, "cat-file", "blob", identity.decode())
+                found[os.fsdecode(path)] = blob
         return found
 
 
@@ -130,7 +129,7 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
             check=False,
             env=env.untranslated(),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         hint = "install git, or name a tier with `--tier` in place of `--since`"
         message = "`--since` asks git what has changed, and there is no `git` on this machine"
         raise Faults([Diagnostic("no-git", message, hint=hint)]) from None
