@@ -140,6 +140,7 @@ def test_no_name_becomes_mark_up() -> None:
         cases=True,
         unscored=[(HOSTILE, HOSTILE, HOSTILE)],
     )
+    made["since"] = {"revision": HOSTILE, "why": HOSTILE}
     text = report_page(made, cells=[scores], title=HOSTILE)
     tree = Tree(text)
     assert tree.open == []

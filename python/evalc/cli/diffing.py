@@ -11,7 +11,7 @@ import click
 from evalc.cli import output
 from evalc.cli.options import html_option, request, selection_options
 from evalc.cli.pages import require_page, write_page
-from evalc.cli.reporting import Told
+from evalc.cli.results import Results
 from evalc.cli.session import opened
 from evalc.errors import ExitCode
 from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view, from_json
@@ -44,8 +44,8 @@ def diff_command(  # noqa: PLR0917  click passes them by name
     if models:
         asked = {**arguments, "models": (*arguments.get("models", ()), *models)}
         with opened(request(asked)) as (planned, store):
-            told = Told.of(planned, store, allow_code_execution=False)
-            live, cells = told.report(cases=True), told.scores
+            results = Results.of(planned, store, allow_code_execution=False)
+            live, cells = results.report(cases=True), results.scores
     left, right = (sides[name] or live for name in (a, b))
     first, second = _model(left, a, sides[a]), _model(right, b, sides[b])
     chosen = (first, second) if first and second else None

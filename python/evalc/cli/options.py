@@ -29,6 +29,7 @@ class Request:
     no_hooks: bool = False
     rehash: bool = False
     no_cache: bool = False
+    since: str | None = None
 
 
 def default_path() -> Path:
@@ -81,6 +82,15 @@ def rehash_option(command: F) -> F:
     )(command)
 
 
+def since_option(command: F) -> F:
+    """`--since`."""
+    return click.option(
+        "--since",
+        metavar="REVISION",
+        help="Take the tier that the spec's triggers choose for what changed since a git revision.",
+    )(command)
+
+
 def selection_options(command: F) -> F:
     """PATHS, `--set`, `--suite`, `--model`, `--task`, `--tier` and `--cache`."""
     for name, help_text in (
@@ -118,4 +128,5 @@ def request(arguments: dict[str, Any]) -> Request:
         no_hooks=arguments.pop("no_hooks", False),
         rehash=arguments.pop("rehash", False),
         no_cache=arguments.pop("no_cache", False),
+        since=arguments.pop("since", None),
     )

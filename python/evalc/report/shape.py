@@ -111,6 +111,24 @@ class ConditionEntry(TypedDict):
     fail_at: NotRequired[float]
 
 
+class ChangeEntry(TypedDict):
+    """What a gate's metric did against its baseline.
+
+    `difference` is the estimate of the whole, with an interval that holds at the gate's level
+    whenever the run ended. Of `total` cases `compared` are answered by both, `better` and `worse`
+    of them in another way than before. `p` is exact McNemar's, null unless all are compared.
+    """
+
+    difference: float | None
+    low: float | None
+    high: float | None
+    better: int
+    worse: int
+    compared: int
+    total: int
+    p: float | None
+
+
 class CandidateEntry(TypedDict):
     """A candidate of a race. `seen` of its cases were looked at; `value` is an estimate from them.
 
@@ -147,6 +165,7 @@ class GateEntry(TypedDict):
     needed: bool
     why: str | None
     conditions: list[ConditionEntry]
+    change: NotRequired[ChangeEntry]
     candidates: NotRequired[list[CandidateEntry]]
 
 
@@ -162,7 +181,7 @@ class Report(TypedDict):
     """All results. `complete`: every case of every result is scored, and nothing is `unscored`.
 
     `plan` holds the plan's total counts (`Plan.summary()["total"]`), `runs` the manifests of the
-    runs that answered, as the store has them.
+    runs that answered, as the store has them. `since` says what chose the tier, as `plan --json`.
     """
 
     schema: Literal["evalc.report/1"]
@@ -174,6 +193,7 @@ class Report(TypedDict):
     gates: NotRequired[list[GateEntry]]
     plan: dict[str, Any] | None
     runs: list[dict[str, Any]]
+    since: NotRequired[dict[str, Any]]
 
 
 _ADAPTER = TypeAdapter(Report)

@@ -9,6 +9,8 @@ from typing import Any
 from evalc.report.shape import CaseEntry, EstimateEntry, Report, ResultEntry
 
 NOTHING = "—"
+NO_TIER = "none"
+"""The tier that runs nothing."""
 ENDED = {"decided": "stopped when its gates were decided,", "budget": "ended by its budget,"}
 
 
@@ -61,7 +63,7 @@ def warnings(report: Report) -> list[str]:
         f"{entry['task']} ({entry['model']}): not scored; {entry['why']}"
         for entry in report["unscored"]
     ]
-    if not report["results"] and not report["unscored"]:
+    if not report["results"] and not report["unscored"] and report["tier"] != NO_TIER:
         found.append("no task of this selection has a result")
     for result in report["results"]:
         if result["complete"] and not result["total"]:
@@ -122,7 +124,9 @@ def _run_line(run: dict[str, Any]) -> str:
     if "seconds" in known:
         predicted = known.get("predicted_seconds")
         foreseen = "" if predicted is None else f" (predicted {predicted:,.1f} s)"
-        parts.append(f"took {known['seconds']:,.1f} s{foreseen}")
+        devices = {model.get("device") for model in known.get("models", [])}
+        what = " of GPU time" if devices == {"cuda"} else ""
+        parts.append(f"took {known['seconds']:,.1f} s{what}{foreseen}")
     if "prefill_tokens" in known:
         parts.append(f"read {known['prefill_tokens']:,} tokens{_saving(known)}")
     if "decode_tokens" in known:
