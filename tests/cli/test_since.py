@@ -355,6 +355,12 @@ def test_what_evalc_writes_itself_is_no_change(tracked: Workspace) -> None:
     done = tracked.call("exec", "specs", "--since", "main", "--json", "--junit", file)
     assert (done.json["tier"], done.json["since"]["files"]) == ("none", ["docs/b.md"])
     assert 'tests="0"' in file.read_text()
+    file.unlink()
+    for _ in range(2):
+        page = tracked.root / "r.html"
+        done = tracked.call("report", "specs", "--since", "main", "--json", "--html", page)
+        assert (done.json["tier"], done.json["since"]["files"]) == ("none", ["docs/b.md"])
+        assert "tier by what changed since main" in page.read_text()
 
 
 def test_a_plan_pinned_by_what_changed_runs_at_that_tier(tracked: Workspace) -> None:

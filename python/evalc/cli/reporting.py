@@ -40,7 +40,7 @@ def report_command(allow_code_execution: bool, **arguments: Any) -> int:
     how = Telling(**{name: arguments.pop(name) for name in Telling.__slots__})
     with faults_for_ci(how.junit):
         require_page(how.html)
-        asked, since = settled(request(arguments), how.junit)
+        asked, since = settled(request(arguments), how.junit, how.html)
         if since is not None and since.nothing:
             return show_nothing(folder_of(asked), since, how)
         with opened(asked) as (planned, store):

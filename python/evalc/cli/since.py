@@ -73,10 +73,10 @@ class Since:
         return f"{past}; tier `{self.choice.tier}` by the trigger at {file}:{line}, as {why}"
 
 
-def settled(asked: Request, junit: Path | None = None) -> tuple[Request, Since | None]:
+def settled(asked: Request, *files: Path | None) -> tuple[Request, Since | None]:
     """The request with its tier chosen, and what chose it; as it is without `--since`.
 
-    The cache and the file `junit` are evalc's own, and no change of the repository.
+    The cache and the `files` that are to be written are evalc's own, no change of the repository.
 
     Raises Faults when there is nothing to choose by, or something else settles the tier too.
     """
@@ -90,7 +90,7 @@ def settled(asked: Request, junit: Path | None = None) -> tuple[Request, Since |
         message = "the spec has no `[[triggers]]`, by which `--since` could choose a tier"
         hint = "add some, as docs/ci.md shows, or name a tier with `--tier`"
         raise Faults([Diagnostic("no-triggers", message, hint=hint)])
-    since = _since(folder, asked, [asked.cache, *([junit] if junit else [])])
+    since = _since(folder, asked, [asked.cache, *filter(None, files)])
     output.talk(since.told())
     return replace(asked, tier=since.choice.tier, since=None), since
 
