@@ -14,6 +14,8 @@ import numpy as np
 from evalc.decide.betting import Evidence, Interval
 from evalc.decide.estimates import LEVEL
 from evalc.decide.gates import units_of
+from evalc.decide.rounds import next_round
+from evalc.decide.trials import WAVE
 from evalc.decide.units import Units
 from evalc.score import CellScores
 from evalc.score.cells import BoolArray, FloatArray
@@ -56,5 +58,9 @@ def _interval(
     if not (asked.min() >= 0 and asked.max() <= 1):
         return None
     evidence = Evidence(weights)
-    evidence.add(units.values(values, 0, seen))
+    # in rounds, as bets learn between them
+    while evidence.seen < seen:
+        first = evidence.seen
+        last = first + next_round(first, seen, WAVE)
+        evidence.add(units.values(values, first, last))
     return evidence.interval(1.0 - LEVEL)
