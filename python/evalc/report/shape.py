@@ -28,13 +28,28 @@ class EstimateEntry(TypedDict):
     method: str
 
 
+class IntervalEntry(TypedDict):
+    """A value and where it lies."""
+
+    value: float
+    low: float
+    high: float
+
+
 class MetricEntry(EstimateEntry):
-    """A metric of a cell. `slices` maps a slice's name and value to the estimate over its cases."""
+    """A metric of a cell. `slices` maps a slice's name and value to the estimate over its cases.
+
+    The estimate itself is of the population from which the cases are a sample; after a run that
+    ended early no such interval holds, and with the method `anytime` it is the benchmark's.
+    `benchmark` is what the full run would print: a point when it ran, else an interval that holds
+    whenever the run ended; null or absent where the cases do not say.
+    """
 
     metric: str
     binary: bool
     direction: Direction
     average: str
+    benchmark: NotRequired[IntervalEntry | None]
     slices: dict[str, dict[str, EstimateEntry]]
 
 

@@ -75,15 +75,26 @@ def samples(report: Report) -> list[str]:
     """One sentence for every result that a budget or a decision limits to a part of its cases."""
     stopped = [
         f"{_name(result)}: {ENDED[result['ended']]} after {result['scored']:,} of "
-        f"{result['total']:,} cases"
+        f"{result['total']:,} cases{_full_run(result)}"
         for result in report["results"]
         if "ended" in result and not result["complete"]
     ]
     return stopped + [
         f"{_name(result)}: a sample of {result['total']:,} of {result['population']:,} cases"
+        f"{_full_run(result)}"
         for result in report["results"]
         if result["population"] is not None and result["population"] > result["total"]
     ]
+
+
+def _full_run(result: ResultEntry) -> str:
+    """`; the full run would print acc 0.3912 to 0.4488`, where the cases say."""
+    known = [
+        f"{metric['metric']} {interval(found['low'], found['high'])}"
+        for metric in result["metrics"]
+        if (found := metric.get("benchmark")) is not None
+    ]
+    return f"; the full run would print {', '.join(known)} (95 %)" if known else ""
 
 
 def _incomplete(result: ResultEntry) -> str:
