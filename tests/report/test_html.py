@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from cell_builders import choice_cell
 from pages import CASES, HOSTILE, browsed, cells, condition, gate, page, report
 from reports import quiz
 
+from evalc.decide.units import Units
 from evalc.diagnostics import Faults
 from evalc.report import build_report
 from evalc.report.html import cases as case_room
@@ -305,6 +307,26 @@ def test_flips_against_the_baseline_are_counted(tree: Tree) -> None:
     (line,) = re.findall(r"quiz acc base → tuned (\S+ \S+ \S+) \S+ to \S+ (\d+ \d+)", said)
     assert line == ("0.9833 0.9667 -0.0167", "3 1")
     assert "sums exact_match@strict base → tuned 0.3750 0.6250 +0.2500" in said
+
+
+def test_an_early_end_leaves_the_benchmarks_interval_and_no_test() -> None:
+    turn = Units.of([f"case-{i}" for i in range(80)]).members.tolist()
+    seen = {case: place for place, case in enumerate(turn[:40])}
+    logs = [[-1.0, -2.0 * (seen[i] % 2)] if i in seen else [math.nan] * 2 for i in range(80)]
+    cell = choice_cell(logs, [0] * 80, model="tuned")
+    part, whole = score_cell(cell, Scoring(("acc",))), quiz([1] * 80)
+    ended: Any = {("tuned", "quiz"): "decided"}
+    made = build_report([whole, part], ended=ended, cases=True)
+    found = made["results"][1]["metrics"][0].get("benchmark")
+    assert found is not None and found["low"] < found["high"]
+    said = Tree(report_page(made)).said()
+    interval = f"{found['low']:.4f} to {found['high']:.4f}"
+    assert f"quiz acc tuned {found['value']:.4f} — — {interval} 40/80" in said
+    assert "quiz acc base 1.0000 0.0000 0.9542 to 1.0000 exact 80" in said
+    assert "quiz acc base → tuned 1.0000 0.5000 -0.5000 — 20 0 — 40" in said
+    assert "no test of their changes" in said
+    assert "interval for this benchmark asked whole" in said
+    assert "no test of their changes" not in Tree(page()).said()
 
 
 def test_a_report_without_gates_cases_plan_or_runs_has_a_page() -> None:

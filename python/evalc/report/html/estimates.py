@@ -17,6 +17,8 @@ MOST_ROWS = 300
 TOGETHER = 40
 """Up to this many shares are drawn in one chart; one with more rows is folded."""
 SHARES = "Scores from 0 to 1"
+ANYTIME = "anytime"
+"""The method of an estimate that has the benchmark's interval, as no other holds."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,21 @@ def _in_order(report: Report) -> Iterator[tuple[ResultEntry, MetricEntry]]:
 
 def _told(rows: list[charts.Row]) -> str:
     return "; ".join(
-        f"{row['label']}: {words.number(row['value'])}, {words.interval(row['low'], row['high'])}"
+        f"{row['label']}: {words.number(row['value'])}, {words.interval(*_widest(row))}"
         for row in rows
     )
+
+
+def _widest(row: charts.Row) -> tuple[float | None, float | None]:
+    known = row["low"] is not None
+    return (row["low"], row["high"]) if known else (row["least"], row["most"])
 
 
 def _row(
     report: Report, result: ResultEntry, metric: MetricEntry, sides: dict[str, list[Side]]
 ) -> charts.Row:
-    least, most = benchmark(report, result, metric)
+    least, most = benchmark(metric)
+    low, high = _population(metric)
     gates = list(_gates(report, result, metric))
     bounds = [_bound(gate) for gate in gates]
     baselines = [baseline_value(gate, sides) for gate in gates]
@@ -119,8 +127,8 @@ def _row(
         "model": result["model"],
         "share": metric["direction"] == "higher",
         "value": metric["value"],
-        "low": metric["low"],
-        "high": metric["high"],
+        "low": low,
+        "high": high,
         "least": least,
         "most": most,
         "bound": next((bound for bound in bounds if bound is not None), None),
@@ -142,18 +150,16 @@ def _bound(gate: GateEntry) -> float | None:
     return None
 
 
-def benchmark(
-    report: Report, result: ResultEntry, metric: MetricEntry
-) -> tuple[float | None, float | None]:
-    """Where the full run's value lies: a point when it was run, else as the gates' looks say."""
-    sampled = result["population"] is not None and result["population"] > result["total"]
-    if metric["complete"] and not sampled:
-        return metric["value"], metric["value"]
-    for gate in _gates(report, result, metric):
-        for entry in gate["conditions"]:
-            if entry["scope"] == "value" and entry["low"] is not None:
-                return entry["low"], entry["high"]
-    return None, None
+def benchmark(metric: MetricEntry) -> tuple[float | None, float | None]:
+    """Where the value of the full run lies, as far as the report says; a point when it was run."""
+    found = metric.get("benchmark")
+    return (None, None) if found is None else (found["low"], found["high"])
+
+
+def is_partial(report: Report) -> bool:
+    """Whether the full run's value of some result is not known exactly."""
+    spans = [benchmark(metric) for result in report["results"] for metric in result["metrics"]]
+    return any(low != high for low, high in spans)
 
 
 def result_rows(report: Report) -> list[list[Cell]]:
@@ -164,7 +170,7 @@ def result_rows(report: Report) -> list[list[Cell]]:
             text(label(metric)),
             text(result["model"]),
             *_numbers(metric),
-            _benchmark(report, result, metric),
+            _benchmark(metric),
             amount(metric["n"], words.coverage(metric, result["population"])),
         ]
         for result, metric in _in_order(report)
@@ -177,16 +183,23 @@ def label(metric: MetricEntry) -> str:
     return f"{metric['metric']} ({metric['average']})" if macro else metric["metric"]
 
 
+def _population(entry: EstimateEntry) -> tuple[float | None, float | None]:
+    """The interval for questions like these; a run that ended early has none."""
+    early = entry["method"] == ANYTIME
+    return (None, None) if early else (entry["low"], entry["high"])
+
+
 def _numbers(entry: EstimateEntry) -> list[Cell]:
+    low, high = _population(entry)
     return [
         amount(entry["value"], words.number(entry["value"])),
         replace(amount(entry["stderr"], words.number(entry["stderr"])), minor=True),
-        amount(entry["low"], words.interval(entry["low"], entry["high"])),
+        amount(low, words.interval(low, high)),
     ]
 
 
-def _benchmark(report: Report, result: ResultEntry, metric: MetricEntry) -> Cell:
-    least, most = benchmark(report, result, metric)
+def _benchmark(metric: MetricEntry) -> Cell:
+    least, most = benchmark(metric)
     shown = "exact" if least is not None and least == most else words.interval(least, most)
     return amount(least, shown)
 

@@ -13,7 +13,7 @@ from evalc.report.html import accounts, estimates, gate_cards
 from evalc.report.html.cases import case_data
 from evalc.report.html.extra import package
 from evalc.report.html.sentences import headline
-from evalc.report.html.sides import Other, changes, sides_of
+from evalc.report.html.sides import Change, Other, changes, is_early, sides_of
 from evalc.report.shape import Report
 from evalc.score import CellScores
 
@@ -53,7 +53,8 @@ def report_page(
         changes=[_change(change) for change in changes(report, sides)],
         accounts=accounts.accounts(report),
         stopped=words.samples(report),
-        looked=any("ended" in result and not result["complete"] for result in report["results"]),
+        partial=estimates.is_partial(report),
+        early=any(is_early(result) for result in report["results"]),
         cases=case_data(report, sides, texts),
     )
 
@@ -64,9 +65,10 @@ def _run(report: Report) -> dict[str, Any]:
     return {"name": None, "evalc": None, "models": [], **last}
 
 
-def _change(change: Any) -> dict[str, Any]:
-    """A comparison, its figures as cells."""
-    entry = change.entry
+def _change(change: Change) -> dict[str, Any]:
+    """A comparison, its figures as cells; an early end leaves no test of a fixed size."""
+    entry, early = change.entry, change.early
+    low, high, p = (None if early else entry[key] for key in ("low", "high", "p"))
     text, amount = estimates.text, estimates.amount
     counts = [entry["broken"], entry["fixed"]]
     return {
@@ -77,9 +79,9 @@ def _change(change: Any) -> dict[str, Any]:
             amount(entry["a"], words.number(entry["a"])),
             amount(entry["b"], words.number(entry["b"])),
             amount(entry["delta"], words.signed(entry["delta"])),
-            amount(entry["low"], words.signed_interval(entry["low"], entry["high"])),
+            amount(low, words.signed_interval(low, high)),
             *(amount(n, words.NOTHING if n is None else f"{n:,}") for n in counts),
-            amount(entry["p"], words.probability(entry["p"])),
+            amount(p, words.probability(p)),
             amount(entry["n"], f"{entry['n']:,}"),
         ]
     }

@@ -69,10 +69,14 @@ def fitting(side: Side, baselines: Sequence[Side]) -> list[Side]:
 
 @dataclass(frozen=True)
 class Change:
-    """One metric of one side, compared with a baseline on their common cases."""
+    """One metric of one side, compared with a baseline on their common cases.
+
+    `early`: how many those are was settled by what they showed.
+    """
 
     baseline: str
     name: str
+    early: bool
     entry: ComparisonEntry
 
 
@@ -85,11 +89,17 @@ def changes(report: Report, sides: dict[str, list[Side]]) -> list[Change]:
         for side in compared:
             for baseline in fitting(side, baselines):
                 if "cases" in baseline.result and "cases" in side.result:
+                    early = is_early(baseline.result) or is_early(side.result)
                     found += [
-                        Change(baseline.name, side.name, entry)
+                        Change(baseline.name, side.name, early, entry)
                         for entry in comparisons(baseline.result, side.result)
                     ]
     return found
+
+
+def is_early(result: ResultEntry) -> bool:
+    """Whether a run ended because of what it had seen."""
+    return result.get("ended") == "decided" and not result["complete"]
 
 
 def metric_of(result: ResultEntry, name: str) -> MetricEntry | None:
