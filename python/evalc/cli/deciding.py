@@ -160,9 +160,14 @@ class Decisions:
             columns,
             (filler, first),
             self._races.entrants(cell),
-            early=tier.stop == "decided",
+            early=tier.stop == "decided" and not self._compared_with(cell),
             at_once=not timed,
         )
+
+    def _compared_with(self, cell: int) -> bool:
+        """Whether another model is compared with this cell, which is then asked whole."""
+        model, task = self._planned.selection.cells[cell]
+        return any((gate.spec.baseline, gate.task) == (model, task) for gate in self._gates)
 
     def _baseline(self, gate: GateCell) -> Mapping[str, float] | None:
         if gate.spec.baseline is None:
