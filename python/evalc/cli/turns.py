@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -125,10 +126,16 @@ class ByRounds:
         others = np.ones(len(ledger.hits), dtype=np.uint8)
         others[missing] = 0
         self._planned.handle.subtract(others.tobytes())
-        found = _packs(self._planned, model)
+        # a request that twins ask is the first one's, whoever's turn it is
+        found = _Chained([_packs(self._planned, twin) for twin in self._twins(model)])
         self._rounds += bool(found)
         self._planned.handle.subtract(ledger.hits.tobytes())
         return found
+
+    def _twins(self, model: int) -> list[int]:
+        """Indices of the models that are this one by another name, itself among them."""
+        ids = [(m.identity.model_id, m.identity.engine_id) for m in self._planned.models]
+        return [place for place, own in enumerate(ids) if own == ids[model]]
 
     def generates(self, model: int) -> bool:
         """A later round may, if anything of the plan does."""
@@ -156,6 +163,26 @@ def _told(decisions: Decisions) -> bool:
     for line in lines:
         output.talk(line)
     return bool(lines)
+
+
+class _Chained(Sequence[Any]):
+    """Packs one after the other, each made when it is asked for."""
+
+    def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
+        self._parts = [part for part in parts if len(part)]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __getitem__(self, place: Any) -> Any:
+        for part in self._parts:
+            if place < len(part):
+                return part[place]
+            place -= len(part)
+        raise IndexError(place)
+
+    def __iter__(self) -> Any:
+        return chain.from_iterable(self._parts)
 
 
 class _Again(Sequence[int]):
