@@ -134,7 +134,8 @@ def _conditions(
         yield "max_drop", None, every, known, "value"
     elif np.isfinite(known).any():
         common = np.flatnonzero(np.isfinite(known)).astype(np.int64)
-        yield "max_drop", AtLeast(half(gate.max_drop)), common, known[common], "difference"
+        bound = AtLeast(half(gate.max_drop), gate.max_drop / 2)
+        yield "max_drop", bound, common, known[common], "difference"
 
 
 def _aligned(scores: CellScores, baseline: Baseline | None) -> FloatArray | None:
@@ -148,4 +149,4 @@ def _aligned(scores: CellScores, baseline: Baseline | None) -> FloatArray | None
 def _drop(gate: GateSpec, baseline: FloatArray | None, units: Units) -> Condition:
     assert baseline is not None
     assert gate.max_drop is not None
-    return AtLeast(float(units.weights @ units.values(baseline)) - gate.max_drop)
+    return AtLeast(float(units.weights @ units.values(baseline)) - gate.max_drop, gate.max_drop)

@@ -48,7 +48,8 @@ class Trial:
     ) -> None:
         self.condition, self.units, self.cases = condition, units, cases
         self.alpha, self.gates, self.scope = alpha, gates, scope
-        self.evidence = Evidence(units.weights)
+        margin = condition.margin if isinstance(condition, AtLeast) else 0.0
+        self.evidence = Evidence(units.weights, margin)
         self.looks: list[int] = []
         self.bounded = True
         self._baseline = baseline

@@ -39,9 +39,10 @@ CERTAINLY_NOT = Verdict("fail", "certain")
 
 @dataclass(frozen=True, slots=True)
 class AtLeast:
-    """The value has to reach `bound`."""
+    """The value has to reach `bound`; `margin` is how far above it is if nothing has changed."""
 
     bound: float
+    margin: float = 0.0
 
     def judge(self, evidence: Evidence, alpha: float, gates: int = 1) -> Verdict:
         """The verdict now."""
