@@ -3,8 +3,8 @@
 Two wealth processes bet on the truth theta = sum a_u v_u, units drawn without replacement in
 proportion to their weights: `up` grows if theta is larger than the value it is asked about, `down`
 if it is smaller. At the truth both are nonnegative supermartingales that start at 1, so that either
-ever reaches 1/alpha with probability at most alpha (Ville's inequality), whenever one looks. So what
-counts is the most that a process ever was, at any unit in order, also between two looks.
+ever reaches 1/alpha with probability at most alpha (Ville's inequality), whenever one looks. So
+what counts is the most that a process ever was, at any unit in order, also between two looks.
 
 The bets follow Waudby-Smith and Ramdas (2020, 2024) for sampling without replacement, and Shekhar,
 Xu, Lipton, Liang and Ramdas (UAI 2023) for weights and for the control variate: anything known of
@@ -30,7 +30,11 @@ from evalc.score.cells import FloatArray
 STAKES = 8
 """Bets are hedged over as many stakes, each the best for a decision of another length."""
 SOONEST = 64.0
-"""Units of the shortest decision; the longest takes twice those there are, with replacement."""
+"""Units of the shortest decision."""
+LONGEST = 3.0
+"""Units of the longest decision, drawn with replacement, in those that there are."""
+PATIENCE = 0.25
+"""Stakes share the wealth in proportion to this power of their decisions' lengths."""
 LENGTH = 8.8
 """A value a `gap` from its bound is decided after about LENGTH * variance / gap^2 units."""
 AIMED = 0.4
@@ -80,10 +84,7 @@ class Evidence:
         self._control = np.zeros(len(weights))
         self._variance = np.zeros(len(weights))
         self._margin = margin
-        effective = 1.0 / float(weights @ weights)
-        self._gaps = np.sqrt(LENGTH / np.geomspace(SOONEST, 2.0 * effective, STAKES))[:, None]
-        shares = [(1.0 - AIMED * (margin > 0)) / STAKES] * STAKES + [AIMED] * (margin > 0)
-        self._shares = np.log(shares)[:, None]
+        self._gaps, self._shares = _stakes(1.0 / float(weights @ weights), margin > 0)
 
     def add(self, values: FloatArray, predicted: FloatArray | None = None) -> None:
         """Add the next round: float64[k] values in [0, 1] of the next k units.
@@ -223,6 +224,19 @@ class Evidence:
         single = before + self.remaining[:n] * corrected
         precision = self.remaining[:n] ** -2.0
         return float((precision * single).sum() / precision.sum())
+
+
+def _stakes(units: float, aimed: bool) -> tuple[FloatArray, FloatArray]:
+    """float64[8, 1] gaps in standard deviations, and logs of the shares of wealth bet on them.
+
+    For a benchmark of so many equal units. With `aimed` one more share is of the margin.
+    """
+    lengths = np.geomspace(SOONEST, LONGEST * units, STAKES)[:, None]
+    shares = lengths**PATIENCE
+    shares *= (1.0 - AIMED if aimed else 1.0) / shares.sum()
+    if aimed:
+        shares = np.concatenate([shares, [[AIMED]]])
+    return np.sqrt(LENGTH / lengths), np.log(shares)
 
 
 def _peak(logs: FloatArray) -> float:
