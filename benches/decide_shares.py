@@ -13,6 +13,7 @@ import numpy as np
 from populations import Values, asked, binary, flipped
 
 from evalc.decide.expectation import expected_units
+from evalc.decide.predictors import Known
 from evalc.decide.trials import Trial
 from evalc.decide.units import Units
 from evalc.decide.verdicts import AtLeast
@@ -107,7 +108,7 @@ def decision(
         alpha=ALPHA,
         gates=1,
         budget=size,
-        baseline=before if setting.baseline else None,
+        predictor=Known(units.values(before)) if setting.baseline else None,
     )
     return trial, after
 

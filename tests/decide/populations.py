@@ -132,3 +132,16 @@ def escapes(evidence: Evidence, truth: float, alpha: float) -> bool:
     """Whether the interval at alpha leaves the truth out, without finding its ends."""
     limit = np.log(2.0 / alpha)
     return bool(evidence.up(truth) >= limit or evidence.down(truth) >= limit)
+
+
+def family(size: int, share: float, models: int, draw: np.random.Generator) -> Values:
+    """0/1 values (models, size) of models that find the same cases hard, each with exactly a share
+    right."""
+    hardness = draw.normal(size=size)
+    rows = []
+    for _ in range(models):
+        own = hardness + 0.7 * draw.normal(size=size)
+        values = np.zeros(size)
+        values[np.argsort(own)[: round(share * size)]] = 1.0
+        rows.append(values)
+    return np.stack(rows)

@@ -115,9 +115,15 @@ class Decisions:
         allowed = budget.cases_of(len(scores.cell))
         trials: dict[tuple[str, str], Trial] = {}
         columns: dict[tuple[str, str], str] = {}
+        baselines = {gate.gate: self._baseline(gate) for gate in self._of(cell)}
         for gate in self._of(cell):
             found = trials_of(
-                gate, scores, self._baseline(gate), gates=self._trials, budget=allowed
+                gate,
+                scores,
+                baselines[gate.gate],
+                gates=self._trials,
+                budget=allowed,
+                guides=self._guides(gate, baselines),
             )
             trials.update({(gate.gate, key): trial for key, trial in found.items()})
             columns.update({(gate.gate, key): gate.column for key in found})
@@ -133,6 +139,19 @@ class Decisions:
         timed = any(limit is not None for limit in (tier.seconds, tier.dollars, tier.half_width))
         early = tier.stop == "decided"
         return Agenda(trials, columns, (filler, first), early=early, at_once=not timed)
+
+    def _guides(
+        self, gate: GateCell, baselines: Mapping[str, Mapping[str, float] | None]
+    ) -> list[Mapping[str, float]]:
+        """What the other gates of a cell compare the same metric with, each once."""
+        named = {gate.spec.baseline}
+        found = []
+        for other in self._of(gate.cell):
+            known = baselines[other.gate]
+            if other.column == gate.column and other.spec.baseline not in named and known:
+                named.add(other.spec.baseline)
+                found.append(known)
+        return found
 
     def _baseline(self, gate: GateCell) -> Mapping[str, float] | None:
         if gate.spec.baseline is None:

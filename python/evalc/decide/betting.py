@@ -123,6 +123,11 @@ class Evidence:
         return (float(apart @ apart) + DOUBT) / (seen + DOUBT / 0.2)
 
     @property
+    def values(self) -> FloatArray:
+        """float64[seen]: the values of the units that were added."""
+        return self._values[: self.seen]
+
+    @property
     def complete(self) -> bool:
         """Whether every unit was added."""
         return self.seen == len(self.weights)
