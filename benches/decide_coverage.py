@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from populations import PREDICTORS, WEIGHTS, Population, binary, run, weighed
+from populations import PREDICTORS, WEIGHTS, Population, binary, most_evidence, weighed
 
 from evalc.decide.estimates import wilson
 
@@ -58,13 +58,6 @@ def _cell(size: int, share: float, predictor: str, weights: str, runs: int) -> C
         failed += down >= math.log(1 / ALPHA)
     wrong = (outside / runs, passed / runs, failed / runs)
     return Cell(size, share, predictor, weights, runs, *wrong)
-
-
-def most_evidence(found: Population) -> tuple[float, float]:
-    """Logs of the most evidence, at any unit before the last, that the truth is another value."""
-    total = len(found.weights)
-    evidence = run(found, lambda _: False, most=total - 1)
-    return evidence.up(found.truth), evidence.down(found.truth)
 
 
 def peeked(size: int, share: float, runs: int, looks: int, *, corrected: bool) -> float:

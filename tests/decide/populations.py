@@ -17,7 +17,7 @@ from evalc.score.columns import Column, Mean
 Values = npt.NDArray[np.float64]
 WAVE = 32
 PREDICTORS = ("none", "good", "opposite")
-WEIGHTS = ("equal", "macro", "clusters")
+WEIGHTS = ("equal", "macro", "clusters", "both")
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,10 @@ def run(
     look: Callable[[Evidence], bool],
     wave: int = WAVE,
     most: int | None = None,
+    margin: float = 0.0,
 ) -> Evidence:
     """Feed rounds until `look` says that it has seen enough, or `most` units are seen."""
-    evidence = Evidence(population.weights)
+    evidence = Evidence(population.weights, margin)
     total = len(population.weights)
     most = total if most is None else most
     while evidence.seen < most:
@@ -128,10 +129,11 @@ def run(
     return evidence
 
 
-def escapes(evidence: Evidence, truth: float, alpha: float) -> bool:
-    """Whether the interval at alpha leaves the truth out, without finding its ends."""
-    limit = np.log(2.0 / alpha)
-    return bool(evidence.up(truth) >= limit or evidence.down(truth) >= limit)
+def most_evidence(found: Population) -> tuple[float, float]:
+    """Logs of the most evidence, at any unit before the last, that the truth is another value."""
+    total = len(found.weights)
+    evidence = run(found, lambda _: False, most=total - 1)
+    return evidence.up(found.truth), evidence.down(found.truth)
 
 
 def family(size: int, share: float, models: int, draw: np.random.Generator) -> Values:
