@@ -83,15 +83,15 @@ def test_a_gate_without_a_baseline_is_sharpened_by_that_of_its_neighbour(
     workspace.write(QUIZ, TIERS)
     whole = workspace.call("exec", "--json")
     (workspace.specs / "before.json").write_text(whole.out)
-    floor = gate("floor", min=whole.json["results"][0]["metrics"][0]["value"] - 0.03)
+    narrow = gate("narrow", half_width=0.06)
     regression = gate("regression", baseline="before.json", max_drop=0.5)
     seen = {}
     for name, more in (("alone", ""), ("beside", regression)):
-        workspace.write(QUIZ, TIERS, floor, more)
+        workspace.write(QUIZ, TIERS, narrow, more)
         done = workspace.call("exec", "--tier", "quick", "--json", "--cache", workspace.root / name)
         assert done.code == 0, done.text
         found = {entry["gate"]: entry for entry in done.json["gates"]}
-        assert found["floor"]["state"] == "pass"
-        seen[name] = found["floor"]["conditions"][0]["seen"]
+        assert found["narrow"]["state"] == "pass"
+        seen[name] = found["narrow"]["conditions"][0]["seen"]
         assert done.json["runs"][0]["asked"] == 4 * seen[name]
-    assert seen["beside"] < seen["alone"]
+    assert seen["beside"] < seen["alone"], seen
