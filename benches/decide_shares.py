@@ -14,7 +14,8 @@ from populations import Values, asked, binary, flipped
 
 from evalc.decide.expectation import expected_units
 from evalc.decide.predictors import Known
-from evalc.decide.trials import Trial
+from evalc.decide.rounds import next_round
+from evalc.decide.trials import WAVE, Trial
 from evalc.decide.units import Units
 from evalc.decide.verdicts import AtLeast
 
@@ -86,9 +87,11 @@ def _cost(setting: Setting, size: int, most: float, runs: int) -> Cost:
     variance = _flips(setting) - setting.drop**2
     if not setting.baseline:
         variance = (RIGHT - setting.drop) * (1 - RIGHT + setting.drop)
-    expected = expected_units(setting.gap, variance, size, ALPHA) / size
+    expected, units = 0, expected_units(setting.gap, variance, size, ALPHA)
+    while expected < units:
+        expected += next_round(expected, size, WAVE)
     late = float(np.quantile(seen, 0.9))
-    return Cost(setting, size, most, float(np.median(seen)), late, wrong, expected)
+    return Cost(setting, size, most, float(np.median(seen)), late, wrong, expected / size)
 
 
 def decision(

@@ -251,6 +251,20 @@ def test_an_interrupted_run_comes_to_the_same_verdict(judged: Workspace) -> None
     assert again.json["gates"] == direct.json["gates"]
 
 
+def test_a_gate_goes_on_to_its_larger_budget_when_the_smaller_was_asked_before(
+    judged: Workspace,
+) -> None:
+    with_gates(judged, gate("g", min=0.3))
+    assert judged.call("exec", "--tier", "small", "--no-report").code == 0
+    before = asked(judged)
+    with_gates(judged, gate("g", min=0.3, on_inconclusive="escalate:full"))
+    done = judged.call("exec", "--tier", "small", "--json")
+    (entry,) = done.json["gates"]
+    assert "goes on to `full`" in done.err
+    assert entry["state"] != "inconclusive"
+    assert asked(judged) > before
+
+
 def test_tasks_without_a_gate_use_their_budget(judged: Workspace) -> None:
     judged.write(QUIZ, SUMS, DECIDED, gate("g", min=0.9))
     judged.rows("sums.jsonl", sum_rows(30))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -34,11 +35,13 @@ def room(name: str) -> Any:
         raise Faults([found], exit_code=ExitCode.FAILURE) from None
 
 
-def to_ask(planned: Planned) -> list[ModelSource]:
-    """The models of which requests remain."""
+def to_ask(planned: Planned, passes: int = 1) -> list[ModelSource]:
+    """The models of which requests remain; those on one base as often as their turns may come."""
     remaining = json.loads(planned.handle.summary())["cells"]
     names = {cell["model"] for cell in remaining if cell["to_run"]}
-    return [model.source for model in planned.models if model.source.name in names]
+    sources = [model.source for model in planned.models if model.source.name in names]
+    loads = Counter(source.load for source in sources)
+    return [s for s in sources for _ in range(passes if loads[s.load] > 1 else 1)]
 
 
 def ask_again(planned: Planned, store: Store, collect: Commit) -> None:

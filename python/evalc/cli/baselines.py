@@ -8,6 +8,7 @@ from pathlib import Path
 from evalc.decide.gates import Baseline, GateCell
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.report import Report, from_json
+from evalc.report.shape import ResultEntry
 from evalc.score import CellScores
 from evalc.spec import Folder
 from evalc.spec.wording import did_you_mean
@@ -34,6 +35,15 @@ class Baselines:
             return _of_model(gate, name, scores)
         return self._of_report(gate, name)
 
+    def value(self, gate: GateCell) -> float | None:
+        """The value of a gate's metric in a report; None where it is none, or incomplete."""
+        name = gate.spec.baseline
+        if name is None or name in self._folder.spec.models:
+            return None
+        chosen = self._chosen(gate, name)
+        found = [m for m in chosen["metrics"] if m["metric"] == gate.column]
+        return found[0]["value"] if found and found[0]["complete"] else None
+
     def check(self, gates: Sequence[GateCell]) -> None:
         """Raise Faults for every baseline that is not there or does not hold what is compared."""
         found: dict[str, Diagnostic] = {}
@@ -49,6 +59,16 @@ class Baselines:
             raise Faults(list(found.values()))
 
     def _of_report(self, gate: GateCell, name: str) -> Baseline:
+        cases = self._chosen(gate, name)["cases"]
+        found = {c["id"]: v for c in cases if (v := c["scores"].get(gate.column)) is not None}
+        if not found:
+            hint = "record it again with `--record`"
+            message = f"the baseline `{name}` has no `{gate.column}` of the task `{gate.task}`"
+            raise self._fault(gate, message, hint)
+        return found
+
+    def _chosen(self, gate: GateCell, name: str) -> ResultEntry:
+        """The result that a gate compares with: of its own model, or of the only one."""
         report = self._report(gate, name)
         fitting = [r for r in report["results"] if r["task"] == gate.task and "cases" in r]
         own = [result for result in fitting if result["model"] == gate.model]
@@ -63,13 +83,7 @@ class Baselines:
             raise self._fault(
                 gate, f"the baseline `{name}` {why}", "record it again with `--record`"
             )
-        cases = chosen[0]["cases"]
-        found = {c["id"]: v for c in cases if (v := c["scores"].get(gate.column)) is not None}
-        if not found:
-            hint = "record it again with `--record`"
-            message = f"the baseline `{name}` has no `{gate.column}` of the task `{gate.task}`"
-            raise self._fault(gate, message, hint)
-        return found
+        return chosen[0]
 
     def _report(self, gate: GateCell, name: str) -> Report:
         if name not in self._read:

@@ -13,8 +13,10 @@ from typing import Any, Literal
 import numpy as np
 
 from evalc.cli.baselines import Baselines
+from evalc.cli.races import Races
 from evalc.cli.scoring import NOT_ALLOWED, Scorer
 from evalc.decide.agenda import Agenda
+from evalc.decide.expectation import expected
 from evalc.decide.gates import (
     GateCell,
     by_rounds,
@@ -62,6 +64,7 @@ class Decisions:
         self._tiers = dict.fromkeys(range(len(selection.cells)), selection.tier or FULL)
         self._agendas: dict[int, Agenda] = {}
         self._scores: dict[int, CellScores | None] = {}
+        self._races = Races(self._planned, self._scored, self._allowed)
 
     def first(self) -> set[str]:
         """Models that others are compared with."""
@@ -85,16 +88,28 @@ class Decisions:
                 found[cell] = cases
         return found
 
+    @property
+    def races(self) -> bool:
+        """Whether models race, and so take turns."""
+        return bool(self._races)
+
+    def look(self) -> None:
+        """Look at every cell that was not looked at yet."""
+        for cell in range(len(self._planned.selection.cells)):
+            if cell not in self._agendas:
+                self._look(cell)
+
+    def unfinished(self) -> bool:
+        """Whether a model whose turn has ended has something to answer, as others caught up."""
+        return self._races.unfinished() and not self._spent()
+
     def _wanted(self, cell: int) -> IntArray:
-        if cell not in self._scores:
+        if cell not in self._agendas:
             self._look(cell)
-        scores = self._scores[cell]
-        if scores is None:
+        if cell not in self._agendas:
             # what may not be scored is asked all the same, for when it may
-            count = len(self._planned.cell(cell)["case_ids"])
-            return _case_units(self._planned.cell(cell)["case_ids"]).cases(
-                0, self._budget(cell).cases_of(count)
-            )
+            ids = self._planned.cell(cell)["case_ids"]
+            return _case_units(ids).cases(0, self._allowed(cell, len(ids)))
         return self._agendas[cell].wanted()
 
     def follow(self, cells: Mapping[int, IntArray]) -> None:
@@ -102,17 +117,24 @@ class Decisions:
         for cell in cells:
             self._look(cell)
 
+    def _scored(self, cell: int) -> CellScores | None:
+        if cell not in self._scores:
+            self._scores[cell] = self._scorer.cell(cell)
+        return self._scores[cell]
+
     def _look(self, cell: int) -> None:
-        scores = self._scores[cell] = self._scorer.cell(cell)
+        self._scores.pop(cell, None)
+        scores = self._scored(cell)
         if scores is None:
             return
         if cell not in self._agendas:
             self._agendas[cell] = self._agenda(cell, scores)
         self._agendas[cell].follow(scores.columns, scores.cell.answered())
+        self._races.follow(cell)
 
     def _agenda(self, cell: int, scores: CellScores) -> Agenda:
         tier, budget = self._tier(cell), self._budget(cell)
-        allowed = budget.cases_of(len(scores.cell))
+        allowed = self._allowed(cell, len(scores.cell))
         trials: dict[tuple[str, str], Trial] = {}
         columns: dict[tuple[str, str], str] = {}
         baselines = {gate.gate: self._baseline(gate) for gate in self._of(cell)}
@@ -137,8 +159,14 @@ class Decisions:
             budget=allowed,
         )
         timed = any(limit is not None for limit in (tier.seconds, tier.dollars, tier.half_width))
-        early = tier.stop == "decided"
-        return Agenda(trials, columns, (filler, first), early=early, at_once=not timed)
+        return Agenda(
+            trials,
+            columns,
+            (filler, first),
+            self._races.entrants(cell),
+            early=tier.stop == "decided",
+            at_once=not timed,
+        )
 
     def _guides(
         self, gate: GateCell, baselines: Mapping[str, Mapping[str, float] | None]
@@ -157,8 +185,8 @@ class Decisions:
         if gate.spec.baseline is None:
             return None
         for cell, names in enumerate(self._planned.selection.cells):
-            if names == (gate.spec.baseline, gate.task) and cell not in self._scores:
-                self._look(cell)
+            if names == (gate.spec.baseline, gate.task):
+                self._scored(cell)
         known = [scores for scores in self._scores.values() if scores is not None]
         return self._baselines.of(gate, known)
 
@@ -175,17 +203,27 @@ class Decisions:
                 self._tiers[gate.cell] = tier
                 self._agendas.pop(gate.cell, None)
                 self._scores.pop(gate.cell, None)
+        for race in self._races.undecided():
+            then = race.spec.on_inconclusive
+            tier = then.removeprefix(ESCALATE)
+            if not then.startswith(ESCALATE) or all(self._tiers[c] == tier for c in race.cells):
+                continue
+            told.append(f"{race.gate} is not decided and goes on to `{tier}`")
+            self._races.drop(race)
+            for cell in race.cells:
+                self._tiers[cell] = tier
+                self._agendas.pop(cell, None)
+                self._scores.pop(cell, None)
         return told
 
     def gates(self) -> list[GateEntry]:
         """The verdict of every gate, by the budgets that they have gone on to."""
         more = True
         while more:
-            for cell in range(len(self._planned.selection.cells)):
-                if cell not in self._scores:
-                    self._look(cell)
+            self.look()
             more = bool(self.escalate())
-        return [self._entry(gate) for gate in self._gates]
+        found = [*(self._entry(gate) for gate in self._gates), *self._races.entries()]
+        return sorted(found, key=lambda entry: (entry["gate"], entry["model"]))
 
     def ended(self) -> dict[tuple[str, str], Literal["decided", "budget"]]:
         """Why cells were not asked whole, of those of which nothing more is wanted."""
@@ -199,7 +237,7 @@ class Decisions:
     def _entry(self, gate: GateCell) -> GateEntry:
         state = self._state(gate)
         then = gate.spec.on_inconclusive
-        entries = [self._condition(key, trial) for key, trial in self._own(gate).items()]
+        entries = [self._condition(gate, key, trial) for key, trial in self._own(gate).items()]
         why = None
         if self._scores.get(gate.cell) is None:
             why = NOT_ALLOWED
@@ -220,7 +258,8 @@ class Decisions:
             "conditions": entries,
         }
 
-    def _condition(self, key: str, trial: Trial) -> ConditionEntry:
+    def _condition(self, gate: GateCell, key: str, trial: Trial) -> ConditionEntry:
+        foreseen = expected(key, gate.spec, len(trial.cases), self._baselines.value(gate))
         found, verdict = trial.interval(), trial.verdict
         condition = trial.condition
         bound = condition.half_width if isinstance(condition, Narrow) else condition.bound
@@ -236,6 +275,7 @@ class Decisions:
             "seen": trial.seen,
             "total": len(trial.cases),
             "looks": len(trial.looks),
+            "expected": foreseen.cases,
         }
 
     def _state(self, gate: GateCell) -> Verdict:
@@ -261,6 +301,10 @@ class Decisions:
     def _tier(self, cell: int) -> TierSpec:
         name = self._tiers[cell]
         return self._planned.folder.spec.tiers.get(name, NO_BUDGET)
+
+    def _allowed(self, cell: int, count: int) -> int:
+        """How many of a cell's cases its budget allows."""
+        return self._budget(cell).cases_of(count)
 
     def _budget(self, cell: int) -> Budget:
         tier = self._tier(cell)

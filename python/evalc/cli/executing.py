@@ -14,6 +14,7 @@ import click
 from evalc import __version__, env
 from evalc.cli import output
 from evalc.cli.asking import PROBES, room, to_ask
+from evalc.cli.expecting import with_decisions
 from evalc.cli.meter import RunMeter
 from evalc.cli.options import rehash_option, request, selection_options
 from evalc.cli.pinning import pinned_path, repeated
@@ -90,9 +91,10 @@ def exec_command(
 def _run(planned: Planned, store: Store, turns: Turns) -> None:
     progress = room("progress")
     priced = planned.priced(store)
+    priced = with_decisions(priced, planned.folder, planned.selection, store)
     began, tallies = time.monotonic(), []
     provenance, ledger = Provenance(planned, store), Ledger(planned, store)
-    bases = room("bases").Bases(to_ask(planned))
+    bases = room("bases").Bases(to_ask(planned, turns.passes))
     with RunMeter(output.talker(), planned, priced) as meter:
         for index in turns.models():
             model = planned.models[index]
@@ -180,6 +182,7 @@ def _write_run(
     """The manifest is written last: its presence says that the run is complete."""
     now = datetime.now(timezone.utc)
     total = priced["total"]
+    expected = total.get("expected", total["estimate"])
     usd = planned.folder.spec.cost.usd_per_hour
     cites, sets = citations(planned)
     manifest = {
@@ -193,7 +196,8 @@ def _write_run(
         "asked": sum(tally.requests for tally in tallies),
         "seconds": round(seconds, 3),
         "setup_seconds": round(sum(tally.setup_seconds for tally in tallies), 3),
-        "predicted_seconds": round(total["estimate"]["seconds"], 3),
+        "predicted_seconds": round(expected["seconds"], 3),
+        "whole_seconds": round(total["estimate"]["seconds"], 3),
         "predicted_basis": total["estimate"]["basis"],
         "prefill_tokens": sum(tally.prefill_tokens for tally in tallies),
         "prefill_tokens_unshared": total["prefill_tokens_unshared"],

@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from evalc.cli import output
+from evalc.cli.expecting import with_decisions
 from evalc.cli.options import Request, default_path
 from evalc.cli.plan_table import plan_table
 from evalc.cli.session import opened, with_reasons
@@ -31,6 +32,7 @@ def pin(path: Path, asked: Request) -> dict[str, Any]:
     with opened(asked) as (planned, store):
         reasons = Outline.of(planned, store).reasons
         plan = with_reasons(planned.priced(store), reasons)
+        plan = with_decisions(plan, planned.folder, planned.selection, store)
         _write(path, asked, planned, store, plan)
     return plan
 

@@ -70,6 +70,7 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
         yield f"the total holds {duration(setup)} for loading and checking models"
     if total["estimate"]["basis"] == "guess":
         yield "~ marks a guess: this model has not run on this hardware yet"
+    yield from _decisions(priced)
     for words, cases, tasks in merged_reasons(priced["cells"]):
         shown = ", ".join(tasks[:SHOWN_TASKS])
         more = f" and {len(tasks) - SHOWN_TASKS} more" if len(tasks) > SHOWN_TASKS else ""
@@ -82,6 +83,27 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
             )
         if cell["truncated"]:
             yield f"warning: {cell['task']}: {cell['truncated']:,} contexts were cut at the left"
+
+
+def _decisions(priced: Mapping[str, Any]) -> Iterator[str]:
+    """What gates are expected to need; a plan pinned by an earlier version says nothing of it."""
+    found = priced.get("decisions", [])
+    for entry in found:
+        share = f"{entry['cases']:,} of {entry['total']:,} cases"
+        yield (
+            f"gate {entry['gate']} ({entry['model']}, {entry['key']}): decided after about {share} "
+            f"if {entry['assumes']}"
+        )
+        if entry["why"]:
+            yield f"warning: gate {entry['gate']}: {entry['why']}"
+    expected = priced["total"].get("expected")
+    if expected and expected["early"]:
+        usd = "" if expected["usd"] is None else f", {expected['usd']:.4f} USD"
+        whole = duration(priced["total"]["estimate"]["seconds"])
+        about = duration(expected["seconds"])
+        yield f"ends when its gates are decided: about {about}{usd}, not {whole}"
+    elif found:
+        yield 'a tier with `stop = "decided"` asks no more than its gates need'
 
 
 def count(number: float) -> str:

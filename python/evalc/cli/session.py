@@ -11,6 +11,7 @@ from typing import Any
 
 from evalc import env
 from evalc.cli import output
+from evalc.cli.expecting import with_decisions
 from evalc.cli.options import Request, default_path
 from evalc.cli.told import ToldFile
 from evalc.decide.gates import by_rounds, with_baselines
@@ -66,6 +67,7 @@ def outlined(asked: Request) -> dict[str, Any]:
             _warn_of_damage(store)
             found = Outline.of(planned, store)
         told = with_reasons(priced(folder, selection, ir, found.summary, store), found.reasons)
+        told = with_decisions(told, folder, selection, store)
         # damaged values are put aside while a plan looks at them
         if file and store.revision() == file.revision:
             file.keep(found)
@@ -77,9 +79,13 @@ def outlined(asked: Request) -> dict[str, Any]:
 def _footprint(
     asked: Request, folder: Folder, ir: Ir, store: Store, began: int
 ) -> Footprint | None:
-    """What a plan rested on; None where that is more than local files and the store."""
+    """What a plan rested on; None where that is more than local files and the store.
+
+    A gate's baseline may be a file of which nothing is remembered.
+    """
     prepared = any(dataset.prepare for dataset in folder.spec.datasets.values())
-    if asked.no_cache or prepared or Remotes(folder, asked.cache, Digests(None)).locs():
+    compared = any(gate.baseline is not None for gate in folder.spec.gates.values())
+    if asked.no_cache or prepared or compared or Remotes(folder, asked.cache, Digests(None)).locs():
         return None
     specs = [path for path in asked.paths or (default_path(),) if path.is_dir()]
     models = [model.source for model in ir.models]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,9 +16,17 @@ from evalc.plan.sources import in_turn
 from evalc.plan.why import Ledger
 from evalc.score.cells import IntArray
 
+PASSES = 32
+"""More than the rounds of a race over 10 million cases."""
+
 
 class Turns(Protocol):
-    """The order of models, and the packs of a model's next turn."""
+    """The order of models, and the packs of a model's next turn.
+
+    `passes` is how often a model's turn may come.
+    """
+
+    passes: int
 
     def remain(self) -> bool:
         """Whether there is anything to ask."""
@@ -45,6 +53,8 @@ def _packs(planned: Planned, model: int) -> Sequence[Any]:
 
 class AtOnce:
     """Everything that remains, in one turn of each model."""
+
+    passes = 1
 
     def __init__(self, planned: Planned) -> None:
         self._planned = planned
@@ -79,23 +89,28 @@ class ByRounds:
 
     def __init__(self, planned: Planned, decisions: Decisions) -> None:
         self._planned, self._decisions = planned, decisions
+        self.passes = PASSES if decisions.races else 1
         self._asked: Mapping[int, IntArray] = {}
         self._turn: int | None = None
+        self._rounds = 0
 
     def remain(self) -> bool:
         """Whether there is anything to ask; decisions may end before."""
         hits = np.frombuffer(self._planned.hits, np.uint8)
-        return any(
-            len(self._missing(self._decisions.wanted(name), hits))
-            for name in dict.fromkeys(model for model, _ in self._planned.selection.cells)
-        )
+        names = dict.fromkeys(model for model, _ in self._planned.selection.cells)
+        while True:
+            self._decisions.look()
+            if any(len(self._missing(self._decisions.wanted(name), hits)) for name in names):
+                return True
+            if not _told(self._decisions):
+                return False
 
     def models(self) -> Sequence[int]:
         """Models that others are compared with first; then, while gates escalate, all again."""
         sources = [model.source for model in self._planned.models]
         first = self._decisions.first()
         order = sorted(in_turn(sources), key=lambda place: sources[place].name not in first)
-        return _Again(order, self._decisions)
+        return _Again(order, self._decisions, lambda: self._rounds)
 
     def packs(self, model: int, ledger: Ledger) -> Sequence[Any]:
         """The packs of a model's next round."""
@@ -111,6 +126,7 @@ class ByRounds:
         others[missing] = 0
         self._planned.handle.subtract(others.tobytes())
         found = _packs(self._planned, model)
+        self._rounds += bool(found)
         self._planned.handle.subtract(ledger.hits.tobytes())
         return found
 
@@ -134,11 +150,24 @@ class ByRounds:
         return missing
 
 
-class _Again(Sequence[int]):
-    """An order of models that starts again as long as a gate goes on to a larger budget."""
+def _told(decisions: Decisions) -> bool:
+    """Whether a gate goes on to a larger budget, which is said."""
+    lines = decisions.escalate()
+    for line in lines:
+        output.talk(line)
+    return bool(lines)
 
-    def __init__(self, order: Sequence[int], decisions: Decisions) -> None:
-        self._order, self._decisions = list(order), decisions
+
+class _Again(Sequence[int]):
+    """An order of models that starts again as long as a gate goes on to a larger budget.
+
+    And as long as a race has candidates that waited for the others, unless nothing was asked since.
+    """
+
+    def __init__(
+        self, order: Sequence[int], decisions: Decisions, rounds: Callable[[], int]
+    ) -> None:
+        self._order, self._decisions, self._rounds = list(order), decisions, rounds
 
     def __len__(self) -> int:
         return len(self._order)
@@ -147,8 +176,11 @@ class _Again(Sequence[int]):
         return self._order[place]
 
     def __iter__(self) -> Any:
-        yield from self._order
-        while told := self._decisions.escalate():
-            for line in told:
-                output.talk(line)
+        more = True
+        while more:
+            before = self._rounds()
             yield from self._order
+            asked = self._rounds() > before
+            more = asked and self._decisions.unfinished()
+            if not more:
+                more = _told(self._decisions)

@@ -55,11 +55,42 @@ def gate_cells(spec: Spec, selection: Selection) -> list[GateCell]:
     return found
 
 
+@dataclass(frozen=True)
+class RaceCells:
+    """A race: `models[i]` answers in the cell `selection.cells[cells[i]]`."""
+
+    gate: str
+    spec: GateSpec
+    task: str
+    column: str
+    models: tuple[str, ...]
+    cells: tuple[int, ...]
+
+
+def race_cells(spec: Spec, selection: Selection) -> list[RaceCells]:
+    """The races of which every candidate is selected, two or more of them, by name."""
+    found = []
+    for name in sorted(spec.gates):
+        gate = spec.gates[name]
+        parts = split_metric(gate.metric, spec.tasks)
+        if parts is None or gate.among is None:
+            continue
+        task, metric, extraction = parts
+        models = [m for m in spec.models if any(matching(p, {m: ()}) for p in gate.among)]
+        cells = {m: c for c, (m, own) in enumerate(selection.cells) if own == task and m in models}
+        if len(models) > 1 and len(cells) == len(models):
+            column = column_name(metric, extraction)
+            places = tuple(cells[model] for model in models)
+            found.append(RaceCells(name, gate, task, column, tuple(models), places))
+    return found
+
+
 def by_rounds(spec: Spec, selection: Selection) -> bool:
     """Whether a run of this selection looks at what it has before all is asked."""
     tier = None if selection.tier is None else spec.tiers[selection.tier]
     limits = (tier.seconds, tier.dollars, tier.half_width) if tier else ()
-    return bool(gate_cells(spec, selection)) or any(limit is not None for limit in limits)
+    judged = gate_cells(spec, selection) or race_cells(spec, selection)
+    return bool(judged) or any(limit is not None for limit in limits)
 
 
 def with_baselines(spec: Spec, selection: Selection) -> Selection:

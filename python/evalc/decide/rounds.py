@@ -14,12 +14,12 @@ GROWTH = 0.1
 """A round's share of what was seen before, beyond one wave of the engine."""
 
 
-def next_round(seen: int, total: int, wave: int) -> int:
+def next_round(seen: int, total: int, wave: int, growth: float = GROWTH) -> int:
     """How many units the next round has: max(one wave, 10 % of those seen), and no more than left.
 
     `wave` is the number of units that the engine answers at once.
     """
-    return min(total - seen, max(1, wave, math.ceil(GROWTH * seen)))
+    return min(total - seen, max(1, wave, math.ceil(growth * seen)))
 
 
 @dataclass(frozen=True, slots=True)

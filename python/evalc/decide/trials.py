@@ -58,7 +58,7 @@ class Trial:
         self._baseline, self._predictor = baseline, predictor
         self._first = OPEN
         self._whole: float | None = None
-        self._limit = _units_within(units, budget)
+        self._limit = units_within(units, budget)
 
     def follow(self, column: Column, answered: BoolArray) -> None:
         """Go through the rounds that are answered by now; scores and answers are of all n cases."""
@@ -150,6 +150,6 @@ class Trial:
         return Interval(*(2 * end - 1 for end in (found.value, found.low, found.high)))
 
 
-def _units_within(units: Units, budget: int) -> int:
+def units_within(units: Units, budget: int) -> int:
     """How many units a budget of cases allows: at least one."""
     return max(1, int(np.searchsorted(units.starts, budget, side="right")) - 1)

@@ -35,12 +35,7 @@ def _gates(gates: Sequence[GateEntry]) -> str:
     rows = []
     for gate in gates:
         lead = [cell(gate["gate"]), cell(gate["model"]), SIGNS[gate["state"]]]
-        for condition in gate["conditions"]:
-            told = (
-                verdicts.wanted(gate, condition),
-                verdicts.found(condition),
-                verdicts.rests_on(gate, condition),
-            )
+        for told in verdicts.rows(gate):
             rows.append([*lead, *map(cell, told)])
             lead = ["", "", ""]
         if (reason := verdicts.why(gate)) is not None:

@@ -74,7 +74,7 @@ class ConditionEntry(TypedDict):
     the change of it, by `scope`: `value` or `difference`.
 
     `low` and `high` hold whenever the run ended; they are null where nothing was looked at. `seen`
-    of `total` cases were looked at, in `looks` looks.
+    of `total` cases were looked at, in `looks` looks; the plan `expected` so many.
     """
 
     key: str
@@ -88,13 +88,31 @@ class ConditionEntry(TypedDict):
     seen: int
     total: int
     looks: int
+    expected: NotRequired[int]
+
+
+class CandidateEntry(TypedDict):
+    """A candidate of a race. `seen` of its cases were looked at; `value` is an estimate from them.
+
+    `difference` is how much more that is than the leader's, which is the first of its race; `low`
+    and `high` hold whenever the race ended.
+    """
+
+    model: str
+    standing: Literal["best", "out", "open"]
+    seen: int
+    value: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
 
 
 class GateEntry(TypedDict):
     """A gate's verdict on a model. `error` bounds the probability that it is wrong.
 
     `needed` tells whether a verdict that is inconclusive fails the run. `why` says why nothing
-    could be judged.
+    could be judged. A race has `candidates` and no conditions, and `model` is its leader; it passes
+    when it is known which is best.
     """
 
     gate: str
@@ -109,6 +127,7 @@ class GateEntry(TypedDict):
     needed: bool
     why: str | None
     conditions: list[ConditionEntry]
+    candidates: NotRequired[list[CandidateEntry]]
 
 
 class UnscoredEntry(TypedDict):

@@ -44,14 +44,11 @@ def _gates(gates: Sequence[GateEntry]) -> RenderableType:
     for gate in gates:
         mark = Text(verdicts.MARKS[gate["state"]], style=STYLES[gate["state"]])
         lead: list[str | Text] = [gate["gate"], gate["model"], mark]
-        for condition in gate["conditions"]:
-            words_of = verdicts.wanted(gate, condition), verdicts.found(condition)
-            on = verdicts.rests_on(gate, condition)
-            table.add_row(*lead, *(Text(text) for text in (*words_of, on)))
+        for told in verdicts.rows(gate):
+            table.add_row(*lead, *map(Text, told))
             lead = ["", "", ""]
         if (reason := verdicts.why(gate)) is not None:
-            filled = lead if gate["conditions"] else [gate["gate"], gate["model"], mark]
-            table.add_row(*filled, Text(reason, style="yellow"), "", "")
+            table.add_row(*lead, Text(reason, style="yellow"), "", "")
     return table
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from evalc.errors import ExitCode
 from evalc.report import words
-from evalc.report.shape import ConditionEntry, GateEntry
+from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry
 
 MARKS = {"pass": "pass", "fail": "FAIL", "inconclusive": "open"}
 CONDITIONS = {
@@ -24,6 +24,47 @@ def exit_code(gates: Sequence[GateEntry]) -> ExitCode:
     if any(gate["state"] == "inconclusive" and gate["needed"] for gate in gates):
         return ExitCode.GATE_INCONCLUSIVE
     return ExitCode.DONE
+
+
+def rows(gate: GateEntry) -> Iterator[tuple[str, str, str]]:
+    """What is wanted, what was found and what that rests on, of each condition or candidate."""
+    for condition in gate["conditions"]:
+        yield wanted(gate, condition), found(condition), rests_on(gate, condition)
+    for candidate in gate.get("candidates", []):
+        yield standing(gate, candidate), compared(candidate), raced(gate, candidate)
+
+
+def standing(gate: GateEntry, candidate: CandidateEntry) -> str:
+    """`b: best of 3`."""
+    best = [each for each in gate["candidates"] if each["standing"] == "best"]
+    count = len(gate["candidates"])
+    name = candidate["model"]
+    if candidate["standing"] == "out":
+        return f"{name}: not the best"
+    if candidate["standing"] == "open":
+        return f"{name}: may be the best of {count}"
+    return f"{name}: best of {count}" if len(best) == 1 else f"{name}: as good as the best"
+
+
+def compared(candidate: CandidateEntry) -> str:
+    """`0.4312, -0.0410 to -0.0112 from the leader`."""
+    value = words.number(candidate["value"])
+    low, high = candidate["low"], candidate["high"]
+    if low is None or high is None or low == high == 0.0:
+        return value
+    if low == high:
+        return f"{value}, {words.signed(low)} from the leader"
+    return f"{value}, {words.signed_interval(low, high)} from the leader"
+
+
+def raced(gate: GateEntry, candidate: CandidateEntry) -> str:
+    """`96 cases`, with how sure the winner is."""
+    text = f"{candidate['seen']:,} cases"
+    if candidate["standing"] != "best":
+        return text
+    if gate["basis"] == "certain":
+        return f"{text}, certain"
+    return f"{text}, wrong with probability at most {gate['error']:g}"
 
 
 def wanted(gate: GateEntry, condition: ConditionEntry) -> str:
@@ -50,7 +91,9 @@ def rests_on(gate: GateEntry, condition: ConditionEntry) -> str:
     """`512 of 10,042 cases (5 %), wrong with probability at most 0.05`."""
     seen, total = condition["seen"], condition["total"]
     share = f" ({100 * seen / total:.0f} %)" if seen < total and total else ""
-    text = f"{seen:,} of {total:,} cases{share}"
+    foreseen = condition.get("expected")
+    predicted = "" if foreseen is None or seen == total else f", predicted {foreseen:,}"
+    text = f"{seen:,} of {total:,} cases{share}{predicted}"
     if condition["basis"] == "certain":
         return f"{text}, certain"
     if condition["basis"] == "evidence":

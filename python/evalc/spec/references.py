@@ -120,6 +120,7 @@ def check_gate(name: str, gate: GateSpec, known: Names, findings: Findings) -> N
     _gate_metric((*loc, "metric"), gate.metric, known, findings)
     _patterns("model", gate.models, known.models, (*loc, "models"), findings)
     _patterns("model", gate.among or [], known.models, (*loc, "among"), findings)
+    _candidates((*loc, "among"), gate.among, known, findings)
     _gate_condition(loc, gate, findings)
     at, then = (*loc, "on_inconclusive"), gate.on_inconclusive
     if then.startswith("escalate:"):
@@ -129,6 +130,16 @@ def check_gate(name: str, gate: GateSpec, known: Names, findings: Findings) -> N
     elif then not in ("fail", "warn"):
         message = f"is `{then}`; it must be {listed(['fail', 'warn', 'escalate:<tier>'])}"
         findings.add("wrong-value", at, message)
+
+
+def _candidates(loc: Loc, among: Sequence[str] | None, known: Names, findings: Findings) -> None:
+    if among is None:
+        return
+    names = dict.fromkeys(known.models, ())
+    found = {model for pattern in among for model in matching(pattern, names)}
+    if len(found) == 1 or not among:
+        message = f"names {len(found) or 'no'} model{'' if found else 's'}; a race needs two"
+        findings.add("wrong-value", loc, message, "name two models or more, or a glob of them")
 
 
 def _gate_condition(loc: Loc, gate: GateSpec, findings: Findings) -> None:

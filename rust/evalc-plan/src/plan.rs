@@ -157,7 +157,9 @@ impl Plan {
             }
             branches.extend(Branch::all(&self.requests, &cells, &open, &self.setting_base));
         }
-        Ok(summarise(&self.ir, &self.requests, &self.settings, &branches))
+        let populations: Vec<u64> =
+            (0..self.ir.cells.len()).map(|cell| self.population(cell) as u64).collect();
+        Ok(summarise(&self.ir, &populations, &self.requests, &self.settings, &branches))
     }
 
     /// Cells of a model of which something remains.

@@ -44,6 +44,8 @@ pub struct CellCounts {
     pub model: String,
     /// Task name.
     pub task: String,
+    /// Cases without a tier's budget.
+    pub population: u64,
     /// Counts; a request asked by several cells counts where it is asked first.
     #[serde(flatten)]
     pub counts: Counts,
@@ -58,9 +60,10 @@ pub struct Summary {
     pub total: Counts,
 }
 
-/// Count a plan.
+/// Count a plan; `populations` are the cells' cases without a tier's budget.
 pub fn summarise(
     ir: &Ir,
+    populations: &[u64],
     requests: &Requests,
     settings: &[Setting],
     branches: &[Branch],
@@ -103,9 +106,11 @@ pub fn summarise(
     for cell in &counts {
         total.add(cell);
     }
-    let named = ir.cells.iter().zip(counts).map(|(cell, counts)| CellCounts {
+    let named = ir.cells.iter().zip(populations).zip(counts);
+    let named = named.map(|((cell, population), counts)| CellCounts {
         model: ir.models[cell.model].name.clone(),
         task: ir.tasks[cell.task].name.clone(),
+        population: *population,
         counts,
     });
     Summary { cells: named.collect(), total }
