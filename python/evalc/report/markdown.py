@@ -22,7 +22,7 @@ def report_markdown(report: Report, *, cases: int | None = None) -> str:
         blocks += [_slices(result, metric) for metric in result["metrics"] if metric["slices"]]
         if cases is not None and result.get("cases"):
             blocks.append(_cases(result, cases))
-    notes = [*words.samples(report), *words.costs(report)]
+    notes = [*words.samples(report), *words.detectables(report), *words.costs(report)]
     if notes:
         blocks.append("\n".join(f"- {cell(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"

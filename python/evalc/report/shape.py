@@ -29,13 +29,18 @@ class EstimateEntry(TypedDict):
 
 
 class MetricEntry(EstimateEntry):
-    """A metric of a cell. `slices` maps a slice's name and value to the estimate over its cases."""
+    """A metric of a cell. `slices` maps a slice's name and value to the estimate over its cases.
+
+    `detectable` is the least difference from another model that as many cases would show with a
+    power of 0.8.
+    """
 
     metric: str
     binary: bool
     direction: Direction
     average: str
     slices: dict[str, dict[str, EstimateEntry]]
+    detectable: NotRequired[float | None]
 
 
 class CaseEntry(TypedDict):
