@@ -1,6 +1,6 @@
 """Whether gates are right as often as they say, how soon they are decided, and what a look costs.
 
-    python benches/decide.py [coverage] [shares] [peeking] [speed] [--runs 2000] [--gates 300]
+    python benches/decide.py [coverage] [shares] [predictors] [peeking] [speed] [--runs 2000] [--gates 300]
 
 All of it goes through the product's own evidence, trials, units and rounds, on populations whose
 truth is known (`tests/decide/populations.py`). Exits with 1 where a figure is not what is wanted.
@@ -16,10 +16,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "decide"))
 
 from decide_coverage import SIZES, coverage, first_rows, peeked
+from decide_predictors import gains
 from decide_shares import SETTINGS, costs
 from decide_speed import exponent, look_ms, order_ms
 
-PARTS = ("coverage", "shares", "peeking", "speed")
+PARTS = ("coverage", "shares", "predictors", "peeking", "speed")
 
 
 def print_coverage(runs: int, sizes: list[int]) -> bool:
@@ -51,6 +52,15 @@ def print_shares(runs: int, chosen: list[int]) -> bool:
             name = cost.setting.name
             print(f"| {name} | {cost.size} | {shares} | {cost.wrong} of {runs} |", flush=True)
     return good
+
+
+def print_predictors(runs: int) -> bool:
+    """What other models' scores are worth."""
+    print("\n| predictor | median share | wrong at the truth |\n|---|---|---|")
+    found = gains(runs)
+    for gain in found:
+        print(f"| {gain.kind} | {gain.share:.1%} | {gain.wrong:.1%} |", flush=True)
+    return found[-1].share < found[0].share
 
 
 def print_peeking(runs: int) -> bool:
@@ -94,6 +104,7 @@ def main() -> int:
     work = {
         "coverage": lambda: print_coverage(asked.runs, sizes),
         "shares": lambda: print_shares(asked.gates, asked.setting or list(range(len(SETTINGS)))),
+        "predictors": lambda: print_predictors(asked.gates),
         "peeking": lambda: print_peeking(asked.runs),
         "speed": print_speed,
     }
