@@ -1,6 +1,7 @@
 """Whether gates are right as often as they say, how soon they are decided, and what a look costs.
 
-    python benches/decide.py [coverage] [shares] [predictors] [peeking] [speed] [--runs 2000] [--gates 300]
+    python benches/decide.py [coverage] [shares] [predictors] [peeking] [speed]
+                              [--runs 2000] [--gates 300]
 
 All of it goes through the product's own evidence, trials, units and rounds, on populations whose
 truth is known (`tests/decide/populations.py`). Exits with 1 where a figure is not what is wanted.
@@ -56,7 +57,7 @@ def print_shares(runs: int, chosen: list[int]) -> bool:
 
 def print_predictors(runs: int) -> bool:
     """What other models' scores are worth."""
-    print("\n| predictor | median share | wrong at the truth |\n|---|---|---|")
+    print("\n| predictor | mean share | wrong at the truth |\n|---|---|---|")
     found = gains(runs)
     for gain in found:
         print(f"| {gain.kind} | {gain.share:.1%} | {gain.wrong:.1%} |", flush=True)
