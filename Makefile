@@ -9,14 +9,14 @@ BIN    := .venv/bin
 MODEL  := models/smollm2-135m
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench specs core clean
+.PHONY: demo test check bench specs core browser clean
 
 demo: core $(MODEL)/model.safetensors
 	$(BIN)/evalc plan specs/demo
 	$(BIN)/evalc exec specs/demo --no-report
 	$(BIN)/evalc report specs/demo
 
-test: core $(MODEL)/model.safetensors
+test: core browser $(MODEL)/model.safetensors
 	cargo test --locked --package evalc-plan
 	$(BIN)/python -m pytest
 
@@ -39,10 +39,18 @@ specs: .venv/.installed
 core: .venv/.installed
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --quiet --release --locked --skip-install
 
+# Chromium, in which the tests open the HTML report. Without one they are skipped, but fail in CI.
+browser:
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver \
+	  >/dev/null || echo "chromium could not be installed"; \
+	else echo "no chromium and chromedriver: tests of the HTML report in a browser are skipped"; fi
+
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) maturin
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-build-isolation -e '.[exec,data,demo,test,lint]'
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-build-isolation -e '.[exec,data,report,demo,test,lint]'
 	@touch $@
 
 .venv/.bench: .venv/.installed

@@ -85,4 +85,6 @@ def workspace(
     shutil.copytree(bundles, tmp_path / "cache" / "tokenizers")
     monkeypatch.setenv("EVALC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "python"))
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
     return Workspace(tmp_path, tiny_model)

@@ -116,6 +116,27 @@ def on_a_terminal() -> bool:
     return sys.stderr.isatty()
 
 
+def untranslated() -> dict[str, str]:
+    """The environment for a program whose messages are read, and so have to be in English."""
+    return {**os.environ, "LC_ALL": "C"}
+
+
+def on_github() -> bool:
+    """Whether a workflow of GitHub Actions runs this, and reads commands from what it says."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def github_workspace() -> Path:
+    """The folder that paths of annotations start from; the working directory elsewhere."""
+    return Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+
+
+def github_summary() -> Path | None:
+    """The file whose Markdown GitHub shows on the page of the run; None elsewhere."""
+    named = os.environ.get("GITHUB_STEP_SUMMARY") if on_github() else None
+    return Path(named) if named else None
+
+
 def wants_traceback() -> bool:
     """Whether an internal error should show where it happened."""
     return bool(os.environ.get("EVALC_TRACEBACK"))

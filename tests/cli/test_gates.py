@@ -195,6 +195,16 @@ def test_a_baseline_that_is_a_model_is_asked_first_and_whole(judged: Workspace) 
     assert entry["conditions"][0]["scope"] == "value"
 
 
+def test_a_baseline_with_a_gate_of_its_own_is_asked_whole_all_the_same(judged: Workspace) -> None:
+    floor = gate("floor", min=0.9)
+    two_models(judged, noisy(judged, 0.0), floor, gate("r", baseline="other", max_drop=0.1))
+    done = judged.call("exec", "--tier", "quick", "--json")
+    results = {result["model"]: result for result in done.json["results"]}
+    states = {(entry["gate"], entry["model"]): entry["state"] for entry in done.json["gates"]}
+    assert results["other"]["complete"]
+    assert states == {("floor", "m"): "fail", ("floor", "other"): "fail", ("r", "m"): "pass"}
+
+
 def test_a_baseline_that_saw_a_part_is_compared_on_that_part(judged: Workspace) -> None:
     judged.write(QUIZ, DECIDED)
     assert judged.call("exec", "--tier", "small", "--record", "main", "--no-report").code == 0

@@ -60,3 +60,72 @@ def full_report(**others: Any) -> Report:
         quiz([1, 1], model="tuned", task="sampled", population=10_042),
     ]
     return build_report(cells, tier="smoke", plan=PLAN, runs=[RUN], **others)
+
+
+def condition(key: str = "min", **others: Any) -> dict[str, Any]:
+    """A condition that passed early."""
+    found: dict[str, Any] = {
+        "key": key,
+        "scope": "value",
+        "bound": 0.4,
+        "state": "pass",
+        "basis": "evidence",
+        "value": 0.5,
+        "low": 0.45,
+        "high": 0.55,
+        "seen": 120,
+        "total": 500,
+        "looks": 4,
+    }
+    return {**found, **others}
+
+
+def gate(name: str, state: str = "pass", *, needed: bool = True, **others: Any) -> Any:
+    """A gate on the quiz of `base`, with one condition in its state unless others are given."""
+    found: dict[str, Any] = {
+        "gate": name,
+        "model": "base",
+        "task": "quiz",
+        "metric": "acc",
+        "baseline": None,
+        "state": state,
+        "basis": "none" if state == "inconclusive" else "evidence",
+        "alpha": 0.05,
+        "error": 0.05,
+        "needed": needed,
+        "why": None,
+        "conditions": [condition(state=state)],
+    }
+    return {**found, **others}
+
+
+def change(**others: Any) -> Any:
+    """A change against a baseline."""
+    found: dict[str, Any] = {
+        "difference": -0.0125,
+        "low": -0.0301,
+        "high": 0.0051,
+        "better": 3,
+        "worse": 7,
+        "compared": 120,
+        "total": 500,
+        "p": None,
+    }
+    return {**found, **others}
+
+
+def judged_report(**others: Any) -> Report:
+    """Every verdict, one against a baseline, over a task that stopped early."""
+    drop = condition("max_drop", bound=0.48, state="fail")
+    gates = [
+        gate("floor"),
+        gate("drop", "fail", baseline="main", conditions=[drop], change=change()),
+        gate("open", "inconclusive"),
+        gate("soft", "inconclusive", needed=False, conditions=[], why="nothing was asked"),
+    ]
+    cell = quiz([1, 0, 1, 1], missing=2)
+    plan = {"total": {"requests": 24, "deduped": 4, "cached": 18, "to_run": 2}}
+    run = {**RUN, "asked": 12, "models": [{"name": "base", "device": "cuda"}]}
+    ended: Any = {("base", "quiz"): "decided"}
+    return build_report([cell], tier="smoke", plan=plan, runs=[run], gates=gates, ended=ended,
+                        **others)  # fmt: skip

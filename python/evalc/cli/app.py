@@ -10,7 +10,7 @@ import click
 
 from evalc import __version__, env
 from evalc.cli import output
-from evalc.diagnostics import Faults
+from evalc.diagnostics import Faults, render
 from evalc.errors import EvalcError, ExitCode
 
 COMMANDS = {
@@ -79,6 +79,8 @@ def _failed(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, Faults):
         form = "json" if "--json" in arguments else _format(arguments)
         output.diagnostics(error.diagnostics, form)  # type: ignore[arg-type]
+        if form != "github" and env.on_github():
+            output.say(render(error.diagnostics, "github", root=env.github_workspace()))
         return error.exit_code
     if isinstance(error, EvalcError):
         output.talk(f"error: {error}")

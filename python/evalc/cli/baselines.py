@@ -58,6 +58,15 @@ class Baselines:
         if found:
             raise Faults(list(found.values()))
 
+    def results(self, gates: Sequence[GateCell]) -> list[tuple[str, ResultEntry]]:
+        """The results compared with that are no models of the spec, each once, with its name."""
+        names = [(gate, gate.spec.baseline) for gate in gates]
+        outside = [(g, name) for g, name in names if name and name not in self._folder.spec.models]
+        found = [(name, self._chosen(gate, name)) for gate, name in outside]
+        return list(
+            {(name, own["task"], own["model"]): (name, own) for name, own in found}.values()
+        )
+
     def _of_report(self, gate: GateCell, name: str) -> Baseline:
         cases = self._chosen(gate, name)["cases"]
         found = {c["id"]: v for c in cases if (v := c["scores"].get(gate.column)) is not None}

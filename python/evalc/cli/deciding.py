@@ -7,7 +7,7 @@ report looks at what is there. Both go through the same looks, and so say the sa
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from evalc.cli.baselines import Baselines
 from evalc.cli.races import Races
 from evalc.cli.scoring import NOT_ALLOWED, Scorer
 from evalc.decide.agenda import Agenda
+from evalc.decide.course import course, limits
 from evalc.decide.expectation import expected
 from evalc.decide.gates import (
     GateCell,
@@ -30,7 +31,8 @@ from evalc.decide.trials import Trial
 from evalc.decide.units import Units
 from evalc.decide.verdicts import Narrow, Verdict, together
 from evalc.plan import Planned
-from evalc.report.shape import ConditionEntry, GateEntry
+from evalc.report.build import finite
+from evalc.report.shape import ConditionEntry, GateEntry, ResultEntry, RoundEntry
 from evalc.score import CellScores
 from evalc.score.cells import IntArray
 from evalc.spec.models import TierSpec
@@ -164,7 +166,7 @@ class Decisions:
             columns,
             (filler, first),
             self._races.entrants(cell),
-            early=tier.stop == "decided",
+            early=tier.stop == "decided" and not self._compared_with(cell),
             at_once=not timed,
         )
 
@@ -180,6 +182,11 @@ class Decisions:
                 named.add(other.spec.baseline)
                 found.append(known)
         return found
+
+    def _compared_with(self, cell: int) -> bool:
+        """Whether another model is compared with this cell, which is then asked whole."""
+        model, task = self._planned.selection.cells[cell]
+        return any((gate.spec.baseline, gate.task) == (model, task) for gate in self._gates)
 
     def _baseline(self, gate: GateCell) -> Mapping[str, float] | None:
         if gate.spec.baseline is None:
@@ -224,6 +231,20 @@ class Decisions:
             more = bool(self.escalate())
         found = [*(self._entry(gate) for gate in self._gates), *self._races.entries()]
         return sorted(found, key=lambda entry: (entry["gate"], entry["model"]))
+
+    def add_rounds(self, entries: Sequence[GateEntry]) -> None:
+        """Give the conditions of what `gates` returned the course of their looks."""
+        own = {(gate.gate, gate.model): self._own(gate) for gate in self._gates}
+        for entry in entries:
+            trials = own.get((entry["gate"], entry["model"]), {})
+            for condition in entry["conditions"]:
+                trial = trials[condition["key"]]
+                condition["rounds"] = _rounds(trial)
+                condition["pass_at"], condition["fail_at"] = limits(trial)
+
+    def recorded(self) -> list[tuple[str, ResultEntry]]:
+        """Results that gates compare with and that are no models of the spec, by their names."""
+        return self._baselines.results(self._gates)
 
     def ended(self) -> dict[tuple[str, str], Literal["decided", "budget"]]:
         """Why cells were not asked whole, of those of which nothing more is wanted."""
@@ -317,6 +338,20 @@ class Decisions:
         dollars = None if usd is None else seconds / 3600 * usd
         budgets = [self._budget(cell) for cell in self._tiers]
         return bool(budgets) and all(budget.spent(seconds, dollars) for budget in budgets)
+
+
+def _rounds(trial: Trial) -> list[RoundEntry]:
+    return [
+        {
+            "seen": look.seen,
+            "value": look.value,
+            "low": look.low,
+            "high": look.high,
+            "log_for": finite(look.log_for),
+            "log_against": finite(look.log_against),
+        }
+        for look in course(trial)
+    ]
 
 
 def _case_units(ids: Any) -> Units:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from evalc.cli import output
-from evalc.cli.options import request, selection_options
-from evalc.cli.reporting import make_report
+from evalc.cli.options import html_option, request, selection_options
+from evalc.cli.pages import require_page, write_page
+from evalc.cli.results import Results
 from evalc.cli.session import opened
 from evalc.errors import ExitCode
 from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view, from_json
+from evalc.report.html import report_page
+from evalc.score import CellScores
 
 
 @click.command("diff")
@@ -21,21 +25,33 @@ from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_vi
 @selection_options
 @click.option("--json", "as_json", is_flag=True, help="Print a versioned JSON document.")
 @click.option("--markdown", is_flag=True, help="Print Markdown for a pull request.")
+@html_option
 @click.option("--limit", type=int, default=20, metavar="N", help="List at most N flipped cases.")
-def diff_command(
-    a: str, b: str, as_json: bool, markdown: bool, limit: int, **arguments: Any
+def diff_command(  # noqa: PLR0917  click passes them by name
+    a: str,
+    b: str,
+    as_json: bool,
+    markdown: bool,
+    html: Path | None,
+    limit: int,
+    **arguments: Any,
 ) -> int:
     """Compare B with A case by case: models of the spec, or files from `report --json`."""
+    require_page(html)
+    cells: list[CellScores] = []
     sides = {a: _file(a), b: _file(b)}
     models = tuple(name for name, report in sides.items() if report is None)
     if models:
         asked = {**arguments, "models": (*arguments.get("models", ()), *models)}
         with opened(request(asked)) as (planned, store):
-            live = make_report(planned, store, cases=True, allow_code_execution=False)
+            results = Results.of(planned, store, allow_code_execution=False)
+            live, cells = results.report(cases=True), results.scores
     left, right = (sides[name] or live for name in (a, b))
     first, second = _model(left, a, sides[a]), _model(right, b, sides[b])
     chosen = (first, second) if first and second else None
     found = diff_reports(left, right, names=(a, b), models=chosen)
+    if html is not None:
+        write_page(_page((left, right), (a, b), chosen, cells), html)
     if as_json:
         output.data(diff_json(found))
     elif markdown:
@@ -43,6 +59,26 @@ def diff_command(
     else:
         output.table(diff_view(found, limit=limit))
     return ExitCode.DONE
+
+
+def _page(
+    reports: tuple[Report, Report],
+    names: tuple[str, str],
+    models: tuple[str, str] | None,
+    cells: Sequence[CellScores],
+) -> str:
+    """A page of B, compared with A; of both, if they are models of one report. Without gates."""
+    left, right = (
+        [result for result in report["results"] if models is None or result["model"] == model]
+        for report, model in zip(reports, models or names, strict=True)
+    )
+    page: Report = {**reports[1], "results": right}
+    page.pop("gates", None)
+    others = [(names[0], result) for result in left]
+    if reports[0] is reports[1] and models and models[0] != models[1]:
+        page["results"], others = [*left, *right], []
+    title = f"evalc diff: {names[1]} against {names[0]}"
+    return report_page(page, cells=cells, others=others, title=title)
 
 
 def _file(name: str) -> Report | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,14 +15,16 @@ import click
 from evalc import __version__, env
 from evalc.cli import output
 from evalc.cli.asking import PROBES, room, to_ask
+from evalc.cli.ci import faults_for_ci, junit_option
 from evalc.cli.expecting import with_decisions
 from evalc.cli.meter import RunMeter
-from evalc.cli.options import rehash_option, request, selection_options
+from evalc.cli.options import Request, rehash_option, request, selection_options, since_option
 from evalc.cli.pinning import pinned_path, repeated
 from evalc.cli.recording import keep_result, require_name
-from evalc.cli.reporting import show_report
+from evalc.cli.reporting import Telling, show_nothing, show_report
 from evalc.cli.scoring import Scorer
-from evalc.cli.session import opened
+from evalc.cli.session import folder_of, opened
+from evalc.cli.since import Since, settled
 from evalc.cli.turns import Turns, turns_of
 from evalc.errors import ExitCode
 from evalc.plan import Planned, cost
@@ -38,6 +41,7 @@ RUN_SCHEMA = "evalc.run/1"
 
 @click.command("exec")
 @selection_options
+@since_option
 @rehash_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option(
@@ -48,6 +52,7 @@ RUN_SCHEMA = "evalc.run/1"
     metavar="NAME",
     help="Record the result under NAME, which gates can name as their `baseline`.",
 )
+@junit_option
 @click.option("--no-report", is_flag=True, help="Only fill the cache; print no report.")
 @click.option(
     "--allow-code-execution", is_flag=True, help="Run programs that the model wrote (code_pass@k)."
@@ -57,6 +62,7 @@ def exec_command(
     no_report: bool,
     allow_code_execution: bool,
     record: str | None,
+    junit: Path | None,
     **arguments: Any,
 ) -> int:
     """Ask the models what the cache does not answer; Ctrl-C and run again to continue.
@@ -67,25 +73,43 @@ def exec_command(
     A file from `plan --out` in place of PATHS runs exactly what it planned, or refuses with exit
     code 5 and says what has changed since.
     """
-    asked = request(arguments)
-    path = pinned_path(asked)
-    if record is not None:
-        require_name(record)
-    with repeated(path, asked) if path else opened(asked) as (planned, store):
-        turns = turns_of(planned, Scorer(planned, store, allow_code_execution))
-        if not turns.remain():
-            output.talk("nothing to run: every answer is in the cache")
-            names = [model.source.name for model in planned.models]
-            log(Provenance(planned, store), store, Ledger(planned, store).hits, names)
-        else:
-            _run(planned, store, turns)
+    if junit is not None and no_report:
+        raise click.UsageError("--junit writes what a report says; leave out --no-report")
+    how = Telling(as_json=as_json, junit=junit)
+    with faults_for_ci(junit):
+        asked = request(arguments)
+        path = pinned_path(asked)
         if record is not None:
-            keep_result(planned, store, record, allow_code_execution)
-        if no_report:
-            return ExitCode.DONE
-        return show_report(
-            planned, store, as_json=as_json, allow_code_execution=allow_code_execution
-        )
+            require_name(record)
+        asked, since = settled(asked, junit)
+        if since is not None and since.nothing:
+            return _nothing(asked, since, how, record, no_report)
+        with repeated(path, asked) if path else opened(asked) as (planned, store):
+            _ask_all(planned, store, Scorer(planned, store, allow_code_execution))
+            if record is not None:
+                keep_result(planned, store, record, allow_code_execution)
+            if no_report:
+                return ExitCode.DONE
+            return show_report(planned, store, how, since, allow_code_execution)
+
+
+def _nothing(
+    asked: Request, since: Since, how: Telling, record: str | None, no_report: bool
+) -> int:
+    """A run at the tier `none`. A recorded result stays what it is."""
+    if record is not None:
+        output.talk(f"nothing is recorded as `{record}`: the tier is `none`")
+    return ExitCode.DONE if no_report else show_nothing(folder_of(asked), since, how)
+
+
+def _ask_all(planned: Planned, store: Store, scorer: Scorer) -> None:
+    turns = turns_of(planned, scorer)
+    if turns.remain():
+        _run(planned, store, turns)
+        return
+    output.talk("nothing to run: every answer is in the cache")
+    names = [model.source.name for model in planned.models]
+    log(Provenance(planned, store), store, Ledger(planned, store).hits, names)
 
 
 def _run(planned: Planned, store: Store, turns: Turns) -> None:
@@ -196,10 +220,13 @@ def _write_run(
         "asked": sum(tally.requests for tally in tallies),
         "seconds": round(seconds, 3),
         "setup_seconds": round(sum(tally.setup_seconds for tally in tallies), 3),
+        "prefill_seconds": round(sum(tally.prefill_seconds for tally in tallies), 3),
+        "decode_seconds": round(sum(tally.decode_seconds for tally in tallies), 3),
         "predicted_seconds": round(expected["seconds"], 3),
         "whole_seconds": round(total["estimate"]["seconds"], 3),
         "predicted_basis": total["estimate"]["basis"],
         "prefill_tokens": sum(tally.prefill_tokens for tally in tallies),
+        "planned": total["to_run"],
         "prefill_tokens_unshared": total["prefill_tokens_unshared"],
         "prefill_tokens_distinct": total["prefill_tokens"],
         "decode_tokens": sum(tally.decode_tokens for tally in tallies),

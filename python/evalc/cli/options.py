@@ -29,6 +29,7 @@ class Request:
     no_hooks: bool = False
     rehash: bool = False
     no_cache: bool = False
+    since: str | None = None
 
 
 def default_path() -> Path:
@@ -62,12 +63,31 @@ def cache_option(command: F) -> F:
     )(command)
 
 
+def html_option(command: F) -> F:
+    """`--html`."""
+    return click.option(
+        "--html",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Also write a page into FILE that opens in any browser, offline.",
+    )(command)
+
+
 def rehash_option(command: F) -> F:
     """`--rehash`."""
     return click.option(
         "--rehash",
         is_flag=True,
         help="Read weights again, and whatever else is known by its size and times.",
+    )(command)
+
+
+def since_option(command: F) -> F:
+    """`--since`."""
+    return click.option(
+        "--since",
+        metavar="REVISION",
+        help="Take the tier that the spec's triggers choose for what changed since a git revision.",
     )(command)
 
 
@@ -108,4 +128,5 @@ def request(arguments: dict[str, Any]) -> Request:
         no_hooks=arguments.pop("no_hooks", False),
         rehash=arguments.pop("rehash", False),
         no_cache=arguments.pop("no_cache", False),
+        since=arguments.pop("since", None),
     )

@@ -44,6 +44,12 @@ def talk(text: str) -> None:
     sys.stderr.flush()
 
 
+def say(text: str) -> None:
+    """Write lines to stderr as they are; GitHub reads commands there as it does on stdout."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
 def talker() -> Console:
     """A console on stderr, for progress."""
     return Console(file=sys.stderr, highlight=False, no_color=not env.wants_color(sys.stderr))

@@ -64,7 +64,8 @@ def pinned_path(asked: Request) -> Path | None:
 
 def refuse_selection(asked: Request, path: Path, others: bool) -> None:
     """Raise Faults when something is selected beside a pinned plan."""
-    if others or asked.overrides or asked.suites or asked.models or asked.tasks or asked.tier:
+    names = (asked.overrides, asked.suites, asked.models, asked.tasks, asked.tier)
+    if others or any(names) or asked.since is not None:
         message = f"the pinned plan `{path}` holds its own paths, selection and overrides"
         hint = "leave the others out, or make another plan with `evalc plan --out FILE`"
         raise Faults([Diagnostic("plan-options", message, hint=hint)])

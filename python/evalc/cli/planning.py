@@ -9,16 +9,18 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import Request, rehash_option, request, selection_options
+from evalc.cli.options import Request, rehash_option, request, selection_options, since_option
 from evalc.cli.plan_table import plan_table
 from evalc.cli.told import ToldFile
 from evalc.errors import ExitCode
 
+NONE = "none"
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("plan")
 @selection_options
+@since_option
 @rehash_option
 @click.option("--json", "as_json", is_flag=True, help="Print a versioned JSON document.")
 @click.option(
@@ -44,14 +46,27 @@ def plan_command(
         if stale and detailed_exitcode:
             return ExitCode.STALE_PLAN
     else:
-        priced = _pinned(out, asked) if out is not None else _priced(asked)
+        priced = _chosen(asked, out) if asked.since is not None else _planned(asked, out)
         if as_json:
             output.document(priced)
+        elif priced["tier"] == NONE:
+            output.data("nothing to run: the tier is `none`")
         else:
             for renderable in plan_table(priced):
                 output.table(renderable)
     remains = detailed_exitcode and not priced["nothing_to_run"]
     return ExitCode.WORK_REMAINS if remains else ExitCode.DONE
+
+
+def _chosen(asked: Request, out: Path | None) -> dict[str, Any]:
+    """The priced plan at the tier that triggers choose, and why; empty where they say `none`."""
+    asked, since = room("since").settled(asked)
+    priced = room("since").nothing() if since.nothing else _planned(asked, out)
+    return {**priced, "since": since.as_json()}
+
+
+def _planned(asked: Request, out: Path | None) -> dict[str, Any]:
+    return _priced(asked) if out is None else _pinned(out, asked)
 
 
 def _priced(asked: Request) -> dict[str, Any]:

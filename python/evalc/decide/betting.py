@@ -19,6 +19,7 @@ validity, as its weight c is fixed before a round from the rounds before.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,6 +105,12 @@ class Evidence:
             self._control[first:last] = self._coefficient(first)
         self._variance[first:last] = self._spread(first, last)
         self.seen = last
+
+    def at(self, seen: int) -> Evidence:
+        """What it said when the first `seen` units had been added; shares their columns."""
+        earlier = copy.copy(self)
+        earlier.seen = min(seen, self.seen)
+        return earlier
 
     def _coefficient(self, seen: int) -> float:
         values, predicted = self._values[:seen], self._predicted[:seen]

@@ -125,8 +125,17 @@ CATALOGUE: dict[str, str] = {
     "plan-unwritable": "a pinned plan cannot be written",
     "plan-options": "a selection is given together with a pinned plan, which holds its own",
     "unknown-case": "neither a task nor a case of what is selected has this name",
+    # triggers and --since
+    "no-triggers": "`--since` is given, and the spec has no `[[triggers]]` that choose a tier",
+    "since-options": "`--since` is given together with something else that settles the tier",
+    "no-git": "`--since` needs git, which is not installed",
+    "no-repository": "the specs are not in the working tree of a git repository",
+    "unknown-revision": "a revision is not in the repository, or shares no commit with HEAD",
+    "shallow-clone": "a clone is too shallow to tell what has changed since a revision",
+    "git-failed": "git fails in another way",
     # command line
     "hook-refused": "a hook would run although `--no-hooks` forbids it",
+    "needs-report-extra": "a package that an HTML page is made with is not installed",
     "file-exists": "a file that would be written exists already",
-    "file-unwritable": "a file of a starter spec cannot be written",
+    "file-unwritable": "a file that was asked for cannot be written",
 }

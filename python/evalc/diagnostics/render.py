@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -145,7 +145,8 @@ def _underline(excerpt: Excerpt, single: bool) -> str:
     return " " * excerpt.start + "^" * (excerpt.end - excerpt.start)
 
 
-def _named(path: Path, root: Path | None) -> str:
+def named(path: Path, root: Path | None) -> str:
+    """A path for people: relative to `root` where it lies below it."""
     if root is not None:
         try:
             return path.resolve().relative_to(root.resolve()).as_posix()
@@ -155,7 +156,7 @@ def _named(path: Path, root: Path | None) -> str:
 
 
 def _at(at: Location, root: Path | None) -> str:
-    name = _named(at.path, root)
+    name = named(at.path, root)
     if at.line is None:
         return name
     return f"{name}:{at.line}" if at.column is None else f"{name}:{at.line}:{at.column}"
@@ -164,7 +165,7 @@ def _at(at: Location, root: Path | None) -> str:
 def _spot(place: Place, root: Path | None) -> dict[str, Any]:
     at = located(place)
     return {
-        "file": _named(at.path, root),
+        "file": named(at.path, root),
         "line": at.line,
         "column": at.column,
         "end_line": at.end_line,
@@ -190,16 +191,24 @@ def _annotation(diagnostic: Diagnostic, root: Path | None) -> str:
     properties: dict[str, Any] = {}
     if diagnostic.place and diagnostic.place.text is None:
         at = located(diagnostic.place)
-        properties = {"file": _named(at.path, root), "line": at.line, "col": at.column}
+        properties = {"file": named(at.path, root), "line": at.line, "col": at.column}
         properties |= {"endLine": at.end_line}
         if at.end_line == at.line and at.end_column and at.column:
             properties |= {"endColumn": max(at.column, at.end_column - 1)}
     properties["title"] = f"evalc: {diagnostic.code}"
-    told = ",".join(f"{k}={_property(str(v))}" for k, v in properties.items() if v is not None)
     parts = [diagnostic.message, *diagnostic.notes]
     if diagnostic.hint:
         parts.append(f"hint: {diagnostic.hint}")
-    return f"::{diagnostic.severity} {told}::{_escaped(chr(10).join(parts))}"
+    return workflow_command(diagnostic.severity, "\n".join(parts), properties)
+
+
+def workflow_command(level: str, text: str, properties: Mapping[str, Any]) -> str:
+    """A line that makes GitHub annotate: `::error file=...,line=...,title=...::text`.
+
+    `level` is `error`, `warning` or `notice`; a property that is None is left out.
+    """
+    told = ",".join(f"{k}={_property(str(v))}" for k, v in properties.items() if v is not None)
+    return f"::{level} {told}::{_escaped(text)}"
 
 
 def _escaped(text: str) -> str:

@@ -76,10 +76,19 @@ def read_lock(folder: Path) -> dict[tuple[Kind, str], Entry]:
     """
     path = folder / NAME
     try:
-        tables = tomli.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
+        raise _bad(path, f"cannot be read: {error}") from None
+    return parsed_lock(path, text)
+
+
+def parsed_lock(path: Path, text: str) -> dict[tuple[Kind, str], Entry]:
+    """The entries in the text of a lock; `path` is what messages call it. Raises Faults."""
+    try:
+        tables = tomli.loads(text)
+    except ValueError as error:
         raise _bad(path, f"cannot be read: {error}") from None
     if tables.get("version") != VERSION:
         raise _bad(path, f"has version `{tables.get('version')}`, and this evalc reads {VERSION}")

@@ -13,6 +13,20 @@ from evalc.spec import Folder, Selection
 from evalc.store import Store
 
 SCHEMA = "evalc.plan/1"
+COUNTS = (
+    *("cases", "requests", "deduped", "cached", "to_run", "prefill_tokens_unshared"),
+    *("prefill_tokens", "attention_pairs", "scored_tokens", "decode_tokens_bound"),
+    *("decode_pairs_bound", "split_words", "truncated"),
+)
+"""What is counted of a cell, and in total."""
+
+
+def nothing_priced(tier: str) -> dict[str, Any]:
+    """The plan of a tier that asks nothing, in the same shape."""
+    none = cost.Estimate(flops=0.0, seconds=0.0, usd=0.0, basis="measured")
+    total = {**dict.fromkeys(COUNTS, 0), "setup_seconds": 0.0, "estimate": none.as_json()}
+    empty: dict[str, Any] = {"models": [], "hooks": [], "cells": []}
+    return {"schema": SCHEMA, "tier": tier, "nothing_to_run": True, **empty, "total": total}
 
 
 def priced(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from evalc.decide import LEVEL, Estimate, cluster_codes, estimate, macro
+from evalc.decide.benchmark import of_benchmark
+from evalc.decide.betting import Interval
 from evalc.report.shape import (
     SCHEMA,
     CaseEntry,
     EstimateEntry,
     GateEntry,
+    IntervalEntry,
     MetricEntry,
     Report,
     ResultEntry,
@@ -42,10 +46,7 @@ def build_report(
     report is then incomplete. `gates` are verdicts, and `ended` says of (model, task) why a run by
     rounds did not ask all its cases. With `cases` every case is listed, which `diff` needs.
     """
-    results = [_result(cell, cases) for cell in scores]
-    for result in results:
-        if (why := ended.get((result["model"], result["task"]))) is not None:
-            result["ended"] = why
+    results = [_result(own, cases, ended.get((own.cell.model, own.cell.task))) for own in scores]
     report: Report = {
         "schema": SCHEMA,
         "tier": tier,
@@ -61,7 +62,9 @@ def build_report(
     return report
 
 
-def _result(scores: CellScores, cases: bool) -> ResultEntry:
+def _result(
+    scores: CellScores, cases: bool, ended: Literal["decided", "budget"] | None
+) -> ResultEntry:
     cell = scores.cell
     scored = int(cell.answered().sum())
     codes = cluster_codes(cell.clusters)
@@ -75,10 +78,12 @@ def _result(scores: CellScores, cases: bool) -> ResultEntry:
         "complete": scored == len(cell),
         "population": cell.population,
         "metrics": [
-            _metric(column, codes, members, scores.scoring.average)
+            _metric(scores, column, codes, members, early=ended == "decided")
             for column in scores.columns.values()
         ],
     }
+    if ended is not None:
+        result["ended"] = ended
     if cases:
         result["cases"] = [_case(scores, i) for i in range(len(cell))]
     return result
@@ -93,11 +98,15 @@ def _members(values: Sequence[str]) -> dict[str, IntArray]:
 
 
 def _metric(
+    scores: CellScores,
     column: Column,
     codes: IntArray | None,
     members: Mapping[str, Mapping[str, IntArray]],
-    average: str,
+    *,
+    early: bool,
 ) -> MetricEntry:
+    """With `early` the run ended because of what it saw, so that no error of a fixed size holds."""
+    average = scores.scoring.average
     sliced = {
         name: {value: estimate(column, codes, cases) for value, cases in values.items()}
         for name, values in members.items()
@@ -106,8 +115,16 @@ def _metric(
         whole = estimate(column, codes)
     else:
         whole = macro(column.name, list(sliced[macro_slice(average, list(sliced))].values()))
+    benchmark = of_benchmark(scores, column, whole.value)
+    if early and not whole.complete:
+        whole = _anytime(whole, benchmark)
+        sliced = {
+            name: {value: _anytime(part, None) for value, part in parts.items()}
+            for name, parts in sliced.items()
+        }
     return {
         **_estimate(whole),
+        "benchmark": _interval(benchmark),
         "metric": column.name,
         "binary": column.binary,
         "direction": column.direction,
@@ -118,6 +135,20 @@ def _metric(
             for name, values in sliced.items()
         },
     }
+
+
+def _anytime(found: Estimate, benchmark: Interval | None) -> Estimate:
+    """The estimate with what holds after an early end: the benchmark's interval, or none."""
+    if benchmark is None:
+        return replace(found, stderr=None, low=None, high=None, method="none")
+    value, low, high = benchmark.value, benchmark.low, benchmark.high
+    return replace(found, value=value, stderr=None, low=low, high=high, method="anytime")
+
+
+def _interval(found: Interval | None) -> IntervalEntry | None:
+    if found is None:
+        return None
+    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def macro_slice(average: str, names: Sequence[str]) -> str:

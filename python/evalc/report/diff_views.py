@@ -11,8 +11,9 @@ from rich.text import Text
 from evalc.report import words
 from evalc.report.compare import ComparisonEntry, FlipEntry
 from evalc.report.diff import Diff
-from evalc.report.markdown import cell, fold, table
+from evalc.report.marks import COMMENT, Body, cell
 
+MOST_LINES = 20
 _HEADER = ("A", "B", "B - A", "stderr", "95 % interval", "p", "fixed", "broken", "cases")
 
 
@@ -44,29 +45,26 @@ def diff_view(diff: Diff, *, limit: int = 10) -> RenderableType:
 
 
 def diff_markdown(diff: Diff, *, limit: int = 10) -> str:
-    """The same as Markdown, changed cases folded away; ends in a newline."""
+    """The same as Markdown, changed cases folded away; ends in a newline.
+
+    It fits into a comment; what has no room is left out, and said.
+    """
     rows = [
         [cell(entry["task"]), cell(entry["metric"]), *map(_no_mark_up, _numbers(entry))]
         for entry in diff["comparisons"]
     ]
-    blocks = [f"## evalc diff\n\n{cell(_title(diff))}"]
-    alerts = _warnings(diff)
-    if alerts:
-        blocks.append("\n".join(["> [!WARNING]", *(f"> - Incomplete: {cell(a)}" for a in alerts)]))
-    blocks.append(table(["task", "metric", *_HEADER], rows, 2))
+    body = Body(COMMENT)
+    body.add(f"## evalc diff\n\n{cell(_title(diff))}", "heading")
+    alerts = [f"> - Incomplete: {cell(alert)}" for alert in _warnings(diff)]
+    body.lines(alerts, "warnings", MOST_LINES, head="> [!WARNING]")
+    body.table(["task", "metric", *_HEADER], rows, 2, "rows of comparisons")
     for entry in diff["comparisons"]:
-        if limit and entry["flips"]:
-            listed = entry["flips"][:limit]
-            body = table(
-                ["case", "A", "B", "answer A", "answer B", "target"],
-                [[cell(text) for text in _flip(flip)] for flip in listed],
-                6,
-            )
-            blocks.append(fold(_flips_title(entry, limit), body))
-    notes = _notes(diff)
-    if notes:
-        blocks.append("\n".join(f"- {cell(note)}" for note in notes))
-    return "\n\n".join(blocks) + "\n"
+        listed = [[cell(text) for text in _flip(flip)] for flip in entry["flips"][:limit]]
+        header = ["case", "A", "B", "answer A", "answer B", "target"]
+        if listed:
+            body.table(header, listed, 6, "cases", _flips_title(entry, limit))
+    body.lines([f"- {cell(note)}" for note in _notes(diff)], "notes", MOST_LINES)
+    return body.text()
 
 
 def _no_mark_up(text: str) -> str:

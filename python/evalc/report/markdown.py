@@ -1,73 +1,109 @@
-"""A report as Markdown for a pull request."""
+"""A report as Markdown for a pull request: a comment that a workflow can find and replace."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from evalc.report import verdicts, words
+from evalc.report.marks import COMMENT, Body, cell
+from evalc.report.savings import savings
 from evalc.report.shape import EstimateEntry, GateEntry, MetricEntry, Report, ResultEntry
 
-
-def report_markdown(report: Report, *, cases: int | None = None) -> str:
-    """Warnings, a compact table, slices and (when wanted) cases folded away; ends in a newline."""
-    blocks = ["## evalc report" + (f": tier `{report['tier']}`" if report["tier"] else "")]
-    alerts = words.warnings(report)
-    if alerts:
-        blocks.append("\n".join(["> [!WARNING]", *(f"> - Incomplete: {cell(a)}" for a in alerts)]))
-    if report.get("gates"):
-        blocks.append(_gates(report["gates"]))
-    if report["results"]:
-        blocks.append(_results(report))
-    for result in report["results"]:
-        blocks += [_slices(result, metric) for metric in result["metrics"] if metric["slices"]]
-        if cases is not None and result.get("cases"):
-            blocks.append(_cases(result, cases))
-    notes = [*words.samples(report), *words.detectables(report), *words.costs(report)]
-    if notes:
-        blocks.append("\n".join(f"- {cell(note)}" for note in notes))
-    return "\n\n".join(blocks) + "\n"
-
-
+MARKER = "<!-- evalc -->"
+"""The first line, by which a comment is found again; a reader does not see it."""
+OPEN_ROWS = 12
+"""Longer tables of results are folded."""
+MOST_LINES = 20
 SIGNS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "⚠️ inconclusive"}
 
 
-def _gates(gates: Sequence[GateEntry]) -> str:
-    rows = []
+def report_markdown(report: Report, *, cases: int | None = None, limit: int = COMMENT) -> str:
+    """Verdicts, changes, cost and results, then slices and (when wanted) cases folded away.
+
+    At most `limit` bytes, ending in a newline; what does not fit is left out, and said.
+    """
+    body = Body(limit)
+    body.add(_head(report), "heading")
+    alerts = [f"> - Incomplete: {cell(alert)}" for alert in words.warnings(report)]
+    body.lines(alerts, "warnings", MOST_LINES, head="> [!WARNING]")
+    gates = report.get("gates", [])
+    if gates:
+        _gates(body, gates)
+        _changes(body, gates)
+    notes = [
+        *savings(report),
+        *words.costs(report),
+        *words.samples(report),
+        *words.detectables(report),
+    ]
+    body.lines([f"- {cell(note)}" for note in notes], "notes", MOST_LINES)
+    _results(body, report)
+    for result in report["results"]:
+        for metric in result["metrics"]:
+            _slices(body, result, metric)
+        if cases is not None and result.get("cases"):
+            _cases(body, result, cases)
+    return body.text()
+
+
+def _head(report: Report) -> str:
+    gates = report.get("gates", [])
+    tier = f" (tier `{report['tier']}`)" if report["tier"] else ""
+    title = f"## evalc report{tier}"
+    if gates:
+        code = verdicts.exit_code(gates)
+        sign = "❌" if any(gate["state"] == "fail" for gate in gates) else "⚠️" if code else "✅"
+        title = f"## {sign} evalc: {verdicts.outcome(gates)}{tier}"
+    lines = [MARKER, title]
+    if (since := report.get("since")) is not None:
+        told = f"tier by what changed since {since['revision']}: {since['why']}"
+        lines += ["", cell(words.one_line(told, 300))]
+    return "\n".join(lines)
+
+
+def _gates(body: Body, gates: Sequence[GateEntry]) -> None:
+    rows: list[list[str]] = []
     for gate in gates:
         lead = [cell(gate["gate"]), cell(gate["model"]), SIGNS[gate["state"]]]
+        before = len(rows)
         for told in verdicts.rows(gate):
             rows.append([*lead, *map(cell, told)])
             lead = ["", "", ""]
-        if (reason := verdicts.why(gate)) is not None:
-            rows.append([*lead, cell(reason), "", ""])
-    return table(["gate", "model", "verdict", "wanted", "found", "rests on"], rows, 6)
+        reason = verdicts.why(gate)
+        if reason is not None or len(rows) == before:
+            rows.append([*lead, cell(reason or ""), "", ""])
+    header = ["gate", "model", "verdict", "wanted", "found", "rests on"]
+    body.table(header, rows, 6, "rows of gates")
 
 
-def cell(text: str) -> str:
-    """Text that cannot break out of a table cell or turn into mark-up."""
-    for mark in "\\`*_|<>[]":
-        text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split())
+def _changes(body: Body, gates: Sequence[GateEntry]) -> None:
+    rows = []
+    for gate in gates:
+        change = gate.get("change")
+        if change is None or gate["baseline"] is None:
+            continue
+        rows.append(
+            [
+                *(cell(text) for text in (gate["gate"], gate["model"], gate["baseline"])),
+                words.signed(change["difference"]),
+                words.signed_interval(change["low"], change["high"]),
+                f"{change['better']:,}",
+                f"{change['worse']:,}",
+                f"{change['compared']:,} of {change['total']:,}",
+                words.probability(change["p"]).replace("<", "\\<"),
+            ]
+        )
+    if rows:
+        header = ["gate", "model", "against", "difference", "interval", "better", "worse"]
+        body.table([*header, "compared", "p"], rows, 3, "rows of changes")
+        body.add(
+            "Intervals hold at the level of their gate, whenever its run ended. `better` and "
+            "`worse` count cases that both answered; `p` is McNemar's, where all of them are.",
+            "remarks",
+        )
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """A table whose first `left` columns are aligned left, the others right."""
-    rule = ["---" if i < left else "---:" for i in range(len(header))]
-    lines = [header, rule, *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def fold(summary: str, body: str) -> str:
-    """A collapsible block."""
-    return f"<details><summary>{html(summary)}</summary>\n\n{body}\n\n</details>"
-
-
-def html(text: str) -> str:
-    """Text for an HTML element."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _results(report: Report) -> str:
+def _results(body: Body, report: Report) -> None:
     rows = [
         [
             cell(result["model"]),
@@ -78,7 +114,8 @@ def _results(report: Report) -> str:
         for result in report["results"]
         for metric in result["metrics"]
     ]
-    return table(["model", "task", "metric", *_HEADER], rows, 3)
+    summary = f"{len(rows):,} results" if len(rows) > OPEN_ROWS else None
+    body.table(["model", "task", "metric", *_HEADER], rows, 3, "rows of results", summary)
 
 
 _HEADER = ["value", "stderr", "95 % interval", "cases"]
@@ -98,22 +135,23 @@ def _numbers(entry: EstimateEntry, population: int | None) -> list[str]:
     ]
 
 
-def _slices(result: ResultEntry, metric: MetricEntry) -> str:
+def _slices(body: Body, result: ResultEntry, metric: MetricEntry) -> None:
     rows = [
         [f"{cell(name)} = {cell(value)}", *_numbers(entry, None)]
         for name, values in metric["slices"].items()
         for value, entry in values.items()
     ]
-    title = f"{result['task']} ({result['model']}): {metric['metric']} by slice"
-    return fold(title, table(["slice", *_HEADER], rows, 1))
+    if rows:
+        title = f"{result['task']} ({result['model']}): {metric['metric']} by slice"
+        body.table(["slice", *_HEADER], rows, 1, "rows of slices", title)
 
 
-def _cases(result: ResultEntry, limit: int) -> str:
+def _cases(body: Body, result: ResultEntry, limit: int) -> None:
     names = [metric["metric"] for metric in result["metrics"]]
     listed = result["cases"][:limit]
     rows = [
         [
-            cell(case["id"]),
+            cell(words.one_line(case["id"])),
             cell(words.answer(case)),
             cell(words.one_line(case["target"])),
             *(words.number(case["scores"][name]) for name in names),
@@ -121,4 +159,4 @@ def _cases(result: ResultEntry, limit: int) -> str:
         for case in listed
     ]
     title = f"{result['task']} ({result['model']}): {len(listed)} of {result['total']} cases"
-    return fold(title, table(["case", "answer", "target", *map(cell, names)], rows, 3))
+    body.table(["case", "answer", "target", *map(cell, names)], rows, 3, "cases", title)

@@ -28,8 +28,21 @@ class EstimateEntry(TypedDict):
     method: str
 
 
+class IntervalEntry(TypedDict):
+    """A value and where it lies."""
+
+    value: float
+    low: float
+    high: float
+
+
 class MetricEntry(EstimateEntry):
     """A metric of a cell. `slices` maps a slice's name and value to the estimate over its cases.
+
+    The estimate itself is of the population from which the cases are a sample; after a run that
+    ended early no such interval holds, and with the method `anytime` it is the benchmark's.
+    `benchmark` is what the full run would print: a point when it ran, else an interval that holds
+    whenever the run ended; null or absent where the cases do not say.
 
     `detectable` is the least difference from another model that as many cases would show with a
     power of 0.8.
@@ -39,6 +52,7 @@ class MetricEntry(EstimateEntry):
     binary: bool
     direction: Direction
     average: str
+    benchmark: NotRequired[IntervalEntry | None]
     slices: dict[str, dict[str, EstimateEntry]]
     detectable: NotRequired[float | None]
 
@@ -74,12 +88,29 @@ class ResultEntry(TypedDict):
     cases: NotRequired[list[CaseEntry]]
 
 
+class RoundEntry(TypedDict):
+    """What was known when `seen` cases had been looked at: the value with its anytime interval.
+
+    `log_for` and `log_against` are natural logs of the evidence that the condition holds and that
+    it does not; null for a condition on the interval's width.
+    """
+
+    seen: int
+    value: float
+    low: float
+    high: float
+    log_for: float | None
+    log_against: float | None
+
+
 class ConditionEntry(TypedDict):
     """A condition of a gate. `key` is the spec's; `bound` is what the value is held against, or
     the change of it, by `scope`: `value` or `difference`.
 
     `low` and `high` hold whenever the run ended; they are null where nothing was looked at. `seen`
-    of `total` cases were looked at, in `looks` looks; the plan `expected` so many.
+    of `total` cases were looked at, in `looks` looks; the plan `expected` so many. `rounds` has
+    every look, where it was asked for; it passes when `log_for` reaches `pass_at`, and fails when
+    `log_against` reaches `fail_at`.
     """
 
     key: str
@@ -94,6 +125,27 @@ class ConditionEntry(TypedDict):
     total: int
     looks: int
     expected: NotRequired[int]
+    rounds: NotRequired[list[RoundEntry]]
+    pass_at: NotRequired[float]
+    fail_at: NotRequired[float]
+
+
+class ChangeEntry(TypedDict):
+    """What a gate's metric did against its baseline.
+
+    `difference` is the estimate of the whole, with an interval that holds at the gate's level
+    whenever the run ended. Of `total` cases `compared` are answered by both, `better` and `worse`
+    of them in another way than before. `p` is exact McNemar's, null unless all are compared.
+    """
+
+    difference: float | None
+    low: float | None
+    high: float | None
+    better: int
+    worse: int
+    compared: int
+    total: int
+    p: float | None
 
 
 class CandidateEntry(TypedDict):
@@ -132,6 +184,7 @@ class GateEntry(TypedDict):
     needed: bool
     why: str | None
     conditions: list[ConditionEntry]
+    change: NotRequired[ChangeEntry]
     candidates: NotRequired[list[CandidateEntry]]
 
 
@@ -147,7 +200,7 @@ class Report(TypedDict):
     """All results. `complete`: every case of every result is scored, and nothing is `unscored`.
 
     `plan` holds the plan's total counts (`Plan.summary()["total"]`), `runs` the manifests of the
-    runs that answered, as the store has them.
+    runs that answered, as the store has them. `since` says what chose the tier, as `plan --json`.
     """
 
     schema: Literal["evalc.report/1"]
@@ -159,6 +212,7 @@ class Report(TypedDict):
     gates: NotRequired[list[GateEntry]]
     plan: dict[str, Any] | None
     runs: list[dict[str, Any]]
+    since: NotRequired[dict[str, Any]]
 
 
 _ADAPTER = TypeAdapter(Report)

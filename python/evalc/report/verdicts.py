@@ -107,3 +107,34 @@ def why(gate: GateEntry) -> str | None:
         return None
     reason = gate["why"] or "the budget ended before it was decided"
     return reason if gate["needed"] else f"{reason}; it does not fail the run"
+
+
+def headline(gate: GateEntry) -> str:
+    """`no_regression (base): FAIL`."""
+    return f"{gate['gate']} ({gate['model']}): {MARKS[gate['state']]}"
+
+
+def told(gate: GateEntry) -> list[str]:
+    """A line for every condition or candidate, and why nothing more is known; never empty."""
+    metric = f"{gate['task']}.{gate['metric']}"
+    verb = ("", "") if "candidates" in gate else ("wanted ", "found ")
+    lines = [
+        f"{metric}: {verb[0]}{condition}, {verb[1]}{value}; {basis}"
+        for condition, value, basis in rows(gate)
+    ]
+    reason = why(gate)
+    return [*lines, *([reason] if reason else [])] or [metric]
+
+
+def outcome(gates: Sequence[GateEntry]) -> str:
+    """All verdicts in a sentence: `1 of 3 gates failed, 1 is not decided`."""
+    failed = sum(gate["state"] == "fail" for gate in gates)
+    open_ = sum(gate["state"] == "inconclusive" for gate in gates)
+    of = f"{len(gates):,} gate" + ("s" if len(gates) != 1 else "")
+    if not failed and not open_:
+        return "the gate passed" if len(gates) == 1 else f"all {of} passed"
+    parts = [f"{failed:,} of {of} failed"] if failed else []
+    if open_:
+        lead = f"{open_:,}" if failed else f"{open_:,} of {of}"
+        parts.append(f"{lead} {'is' if open_ == 1 else 'are'} not decided")
+    return ", ".join(parts)

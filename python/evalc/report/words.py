@@ -9,6 +9,8 @@ from typing import Any
 from evalc.report.shape import CaseEntry, EstimateEntry, Report, ResultEntry
 
 NOTHING = "—"
+NO_TIER = "none"
+"""The tier that runs nothing."""
 ENDED = {"decided": "stopped when its gates were decided,", "budget": "ended by its budget,"}
 
 
@@ -61,7 +63,7 @@ def warnings(report: Report) -> list[str]:
         f"{entry['task']} ({entry['model']}): not scored; {entry['why']}"
         for entry in report["unscored"]
     ]
-    if not report["results"] and not report["unscored"]:
+    if not report["results"] and not report["unscored"] and report["tier"] != NO_TIER:
         found.append("no task of this selection has a result")
     for result in report["results"]:
         if result["complete"] and not result["total"]:
@@ -73,15 +75,26 @@ def samples(report: Report) -> list[str]:
     """One sentence for every result that a budget or a decision limits to a part of its cases."""
     stopped = [
         f"{_name(result)}: {ENDED[result['ended']]} after {result['scored']:,} of "
-        f"{result['total']:,} cases"
+        f"{result['total']:,} cases{_full_run(result)}"
         for result in report["results"]
         if "ended" in result and not result["complete"]
     ]
     return stopped + [
         f"{_name(result)}: a sample of {result['total']:,} of {result['population']:,} cases"
+        f"{_full_run(result)}"
         for result in report["results"]
         if result["population"] is not None and result["population"] > result["total"]
     ]
+
+
+def _full_run(result: ResultEntry) -> str:
+    """`; the full run would print acc 0.3912 to 0.4488`, where the cases say."""
+    known = [
+        f"{metric['metric']} {interval(found['low'], found['high'])}"
+        for metric in result["metrics"]
+        if (found := metric.get("benchmark")) is not None
+    ]
+    return f"; the full run would print {', '.join(known)} (95 %)" if known else ""
 
 
 def _incomplete(result: ResultEntry) -> str:
@@ -145,7 +158,9 @@ def _run_line(run: dict[str, Any]) -> str:
     if "seconds" in known:
         predicted = known.get("predicted_seconds")
         foreseen = "" if predicted is None else f" (predicted {predicted:,.1f} s)"
-        parts.append(f"took {known['seconds']:,.1f} s{foreseen}")
+        devices = {model.get("device") for model in known.get("models", [])}
+        what = " of GPU time" if devices == {"cuda"} else ""
+        parts.append(f"took {known['seconds']:,.1f} s{what}{foreseen}")
     if "prefill_tokens" in known:
         parts.append(f"read {known['prefill_tokens']:,} tokens{_saving(known)}")
     if "decode_tokens" in known:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ from evalc.spec.models import (
 )
 from evalc.spec.overrides import FLAG, override
 from evalc.spec.references import Names
-from evalc.spec.sources import read, spec_files
+from evalc.spec.sources import Document, document, read, spec_files
 from evalc.spec.validation import check_names, validated
 from evalc.spec.wording import wrong_type
 
@@ -43,7 +43,25 @@ def load(paths: Sequence[Path], overrides: Sequence[str] = ()) -> Folder:
     """
     faults: list[Diagnostic] = []
     files = spec_files(paths, faults)
-    documents = [read(path, faults) for path in files]
+    return _folder(files, [read(path, faults) for path in files], overrides, faults)
+
+
+def load_contents(contents: Mapping[Path, bytes], overrides: Sequence[str] = ()) -> Folder:
+    """The same of spec files as they were at another time, which `contents` has, in order.
+
+    Relative paths in them start from where the files are. Raises Faults.
+    """
+    faults: list[Diagnostic] = []
+    documents = [document(path, raw, faults) for path, raw in contents.items()]
+    return _folder(list(contents), documents, overrides, faults)
+
+
+def _folder(
+    files: Sequence[Path],
+    documents: Sequence[Document | None],
+    overrides: Sequence[str],
+    faults: list[Diagnostic],
+) -> Folder:
     readable = [document for document in documents if document is not None]
     tables = merged(readable)
     override(overrides, tables)

@@ -7,7 +7,7 @@ What one table says about another is checked in `evalc.spec.references`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, Tag
 
@@ -260,15 +260,19 @@ Change = Literal[
 ]
 
 
+CHANGES: tuple[Change, ...] = get_args(Change)
+"""Every component that a trigger can name, in order."""
+
+
 class TriggerSpec(Table):
-    """Which tier a change asks for: `[[triggers]]`. The first that applies wins."""
+    """Which tier `--since REVISION` chooses: `[[triggers]]`. The first that applies wins."""
 
     paths: Annotated[list[Text], Field(min_length=1)] | None = None
-    """Globs; applies when every changed file matches one."""
+    """Globs as in `.gitignore`; applies when files changed and every one of them matches one."""
     changed: Annotated[list[Change], Field(min_length=1)] | None = None
-    """Applies when one of these components changed."""
+    """Applies when one of these components changed, or nothing tells whether it did."""
     default: bool = False
-    """Applies when no other does."""
+    """Applies when no other does, wherever it stands."""
     tier: Text
     """A tier, `full`, or `none` to run nothing."""
 

@@ -79,6 +79,11 @@ def read(path: Path, faults: list[Diagnostic]) -> Document | None:
         message = f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}"
         faults.append(Diagnostic("unreadable-spec", message, Place(path)))
         return None
+    return document(path, raw, faults)
+
+
+def document(path: Path, raw: bytes, faults: list[Diagnostic]) -> Document | None:
+    """Parse what a file holds, or held at another time; None, with the reason in `faults`."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:

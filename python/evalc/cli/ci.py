@@ -1,0 +1,92 @@
+"""Verdicts for CI systems: a JUnit file, and GitHub's annotations and job summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from evalc import env
+from evalc.cli import output
+from evalc.cli.files import replaceable, write_file
+from evalc.cli.options import F
+from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.diagnostics.render import one_line
+from evalc.report import Report, report_markdown
+from evalc.report.annotations import gate_annotations
+from evalc.report.junit import junit_of_faults, junit_unfinished, junit_xml
+from evalc.spec import Folder
+
+SUMMARY = 1 << 20
+"""Bytes of a step's summary that GitHub takes; it shows nothing of a longer one."""
+LEAST = 2000
+"""Bytes in which a report says something."""
+
+
+def junit_option(command: F) -> F:
+    """`--junit`."""
+    return click.option(
+        "--junit",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write verdicts as JUnit XML into FILE; where the spec is wrong, what is wrong.",
+    )(command)
+
+
+@contextmanager
+def faults_for_ci(junit: Path | None) -> Iterator[None]:
+    """Write what stops the block into the JUnit file too, so that none of before is left there.
+
+    The file is written first, and says that the run has not ended, until `tell_ci` knows better:
+    a path that cannot be written is found out before anything is asked.
+    """
+    if junit is not None and replaceable(junit):
+        write_file(junit, junit_unfinished())
+    try:
+        yield
+    except Faults as faults:
+        if junit is not None:
+            root = Path.cwd()
+            places = [_at(fault, root) for fault in faults.diagnostics]
+            write_file(junit, junit_of_faults(faults.diagnostics, places))
+        raise
+
+
+def _at(fault: Diagnostic, root: Path) -> str:
+    line = one_line([fault], root=root)
+    return line.partition(f": {fault.severity}[")[0] if fault.place else ""
+
+
+def tell_ci(report: Report, folder: Folder, *, junit: Path | None, told: bool) -> None:
+    """Write the JUnit file, and on GitHub annotate and add to the summary.
+
+    `told`: the report was printed as Markdown, and so is meant for where the summary would be.
+    """
+    if junit is not None:
+        write_file(junit, junit_xml(report))
+    if env.on_github() and not told:
+        output.say(gate_annotations(report, _places(folder), env.github_workspace()))
+        _summarise(report)
+
+
+def _places(folder: Folder) -> dict[str, Place]:
+    found = {name: folder.place(("gates", name)) for name in folder.spec.gates}
+    return {name: place for name, place in found.items() if place is not None}
+
+
+def _summarise(report: Report) -> None:
+    path = env.github_summary()
+    if path is None:
+        return
+    try:
+        room = SUMMARY - (path.stat().st_size if path.exists() else 0)
+        if room < LEAST:
+            output.talk("warning: the job summary is full; this report is not in it")
+            return
+        text = report_markdown(report, limit=room)
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        output.talk(f"warning: the job summary cannot be written: {error}")

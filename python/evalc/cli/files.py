@@ -1,0 +1,42 @@
+"""Files that the command line asks for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.errors import ExitCode
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and its folder when there is none. Raises Faults.
+
+    What is there and no file, such as a pipe, is written to as it is.
+    """
+    try:
+        if not replaceable(path):
+            path.write_text(text, encoding="utf-8")
+            return
+        path = path.resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        message = f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}"
+        hint = "name a file that can be written"
+        fault = Diagnostic("file-unwritable", message, hint=hint)
+        raise Faults([fault], exit_code=ExitCode.FAILURE) from None
+
+
+def replaceable(path: Path) -> bool:
+    """Whether a file is there, or nothing is."""
+    return path.is_file() or not path.exists()

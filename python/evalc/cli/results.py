@@ -1,0 +1,81 @@
+"""What the store's records say of a plan: scores, verdicts, and the reports made of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from evalc.cli.changes import with_changes
+from evalc.cli.deciding import Decisions, goes_by_rounds
+from evalc.cli.scoring import Scorer
+from evalc.plan import Planned
+from evalc.report import Report, build_report
+from evalc.report.html import report_page
+from evalc.report.shape import GateEntry
+from evalc.score import CellScores
+from evalc.store import Store
+
+
+@dataclass(frozen=True)
+class Results:
+    """Scores of a plan's cells, and the decisions that rest on them, if it has any."""
+
+    planned: Planned
+    store: Store
+    scores: list[CellScores]
+    unscored: list[tuple[str, str, str]]
+    decisions: Decisions | None
+
+    @classmethod
+    def of(cls, planned: Planned, store: Store, allow_code_execution: bool) -> Results:
+        """Score the cells and take every look."""
+        scorer = Scorer(planned, store, allow_code_execution)
+        scores, unscored = scorer.all()
+        decisions = Decisions(scorer) if goes_by_rounds(planned) else None
+        return cls(planned, store, scores, unscored, decisions)
+
+    def report(self, cases: bool) -> Report:
+        """The report, with `cases` every case listed."""
+        decisions, gates = self.decisions, None
+        if decisions is not None:
+            gates = with_changes(decisions.gates(), self.planned, self.store, self.scores)
+        return build_report(
+            self.scores,
+            unscored=self.unscored,
+            gates=gates,
+            ended={} if decisions is None else decisions.ended(),
+            tier=self.planned.selection.tier,
+            plan=self.planned.summary_now(self.store),
+            runs=_runs(self.planned, self.store),
+            cases=cases,
+        )
+
+    def page(self, report: Report) -> str:
+        """An HTML page of a report that lists its cases, with their texts and every look."""
+        others = [] if self.decisions is None else self.decisions.recorded()
+        return report_page(self._with_rounds(report), cells=self.scores, others=others)
+
+    def _with_rounds(self, report: Report) -> Report:
+        """The report with the course of every gate's looks, which costs an interval for each."""
+        if self.decisions is None:
+            return report
+        gates: list[GateEntry] = [
+            {**gate, "conditions": [{**entry} for entry in gate["conditions"]]}
+            for gate in report["gates"]
+        ]
+        self.decisions.add_rounds(gates)
+        return {**report, "gates": gates}
+
+
+def _runs(planned: Planned, store: Store) -> list[dict[str, Any]]:
+    """Manifests of the recorded runs that ran exactly these models and tasks, the last one only."""
+    cells = [list(cell) for cell in planned.selection.cells]
+    ids = {model.identity.model_id for model in planned.models}
+    matching = []
+    for _, content in store.runs():
+        manifest = json.loads(content)
+        same_models = {model["model_id"] for model in manifest["models"]} == ids
+        if manifest["cells"] == cells and same_models:
+            matching.append(manifest)
+    return matching[-1:]

@@ -1,0 +1,156 @@
+"""Verdicts as JUnit XML, for the test views of CI systems.
+
+A suite is a model, a test case a gate on it: `classname` is the task, `name` the gate and the
+model, as readers tell cases apart by these two alone. A case carries its numbers in words; suites
+have them as properties, since the schema that readers agree on (`junit-10.xsd` of Jenkins' xUnit
+plugin) has no properties of cases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from evalc.diagnostics import Diagnostic
+from evalc.report import verdicts
+from evalc.report.shape import ConditionEntry, GateEntry, Report, UnscoredEntry
+
+NAME = "evalc"
+ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML 1.0 document may hold, however it is escaped."""
+NUMBERS = ("bound", "value", "low", "high", "seen", "total", "looks")
+
+
+def junit_xml(report: Report) -> str:
+    """The document. A gate that failed is a failure; so is one that is not decided, unless it only
+    warns: that is skipped, and so is a task that was not scored."""
+    root = Element("testsuites", {"name": NAME})
+    gates = report.get("gates", [])
+    models = dict.fromkeys([entry["model"] for entry in (*gates, *report["unscored"])])
+    seconds = _seconds(report)
+    for model in models:
+        own = [gate for gate in gates if gate["model"] == model]
+        unscored = [entry for entry in report["unscored"] if entry["model"] == model]
+        suite = _suite(root, model, own, unscored)
+        if len(models) == 1 and seconds is not None:
+            suite.set("time", seconds)
+    if seconds is not None:
+        root.set("time", seconds)
+    return _document(root)
+
+
+def junit_of_faults(faults: Sequence[Diagnostic], places: Sequence[str]) -> str:
+    """The document of a command that found faults and judged nothing; each is an error.
+
+    `places` has where each was found, empty where nowhere.
+    """
+    root, suite = _single()
+    for number, (fault, at) in enumerate(zip(faults, places, strict=True), start=1):
+        case = _case(suite, NAME, f"{number}: {fault.code} {at}".rstrip())
+        lines = [fault.message, *fault.notes, *([f"hint: {fault.hint}"] if fault.hint else [])]
+        _outcome(case, "error", fault.code, fault.message, lines)
+    return _document(root)
+
+
+def junit_unfinished() -> str:
+    """The document of a command that has not come to its verdicts, and may never do so."""
+    root, suite = _single()
+    message = "evalc ended before it came to a verdict; its log says why"
+    _outcome(_case(suite, NAME, "run"), "error", "unfinished", message, [])
+    return _document(root)
+
+
+def _single() -> tuple[Element, Element]:
+    root = Element("testsuites", {"name": NAME})
+    return root, SubElement(root, "testsuite", {"name": NAME})
+
+
+def _suite(
+    root: Element,
+    model: str,
+    gates: Sequence[GateEntry],
+    unscored: Sequence[UnscoredEntry],
+) -> Element:
+    suite = SubElement(root, "testsuite", {"name": _legal(model)})
+    if gates:
+        properties = SubElement(suite, "properties")
+        for name, value in (pair for gate in gates for pair in _properties(gate)):
+            fields = {"name": _legal(name), "value": _legal(value)}
+            SubElement(properties, "property", fields)
+    for gate in gates:
+        _gate(suite, gate)
+    for entry in unscored:
+        case = _case(suite, entry["task"], f"scored ({entry['model']})")
+        _outcome(case, "skipped", "not-scored", entry["why"], [])
+    return suite
+
+
+def _gate(suite: Element, gate: GateEntry) -> None:
+    # which model leads a race is its result, and no part of its name
+    name = gate["gate"] if "candidates" in gate else f"{gate['gate']} ({gate['model']})"
+    case = _case(suite, gate["task"], name)
+    lines = verdicts.told(gate)
+    state = gate["state"]
+    if state == "pass":
+        SubElement(case, "system-out").text = _legal("\n".join(lines))
+    else:
+        skipped = state == "inconclusive" and not gate["needed"]
+        kind = "skipped" if skipped else "failure"
+        _outcome(case, kind, state, lines[0], lines)
+
+
+def _case(suite: Element, task: str, name: str) -> Element:
+    # a verdict takes no time of its own; readers want the attribute all the same
+    fields = {"classname": _legal(task), "name": _legal(name), "time": "0.000"}
+    return SubElement(suite, "testcase", fields)
+
+
+def _outcome(case: Element, kind: str, why: str, message: str, lines: Sequence[str]) -> None:
+    fields = {"type": why, "message": _legal(message)}
+    element = SubElement(case, kind, fields)
+    if lines:
+        element.text = _legal("\n".join(lines))
+
+
+def _properties(gate: GateEntry) -> Iterator[tuple[str, str]]:
+    name = gate["gate"]
+    yield f"{name}.metric", f"{gate['task']}.{gate['metric']}"
+    yield f"{name}.state", gate["state"]
+    yield f"{name}.basis", gate["basis"]
+    yield f"{name}.alpha", f"{gate['alpha']:g}"
+    if gate["baseline"] is not None:
+        yield f"{name}.baseline", gate["baseline"]
+    for condition in gate["conditions"]:
+        for key, value in _numbers(condition):
+            yield f"{name}.{condition['key']}.{key}", value
+
+
+def _numbers(condition: ConditionEntry) -> Iterator[tuple[str, str]]:
+    for key in NUMBERS:
+        value = condition[key]  # type: ignore[literal-required]
+        if value is not None:
+            yield key, str(value)
+
+
+def _seconds(report: Report) -> str | None:
+    found = [run["seconds"] for run in report["runs"] if run.get("seconds") is not None]
+    return f"{sum(found):.3f}" if found else None
+
+
+def _document(root: Element) -> str:
+    for element in (*root, root):
+        counts = {"tests": "testcase", "failures": "failure", "errors": "error"}
+        # the schema gives the number of skipped cases to suites alone
+        counts |= {"skipped": "skipped"} if element is not root else {}
+        for name, tag in counts.items():
+            element.set(name, str(sum(1 for _ in element.iter(tag))))
+    ElementTree.indent(root, " ")
+    text = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _legal(text: str) -> str:
+    """Text with what XML cannot hold written as an escape."""
+    return ILLEGAL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
