@@ -10,11 +10,14 @@ import numpy.typing as npt
 
 from evalc.decide.betting import Evidence
 from evalc.decide.rounds import next_round
+from evalc.decide.trials import Trial
 from evalc.decide.units import Units
+from evalc.score.columns import Column, Mean
 
 Values = npt.NDArray[np.float64]
 WAVE = 32
 PREDICTORS = ("none", "good", "opposite")
+WEIGHTS = ("equal", "macro", "clusters", "both")
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,20 @@ def predictions(kind: str, values: Values, draw: np.random.Generator) -> Values 
     return np.where(wrong, 1.0 - values, values)
 
 
-def grouped(size: int, share: float, kind: str, draw: np.random.Generator) -> Population:
-    """Cases in clusters of 1 to 5 and in 6 groups that weigh equally, in the order of `Units`."""
+def grouped(
+    size: int, share: float, kind: str, draw: np.random.Generator, weights: str = "both"
+) -> Population:
+    """Cases in clusters of 1 to 5, or in 6 groups that weigh equally, in the order of `Units`."""
     cases = [f"case {draw.integers(1 << 60)}" for _ in range(size)]
     clusters = [f"cluster {i // 3 if i % 7 else i // 5}" for i in range(size)]
     groups = [str(int(code)) for code in draw.geometric(0.4, size).clip(1, 6)]
     scores = binary(size, share, draw)
-    units = Units.of(cases, clusters, groups, seed=int(draw.integers(1 << 60)))
+    units = Units.of(
+        cases,
+        clusters if weights in {"clusters", "both"} else None,
+        groups if weights in {"macro", "both"} else None,
+        seed=int(draw.integers(1 << 60)),
+    )
     guessed = predictions(kind, scores, draw)
     predicted = None if guessed is None else units.values(guessed)
     return Population(units.weights, units.values(scores), predicted)
@@ -74,13 +84,44 @@ def plain(size: int, share: float, kind: str, draw: np.random.Generator) -> Popu
     return Population(np.full(size, 1.0 / size), scores, predictions(kind, scores, draw))
 
 
-def run(population: Population, look: Callable[[Evidence], bool], wave: int = WAVE) -> Evidence:
-    """Feed rounds until `look` says that it has seen enough."""
-    evidence = Evidence(population.weights)
+def weighed(
+    weights: str, size: int, share: float, kind: str, draw: np.random.Generator
+) -> Population:
+    """A population of one of `WEIGHTS`."""
+    if weights == "equal":
+        return plain(size, share, kind, draw)
+    return grouped(size, share, kind, draw, weights)
+
+
+def column(values: Values) -> Column:
+    """A metric's values of all cases."""
+    present = np.ones(len(values), dtype=np.bool_)
+    return Column("m", "m", "", values, present, Mean(), True, "higher")
+
+
+def asked(trial: Trial, values: Values) -> Trial:
+    """Answer what a trial wants until it wants nothing more; values are of all cases."""
+    answered = np.zeros(len(values), dtype=np.bool_)
+    while len(wanted := trial.wanted()):
+        answered[wanted] = True
+        trial.follow(column(values), answered)
+    return trial
+
+
+def run(
+    population: Population,
+    look: Callable[[Evidence], bool],
+    wave: int = WAVE,
+    most: int | None = None,
+    margin: float = 0.0,
+) -> Evidence:
+    """Feed rounds until `look` says that it has seen enough, or `most` units are seen."""
+    evidence = Evidence(population.weights, margin)
     total = len(population.weights)
-    while not evidence.complete:
+    most = total if most is None else most
+    while evidence.seen < most:
         seen = evidence.seen
-        size = next_round(seen, total, wave)
+        size = min(most - seen, next_round(seen, total, wave))
         rest = None if population.predicted is None else population.predicted[seen:]
         evidence.add(population.values[seen : seen + size], rest)
         if look(evidence):
@@ -88,7 +129,21 @@ def run(population: Population, look: Callable[[Evidence], bool], wave: int = WA
     return evidence
 
 
-def escapes(evidence: Evidence, truth: float, alpha: float) -> bool:
-    """Whether the interval at alpha leaves the truth out, without finding its ends."""
-    limit = np.log(2.0 / alpha)
-    return bool(evidence.up(truth) >= limit or evidence.down(truth) >= limit)
+def most_evidence(found: Population) -> tuple[float, float]:
+    """Logs of the most evidence, at any unit before the last, that the truth is another value."""
+    total = len(found.weights)
+    evidence = run(found, lambda _: False, most=total - 1)
+    return evidence.up(found.truth), evidence.down(found.truth)
+
+
+def family(size: int, share: float, models: int, draw: np.random.Generator) -> Values:
+    """0/1 values (models, size) of models that find the same cases hard, each with exactly a share
+    right."""
+    hardness = draw.normal(size=size)
+    rows = []
+    for _ in range(models):
+        own = hardness + 0.7 * draw.normal(size=size)
+        values = np.zeros(size)
+        values[np.argsort(own)[: round(share * size)]] = 1.0
+        rows.append(values)
+    return np.stack(rows)

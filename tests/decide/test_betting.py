@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from populations import (
     PREDICTORS,
     Population,
     binary,
-    escapes,
     flipped,
     grouped,
     plain,
@@ -23,49 +21,9 @@ from populations import (
 
 from evalc.decide.betting import Evidence
 from evalc.decide.expectation import expected_units
-from evalc.decide.verdicts import AtLeast, AtMost, Narrow, half, moved, paired_values
+from evalc.decide.verdicts import AtLeast, Narrow, half, moved, paired_values
 
-SIMULATIONS = int(os.environ.get("EVALC_SIMULATIONS", "300"))
 ALPHA = 0.05
-
-
-def bound(count: int) -> float:
-    """alpha and two standard errors of a share among `count` simulations."""
-    return ALPHA + 2 * math.sqrt(ALPHA * (1 - ALPHA) / count)
-
-
-@pytest.mark.parametrize("predictor", PREDICTORS)
-@pytest.mark.parametrize("make", [plain, grouped])
-@pytest.mark.parametrize("share", [0.5, 0.75, 0.95])
-@pytest.mark.parametrize("size", [164, 1319])
-def test_at_no_look_does_the_interval_leave_the_truth_out_more_often_than_alpha(
-    size: int, share: float, make: object, predictor: str
-) -> None:
-    assert callable(make)
-    count = SIMULATIONS if size < 1000 else max(1, SIMULATIONS // 4)
-    failures = 0
-    for seed in range(count):
-        found = make(size, share, predictor, np.random.default_rng([size, seed]))
-        truth = found.truth
-        evidence = run(found, lambda e, truth=truth: escapes(e, truth, ALPHA))
-        failures += escapes(evidence, truth, ALPHA) and not evidence.complete
-    assert failures / count <= bound(count)
-
-
-@pytest.mark.parametrize("predictor", PREDICTORS)
-def test_a_gate_exactly_at_the_truth_is_rarely_decided_wrongly_before_the_end(
-    predictor: str,
-) -> None:
-    wrong = 0
-    for seed in range(SIMULATIONS):
-        found = plain(164, 0.75, predictor, np.random.default_rng(seed))
-        # the truth reaches this bound by nothing, and misses the next value above it
-        gate, above = AtLeast(found.truth), AtLeast(found.truth + 0.5 / 164)
-        failed = run(found, lambda e, g=gate: g.judge(e, ALPHA).state == "fail")
-        passed = run(found, lambda e, g=above: g.judge(e, ALPHA).state == "pass")
-        wrong += gate.judge(failed, ALPHA).state == "fail"
-        wrong += above.judge(passed, ALPHA).state == "pass"
-    assert wrong / (2 * SIMULATIONS) <= bound(SIMULATIONS)
 
 
 @pytest.mark.parametrize(
@@ -99,26 +57,6 @@ def test_a_collapse_is_caught_by_a_smoke_test() -> None:
         evidence = run(found, lambda e, g=gate: e.seen >= 96 or g.judge(e, ALPHA).state != "open")
         caught += gate.judge(evidence, ALPHA).state == "fail"
     assert caught >= 88
-
-
-def test_certain_verdicts_are_those_of_the_full_run_for_every_small_population() -> None:
-    for size in range(1, 9):
-        for population in itertools.product((0.0, 1.0), repeat=size):
-            truth = sum(population) / size
-            for tau in {k / size for k in range(size + 1)} | {0.3, 0.55}:
-                evidence = Evidence(np.full(size, 1 / size))
-                for value in population:
-                    evidence.add(np.array([value]))
-                    for gate, passes in (
-                        (AtLeast(tau), truth >= tau - 1e-12),
-                        (AtMost(tau), truth <= tau + 1e-12),
-                    ):
-                        verdict = gate.judge(evidence, 1e-9)
-                        if verdict.basis == "certain" or evidence.complete:
-                            assert verdict.basis == "certain"
-                            assert (verdict.state == "pass") == passes
-                interval = evidence.interval(ALPHA)
-                assert interval.low == interval.high == interval.value == pytest.approx(truth)
 
 
 @given(
@@ -220,10 +158,10 @@ def test_the_planned_cost_is_near_what_decisions_take() -> None:
                 np.full(size, 1 / size), flipped(before, round(0.05 * size), 0, draw), before
             )
             gate = AtLeast(0.6 - drop)
-            evidence = run(found, lambda e, g=gate: g.judge(e, ALPHA).state != "open")
+            evidence = run(found, lambda e, g=gate: g.judge(e, ALPHA).state != "open", margin=drop)
             taken.append(evidence.seen)
         planned = expected_units(drop, variance, size, ALPHA)
-        assert 0.7 < planned / float(np.mean(taken)) < 1.3
+        assert 0.75 < planned / float(np.median(taken)) < 1.3
 
 
 def test_e_bh_finds_what_moved() -> None:

@@ -82,7 +82,7 @@ def test_a_width_has_no_evidence_for_or_against() -> None:
 
 def test_a_difference_is_told_as_a_difference() -> None:
     baseline = (np.random.default_rng(6).random(N) < 0.6).astype(np.float64)
-    trial = followed(AtLeast(half(0.3)), 40, baseline=baseline, scope="difference")
+    trial = followed(AtLeast(half(0.3)), 40, baseline=baseline)
     last, found = course(trial)[-1], trial.interval()
     assert found is not None
     assert (last.value, last.low, last.high) == pytest.approx((found.value, found.low, found.high))

@@ -82,3 +82,30 @@ def test_bonett_price_covers_the_true_difference() -> None:
         low, high = bonett_price(int(rose), int(fell), n)
         hits += low <= up - down <= high
     assert 0.935 <= hits / 2000 <= 0.98
+
+
+def test_an_effect_that_is_detectable_is_found_four_times_in_five() -> None:
+    rng = np.random.default_rng(5)
+    n, changed = 500, 0.1
+    even = paired(*_pair(25, 25, n), binary=True)
+    assert even.detectable is not None
+    up, down = (changed + even.detectable) / 2, (changed - even.detectable) / 2
+    found = 0
+    for _ in range(2000):
+        rose, fell, _ = rng.multinomial(n, [up, down, 1 - up - down])
+        low, high = bonett_price(int(rose), int(fell), n)
+        found += low > 0 or high < 0
+    assert 0.77 <= found / 2000 <= 0.85
+
+
+def test_no_change_seen_does_not_make_every_effect_detectable() -> None:
+    still = paired(*_pair(0, 0, 100), binary=True)
+    assert still.detectable == pytest.approx(2.8016 * np.sqrt(2 / 102 / 102), rel=1e-4)
+    graded = paired(np.full(5, 0.5), np.full(5, 0.5))
+    assert graded.detectable is None
+
+
+def _pair(up: int, down: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.zeros(n), np.zeros(n)
+    b[:up], a[up : up + down] = 1.0, 1.0
+    return a, b

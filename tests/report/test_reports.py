@@ -174,3 +174,18 @@ def test_what_is_no_report_is_a_fault(content: str, why: str) -> None:
 def test_a_missing_number_is_a_dash(text) -> None:
 
     assert "—" in text(report_view(build_report([quiz([1])])))
+
+
+def test_a_report_says_which_difference_it_could_show(text) -> None:
+    report = build_report([quiz([1, 0, 1, 0] * 25)])
+    acc = metric(report, 0, "acc")
+    # (1.96 + 0.84) times the standard error of a difference of two such values
+    assert acc["detectable"] == pytest.approx(2.8016 * 2**0.5 * acc["stderr"], rel=1e-4)
+    for rendered in (text(report_view(report), 200), report_markdown(report)):
+        assert f"{acc['detectable']:.4f} in" in rendered
+    many = text(report_view(build_report([quiz([1, 0] * n) for n in range(20, 30)])), 200)
+    (line,) = [line for line in many.splitlines() if "would show a difference" in line]
+    assert line.count(" in quiz") == 2
+    alike = build_report([quiz([1, 1])])
+    assert metric(alike, 0, "acc")["detectable"] is None
+    assert "would show a difference" not in text(report_view(alike))

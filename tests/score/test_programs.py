@@ -203,10 +203,13 @@ def test_a_program_that_names_an_absent_column_is_a_fault() -> None:
 
 def test_code_pass_at_k_runs_every_repeat() -> None:
     cell = generate_cell([[RIGHT, WRONG], [WRONG, WRONG], [RIGHT, None]], [None] * 3, [ROW] * 3)
-    scoring = Scoring(("code_pass@1", "code_pass@2"), code=CodeSettings(HUMANEVAL, timeout=20))
+    scoring = Scoring(
+        ("code_pass@1", "code_pass@2", "code_pass^2"), code=CodeSettings(HUMANEVAL, timeout=20)
+    )
     scores = score_cell(cell, scoring, allow_code_execution=True)
     assert scores.columns["code_pass@1"].values[:2].tolist() == [0.5, 0]
     assert scores.columns["code_pass@2"].values[:2].tolist() == [1, 0]
+    assert scores.columns["code_pass^2"].values[:2].tolist() == [0, 0]
     assert scores.columns["code_pass@1"].present.tolist() == [True, True, False]
 
 

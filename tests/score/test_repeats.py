@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evalc.diagnostics import Faults
 from evalc.score import Extract, Scoring, score_cell
-from evalc.score.metrics.repeats import pass_at_k
+from evalc.score.metrics.repeats import pass_all_k, pass_at_k
 
 
 def values(cell, metric: str, **extract: object) -> list[float]:
@@ -57,6 +57,25 @@ def test_pass_at_k_reads_exact_match_over_the_repeats() -> None:
     assert values(cell, "pass@2") == [pytest.approx(1 - 1 / 6), 0]
 
 
+@given(draws())
+def test_pass_all_k_is_the_share_of_k_subsets_without_a_wrong_answer(
+    case: tuple[int, int, int],
+) -> None:
+    n, correct, k = case
+    right = [i < correct for i in range(n)]
+    subsets = list(combinations(right, k))
+    assert pass_all_k(n, correct, k) == pytest.approx(sum(map(all, subsets)) / len(subsets))
+    assert pass_all_k(n, correct, k) == pytest.approx(comb(correct, k) / comb(n, k), abs=1e-12)
+    assert pass_all_k(n, correct, k) <= pass_at_k(n, correct, k) + 1e-12
+
+
+def test_pass_all_k_reads_exact_match_over_the_repeats() -> None:
+    cell = generate_cell([["a", "b", "a", "c"], ["a", "a", "a", "a"]], ["a", "a"])
+    assert values(cell, "pass^1") == [0.5, 1]
+    assert values(cell, "pass^2") == [pytest.approx(1 / 6), 1]
+    assert values(cell, "pass^3") == [0, 1]
+
+
 def test_maj_at_k_takes_the_commonest_of_the_first_k() -> None:
     cell = generate_cell([["b", "a", "a", "b", "b"]], ["a"])
     assert values(cell, "maj@3") == [1]
@@ -71,9 +90,10 @@ def test_answers_that_were_not_found_vote_together_and_are_wrong() -> None:
     assert values(generate_cell([["x", "y", "1"]], ["1"]), "maj@3", regex=r"\d") == [0]
 
 
-@pytest.mark.parametrize("metric", ["pass@3", "maj@3"])
+@pytest.mark.parametrize("metric", ["pass@3", "pass^3", "maj@3"])
 def test_fewer_repeats_than_k_is_a_fault(metric: str) -> None:
     with pytest.raises(Faults) as caught:
         values(generate_cell([["a", "b"]], ["a"]), metric)
     assert caught.value.diagnostics[0].code == "too-few-repeats"
+    assert f"`{metric}`" in caught.value.diagnostics[0].message
     assert "generate.repeats" in (caught.value.diagnostics[0].hint or "")

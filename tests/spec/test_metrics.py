@@ -7,9 +7,9 @@ from evalc.spec.metrics import METRICS, metric, slice_index, slice_name, split_m
 
 def test_every_known_metric_has_a_type_of_task() -> None:
     for name, (type_, _) in METRICS.items():
-        found = metric(name.replace("@k", "@3"))
+        found = metric(name.replace("@k", "@3").replace("^k", "^3"))
         assert found is not None and (found.type, found.family) == (type_, name)
-        assert found.k == (3 if name.endswith("@k") else None)
+        assert found.k == (3 if name.endswith(("@k", "^k")) else None)
 
 
 def test_a_hook_is_a_metric_of_any_type() -> None:
@@ -17,7 +17,9 @@ def test_a_hook_is_a_metric_of_any_type() -> None:
     assert found is not None and found.is_hook
 
 
-@pytest.mark.parametrize("name", ["pass@0", "pass@k", "pass@", "accuracy", "pkg.mod", ""])
+@pytest.mark.parametrize(
+    "name", ["pass@0", "pass@k", "pass^0", "pass^k", "maj^2", "pass@", "accuracy", "pkg.mod", ""]
+)
 def test_what_is_neither_known_nor_a_hook_is_no_metric(name: str) -> None:
     assert metric(name) is None
 
@@ -28,6 +30,8 @@ def test_what_is_neither_known_nor_a_hook_is_no_metric(name: str) -> None:
         ("gsm8k.exact_match", ("gsm8k", "exact_match", "")),
         ("gsm8k.exact_match@strict", ("gsm8k", "exact_match", "strict")),
         ("gsm8k.pass@5", ("gsm8k", "pass@5", "")),
+        ("gsm8k.pass^5", ("gsm8k", "pass^5", "")),
+        ("gsm8k.code_pass^2@strict", ("gsm8k", "code_pass^2", "strict")),
         ("gsm8k.pass@5@strict", ("gsm8k", "pass@5", "strict")),
         ("mmlu.v2.acc", ("mmlu.v2", "acc", "")),
         ("gsm8k.pkg.mod:cites", ("gsm8k", "pkg.mod:cites", "")),

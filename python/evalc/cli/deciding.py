@@ -139,9 +139,15 @@ class Decisions:
         allowed = self._allowed(cell, len(scores.cell))
         trials: dict[tuple[str, str], Trial] = {}
         columns: dict[tuple[str, str], str] = {}
+        baselines = {gate.gate: self._baseline(gate) for gate in self._of(cell)}
         for gate in self._of(cell):
             found = trials_of(
-                gate, scores, self._baseline(gate), gates=self._trials, budget=allowed
+                gate,
+                scores,
+                baselines[gate.gate],
+                gates=self._trials,
+                budget=allowed,
+                guides=self._guides(gate, baselines),
             )
             trials.update({(gate.gate, key): trial for key, trial in found.items()})
             columns.update({(gate.gate, key): gate.column for key in found})
@@ -163,6 +169,19 @@ class Decisions:
             early=tier.stop == "decided" and not self._compared_with(cell),
             at_once=not timed,
         )
+
+    def _guides(
+        self, gate: GateCell, baselines: Mapping[str, Mapping[str, float] | None]
+    ) -> list[Mapping[str, float]]:
+        """What the other gates of a cell compare the same metric with, each once."""
+        named = {gate.spec.baseline}
+        found = []
+        for other in self._of(gate.cell):
+            known = baselines[other.gate]
+            if other.column == gate.column and other.spec.baseline not in named and known:
+                named.add(other.spec.baseline)
+                found.append(known)
+        return found
 
     def _compared_with(self, cell: int) -> bool:
         """Whether another model is compared with this cell, which is then asked whole."""

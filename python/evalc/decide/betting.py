@@ -3,7 +3,8 @@
 Two wealth processes bet on the truth theta = sum a_u v_u, units drawn without replacement in
 proportion to their weights: `up` grows if theta is larger than the value it is asked about, `down`
 if it is smaller. At the truth both are nonnegative supermartingales that start at 1, so that either
-ever reaches 1/alpha with probability at most alpha (Ville's inequality), whenever one looks.
+ever reaches 1/alpha with probability at most alpha (Ville's inequality), whenever one looks. So
+what counts is the most that a process ever was, at any unit in order, also between two looks.
 
 The bets follow Waudby-Smith and Ramdas (2020, 2024) for sampling without replacement, and Shekhar,
 Xu, Lipton, Liang and Ramdas (UAI 2023) for weights and for the control variate: anything known of
@@ -27,8 +28,20 @@ import numpy as np
 
 from evalc.score.cells import FloatArray
 
-STAKES = np.geomspace(0.03, 2.0, 8)[:, None]
-"""Bets are hedged over these, in units of the remaining weight's inverse."""
+STAKES = 8
+"""Bets are hedged over as many stakes, each the best for a decision of another length."""
+SOONEST = 64.0
+"""Units of the shortest decision."""
+LONGEST = 3.0
+"""Units of the longest decision, drawn with replacement, in those that there are."""
+PATIENCE = 0.25
+"""Stakes share the wealth in proportion to this power of their decisions' lengths."""
+LENGTH = 8.8
+"""A value a `gap` from its bound is decided after about LENGTH * variance / gap^2 units."""
+AIMED = 0.4
+"""Share of the wealth that is bet on the margin, when one is given."""
+DOUBT = 0.8
+"""Four pseudo-units of variance 0.2 that a small spread has to be seen against."""
 MOST = 0.9
 """Share of the wealth that is at most lost at once."""
 PRIOR = 4.0
@@ -57,10 +70,11 @@ class Evidence:
     """What the first units of an order say of the value of all of them.
 
     `weights` float64[N] sum to 1, in order. Rounds are added whole; what was added before is never
-    looked at again, and the order in which a round's units were finished does not enter.
+    looked at again, and the order in which a round's units were finished does not enter. `margin`,
+    if above 0, is how far the value is likeliest to be from what `up` and `down` are asked about.
     """
 
-    def __init__(self, weights: FloatArray) -> None:
+    def __init__(self, weights: FloatArray, margin: float = 0.0) -> None:
         self.weights = weights
         self.remaining = np.cumsum(weights[::-1])[::-1]
         self.equal = bool(weights.max() - weights.min() <= SLACK * weights.max())
@@ -69,6 +83,9 @@ class Evidence:
         self._predicted = np.zeros(len(weights))
         self._expected = np.zeros(len(weights))
         self._control = np.zeros(len(weights))
+        self._variance = np.zeros(len(weights))
+        self._margin = margin
+        self._gaps, self._shares = _stakes(1.0 / float(weights @ weights), margin > 0)
 
     def add(self, values: FloatArray, predicted: FloatArray | None = None) -> None:
         """Add the next round: float64[k] values in [0, 1] of the next k units.
@@ -86,6 +103,7 @@ class Evidence:
             self._predicted[first:last] = predicted[: len(values)]
             self._expected[first:last] = np.clip(later[: len(values)], 0.0, 1.0)
             self._control[first:last] = self._coefficient(first)
+        self._variance[first:last] = self._spread(first, last)
         self.seen = last
 
     def at(self, seen: int) -> Evidence:
@@ -101,6 +119,20 @@ class Evidence:
         apart = predicted - predicted.mean()
         covariance, variance = float(apart @ (values - values.mean())), float(apart @ apart)
         return min(1.0, max(0.0, (covariance + PRIOR) / (variance + PRIOR)))
+
+    def _spread(self, seen: int, last: int) -> float:
+        """Variance of a unit's value less its control variate, from the units before a round."""
+        if seen < 2:
+            return 0.2
+        control = self._control[last - 1]
+        apart = self._values[:seen] - control * (self._predicted[:seen] - self._expected[:seen])
+        apart = apart - apart.mean()
+        return (float(apart @ apart) + DOUBT) / (seen + DOUBT / 0.2)
+
+    @property
+    def values(self) -> FloatArray:
+        """float64[seen]: the values of the units that were added."""
+        return self._values[: self.seen]
 
     @property
     def complete(self) -> bool:
@@ -123,16 +155,14 @@ class Evidence:
         return float(self.remaining[self.seen]) if self.seen else 1.0
 
     def up(self, theta: float) -> float:
-        """Natural log of the evidence that the value is larger than `theta`."""
+        """Natural log of the most evidence there ever was that the value is larger than `theta`."""
         gains, mean, control, expected = self._gains(theta)
-        loss = mean + control * (1.0 - expected)
-        return _hedged(self._stakes(loss) * gains)
+        return self._most(gains, mean + control * (1.0 - expected))
 
     def down(self, theta: float) -> float:
-        """Natural log of the evidence that the value is smaller than `theta`."""
+        """Natural log of the most evidence there ever was that the value is below `theta`."""
         gains, mean, control, expected = self._gains(theta)
-        loss = 1.0 - mean + control * expected
-        return _hedged(self._stakes(loss) * -gains)
+        return self._most(-gains, 1.0 - mean + control * expected)
 
     def _gains(self, theta: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         n = self.seen
@@ -142,11 +172,25 @@ class Evidence:
         gains = values - mean - control * (self._predicted[:n] - expected)
         return gains, mean, control, expected
 
-    def _stakes(self, loss: FloatArray) -> FloatArray:
-        """float64[8, n]: bets, none of which can lose more than `MOST` of the wealth."""
-        bound = MOST / np.maximum(loss, 1e-300)
-        stakes: FloatArray = np.minimum(STAKES / self.remaining[: self.seen], bound)
-        return stakes
+    def _most(self, gains: FloatArray, loss: FloatArray) -> float:
+        """Log of the highest mean wealth over the stakes, from gains and worst losses float64[n].
+
+        A stake is best at gap / variance for a gap between the value and what it is asked about, in
+        units of the remaining weight's inverse. None can lose more than `MOST` of its wealth.
+        """
+        if not self.seen:
+            return 0.0
+        variance, remaining = self._variance[: self.seen], self.remaining[: self.seen]
+        bets = np.empty((len(self._shares), self.seen))
+        np.divide(self._gaps, np.sqrt(variance) * remaining, out=bets[:STAKES])
+        if self._margin > 0:
+            np.divide(self._margin, variance * remaining, out=bets[STAKES])
+        np.minimum(bets, MOST / np.maximum(loss, 1e-300), out=bets)
+        bets *= gains
+        bets += 1.0
+        logs = np.cumsum(np.log(bets, out=bets), axis=1, out=bets)
+        logs += self._shares
+        return max(0.0, _peak(logs))
 
     def interval(self, alpha: float) -> Interval:
         """The values that neither process refutes at alpha / 2, and the estimate."""
@@ -194,8 +238,23 @@ class Evidence:
         return float((precision * single).sum() / precision.sum())
 
 
-def _hedged(bets: FloatArray) -> float:
-    """Log of the mean wealth over the stakes, from bets times gains float64[8, n]."""
-    logs = np.log1p(bets).sum(axis=1)
-    top = float(logs.max())
-    return top + math.log(float(np.exp(logs - top).mean()))
+def _stakes(units: float, aimed: bool) -> tuple[FloatArray, FloatArray]:
+    """float64[8, 1] gaps in standard deviations, and logs of the shares of wealth bet on them.
+
+    For a benchmark of so many equal units. With `aimed` one more share is of the margin.
+    """
+    lengths = np.geomspace(SOONEST, LONGEST * units, STAKES)[:, None]
+    shares = lengths**PATIENCE
+    shares *= (1.0 - AIMED if aimed else 1.0) / shares.sum()
+    if aimed:
+        shares = np.concatenate([shares, [[AIMED]]])
+    return np.sqrt(LENGTH / lengths), np.log(shares)
+
+
+def _peak(logs: FloatArray) -> float:
+    """The largest log of a sum over k processes, of logs float64[k, n]."""
+    top = logs.max(axis=0)
+    # a sum is at most k times its largest part
+    near = np.flatnonzero(top >= top.max() - math.log(len(logs)))
+    sums = np.exp(logs[:, near] - top[near]).sum(axis=0)
+    return float((top[near] + np.log(sums)).max())

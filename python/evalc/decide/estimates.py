@@ -19,6 +19,8 @@ from evalc.score.columns import Column, Corpus, Ratio
 LEVEL = 0.95
 _TAIL = 0.5 + LEVEL / 2
 JACKKNIFE_GROUPS = 200
+POWER = 0.8
+"""Probability with which a detectable effect is found."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,20 @@ class Estimate:
     def complete(self) -> bool:
         """Whether every case is scored."""
         return self.n == self.total
+
+    @property
+    def detectable(self) -> float | None:
+        """The least difference from another model that as many other cases would show.
+
+        None where cases that are all alike do not say how much they vary.
+        """
+        return detectable(math.sqrt(2.0) * self.stderr) if self.stderr else None
+
+
+def detectable(stderr: float) -> float:
+    """The minimum detectable effect: the difference that a two-sided test at 5 % finds with a
+    probability of `POWER`, if its standard error is this (normal; Cohen 1988, chapter 2)."""
+    return (normal_quantile(_TAIL) + normal_quantile(POWER)) * stderr
 
 
 def cluster_codes(clusters: Sequence[str] | None) -> IntArray | None:

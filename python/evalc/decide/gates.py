@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalc.decide.trials import Scope, Trial
+from evalc.decide.predictors import Predictor, predictor_of
+from evalc.decide.trials import Trial
 from evalc.decide.units import Units
 from evalc.decide.verdicts import AtLeast, AtMost, Condition, Narrow, half
 from evalc.score import CellScores
@@ -126,46 +127,70 @@ def units_of(scores: CellScores, cases: IntArray | None = None) -> Units:
 
 
 def trials_of(
-    gate: GateCell, scores: CellScores, baseline: Baseline | None, *, gates: int, budget: int
+    gate: GateCell,
+    scores: CellScores,
+    baseline: Baseline | None,
+    *,
+    gates: int,
+    budget: int,
+    guides: Sequence[Baseline] = (),
 ) -> dict[str, Trial]:
-    """A trial for each condition of a gate, by the condition's key."""
+    """A trial for each condition of a gate, by the condition's key.
+
+    `guides` are what else is known of the cases: scores of other models by the same metric.
+    """
+    known = _aligned(scores, baseline)
+    every = np.arange(len(scores.cell), dtype=np.int64)
     found = {}
-    for key, condition, cases, compared, scope in _conditions(gate.spec, scores, baseline):
-        units = units_of(scores, cases if len(cases) < len(scores.cell) else None)
+    for key in conditions(gate.spec):
+        cases, compared = every, None
+        if key == "max_drop" and not _complete(known):
+            if known is None or not np.isfinite(known).any():
+                continue
+            cases = np.flatnonzero(np.isfinite(known)).astype(np.int64)
+            compared = known[cases]
+        units = units_of(scores, cases if len(cases) < len(every) else None)
         found[key] = Trial(
-            condition if condition is not None else _drop(gate.spec, compared, units),
+            _condition(gate.spec, key, units, known, compared is not None),
             units,
             cases,
             alpha=gate.spec.alpha,
             gates=gates,
             budget=budget,
             baseline=compared,
-            scope=scope,
+            predictor=None if compared is not None else _predictor(scores, units, known, guides),
         )
     return found
 
 
-def _conditions(
-    gate: GateSpec, scores: CellScores, baseline: Baseline | None
-) -> Iterator[tuple[str, Condition | None, IntArray, FloatArray | None, Scope]]:
-    every = np.arange(len(scores.cell), dtype=np.int64)
-    known = _aligned(scores, baseline)
-    complete = known is not None and bool(np.isfinite(known).all())
-    # what is known of every case sharpens each condition, and not only the comparison
-    guide = known if complete else None
-    if gate.min is not None:
-        yield "min", AtLeast(gate.min), every, guide, "value"
-    if gate.max is not None:
-        yield "max", AtMost(gate.max), every, guide, "value"
-    if gate.half_width is not None:
-        yield "half_width", Narrow(gate.half_width), every, guide, "value"
-    if gate.max_drop is None or known is None:
-        return
-    if complete:
-        yield "max_drop", None, every, known, "value"
-    elif np.isfinite(known).any():
-        common = np.flatnonzero(np.isfinite(known)).astype(np.int64)
-        yield "max_drop", AtLeast(half(gate.max_drop)), common, known[common], "difference"
+def _condition(
+    gate: GateSpec, key: str, units: Units, baseline: FloatArray | None, paired: bool
+) -> Condition:
+    bound = float(getattr(gate, key))
+    if key == "min":
+        return AtLeast(bound)
+    if key == "max":
+        return AtMost(bound)
+    if key == "half_width":
+        return Narrow(bound)
+    if paired:
+        return AtLeast(half(bound), bound / 2)
+    assert baseline is not None
+    return AtLeast(float(units.weights @ units.values(baseline)) - bound, bound)
+
+
+def _predictor(
+    scores: CellScores, units: Units, baseline: FloatArray | None, guides: Sequence[Baseline]
+) -> Predictor | None:
+    """From all that is complete, the gate's own baseline first."""
+    own = _complete(baseline)
+    aligned = [baseline, *(_aligned(scores, guide) for guide in guides)]
+    known = [units.values(each) for each in aligned if each is not None and _complete(each)]
+    return predictor_of(known, leading=own)
+
+
+def _complete(known: FloatArray | None) -> bool:
+    return known is not None and bool(np.isfinite(known).all())
 
 
 def _aligned(scores: CellScores, baseline: Baseline | None) -> FloatArray | None:
@@ -174,9 +199,3 @@ def _aligned(scores: CellScores, baseline: Baseline | None) -> FloatArray | None
         return None
     found = np.array([baseline.get(case, np.nan) for case in scores.cell.case_ids])
     return np.where((found >= 0) & (found <= 1), found, np.nan)
-
-
-def _drop(gate: GateSpec, baseline: FloatArray | None, units: Units) -> Condition:
-    assert baseline is not None
-    assert gate.max_drop is not None
-    return AtLeast(float(units.weights @ units.values(baseline)) - gate.max_drop)

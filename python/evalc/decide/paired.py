@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalc.decide.distributions import mcnemar_p, normal_quantile, t_tail
-from evalc.decide.estimates import LEVEL, Estimate, cluster_codes, macro, mean
+from evalc.decide.estimates import LEVEL, Estimate, cluster_codes, detectable, macro, mean
 from evalc.score.cells import FloatArray, IntArray
 
 UNCHANGED = 1e-9
@@ -35,6 +35,16 @@ class Paired:
     test: str
     up: int
     down: int
+
+    @property
+    def detectable(self) -> float | None:
+        """The least difference that as many paired cases, changing as often, would show.
+
+        Binary: of Bonett and Price's adjusted standard error, for changes not seen may come.
+        """
+        if self.test == "mcnemar":
+            return detectable(_adjusted(self.up, self.down, self.n)[1])
+        return detectable(self.stderr) if self.stderr else None
 
 
 def paired(
@@ -92,7 +102,12 @@ def _t_test(value: float | None, stderr: float | None, df: float) -> float | Non
 def bonett_price(up: int, down: int, n: int) -> tuple[float, float]:
     """Adjusted Wald interval of a difference of paired shares, (up - down) / n (Bonett and Price
     2012, Statistics in Medicine 31)."""
-    rose, fell = (up + 1) / (n + 2), (down + 1) / (n + 2)
-    centre = rose - fell
-    half = normal_quantile(0.5 + LEVEL / 2) * math.sqrt((rose + fell - centre**2) / (n + 2))
+    centre, stderr = _adjusted(up, down, n)
+    half = normal_quantile(0.5 + LEVEL / 2) * stderr
     return max(-1.0, centre - half), min(1.0, centre + half)
+
+
+def _adjusted(up: int, down: int, n: int) -> tuple[float, float]:
+    """The difference and its standard error with one more case of each kind."""
+    rose, fell = (up + 1) / (n + 2), (down + 1) / (n + 2)
+    return rose - fell, math.sqrt((rose + fell - (rose - fell) ** 2) / (n + 2))

@@ -14,6 +14,7 @@ import numpy as np
 
 from evalc.decide.betting import Evidence, Interval
 from evalc.decide.estimates import estimate
+from evalc.decide.predictors import Predictor
 from evalc.decide.rounds import next_round
 from evalc.decide.units import Units
 from evalc.decide.verdicts import OPEN, AtLeast, AtMost, Condition, Verdict, paired_values
@@ -30,8 +31,9 @@ class Trial:
     """A condition's evidence and verdict.
 
     `cases` int64[m] are the cell's cases that it is about: all of them, or those of an incomplete
-    baseline, whose scores are `baseline` float64[m]. `alpha` is the gate's, `gates` the number of
-    trials of the run. `budget` is the number of the cell's cases that may be asked.
+    baseline, whose scores are `baseline` float64[m] and which values are compared with case by
+    case. `predictor` is of the units, and fixed before any is asked. `alpha` is the gate's, `gates`
+    the number of trials of the run. `budget` is the number of the cell's cases that may be asked.
     """
 
     def __init__(
@@ -44,14 +46,16 @@ class Trial:
         gates: int,
         budget: int,
         baseline: FloatArray | None = None,
-        scope: Scope = "value",
+        predictor: Predictor | None = None,
     ) -> None:
         self.condition, self.units, self.cases = condition, units, cases
-        self.alpha, self.gates, self.scope = alpha, gates, scope
-        self.evidence = Evidence(units.weights)
+        self.alpha, self.gates = alpha, gates
+        self.scope: Scope = "value" if baseline is None else "difference"
+        margin = condition.margin if isinstance(condition, AtLeast) else 0.0
+        self.evidence = Evidence(units.weights, margin)
         self.looks: list[int] = []
         self.bounded = True
-        self._baseline = baseline
+        self._baseline, self._predictor = baseline, predictor
         self._first = OPEN
         self._whole: float | None = None
         self._limit = units_within(units, budget)
@@ -82,14 +86,12 @@ class Trial:
             return
         values = self.units.values(self._scores(column.values[self.cases]), first, last)
         predicted = None
-        if self._baseline is not None and self.scope == "value":
-            predicted = self.units.values(self._baseline, first)
+        if self._predictor is not None:
+            predicted = self._predictor.predict(self.evidence.values)
         self.evidence.add(values, predicted)
 
     def _scores(self, scores: FloatArray) -> FloatArray:
-        if self.scope == "difference" and self._baseline is not None:
-            return paired_values(scores, self._baseline)
-        return scores
+        return scores if self._baseline is None else paired_values(scores, self._baseline)
 
     def _judge(self) -> None:
         self.looks.append(self.evidence.seen)

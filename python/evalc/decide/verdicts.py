@@ -39,9 +39,10 @@ CERTAINLY_NOT = Verdict("fail", "certain")
 
 @dataclass(frozen=True, slots=True)
 class AtLeast:
-    """The value has to reach `bound`."""
+    """The value has to reach `bound`; `margin` is how far above it is if nothing has changed."""
 
     bound: float
+    margin: float = 0.0
 
     def judge(self, evidence: Evidence, alpha: float, gates: int = 1) -> Verdict:
         """The verdict now."""
@@ -123,7 +124,8 @@ def half(drop: float) -> float:
 def moved(log_evidence: FloatArray, level: float = 0.05) -> BoolArray:
     """Which of K hypotheses the e-BH procedure rejects (Wang and Ramdas 2022), bool[K].
 
-    Takes logs of e-values at one stopping time. A description of what moved, never a gate.
+    Takes logs of e-values at one stopping time, which `Evidence.up` and `down` are not: the highest
+    there ever were is no e-value. A description of what moved, never a gate.
     """
     count = len(log_evidence)
     order = np.argsort(-log_evidence, kind="stable")

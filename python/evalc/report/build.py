@@ -129,6 +129,7 @@ def _metric(
         "binary": column.binary,
         "direction": column.direction,
         "average": average,
+        "detectable": finite(whole.detectable),
         "slices": {
             name: {value: _estimate(part) for value, part in values.items()}
             for name, values in sliced.items()

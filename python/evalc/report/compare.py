@@ -33,7 +33,8 @@ class ComparisonEntry(TypedDict):
     """A metric on the n common cases of A and B, `delta` = b - a.
 
     `fixed` and `broken` count the cases that got better and worse (null where neither way is
-    better), `changed` both together. Of the `wanted` cases of A or B, `only_a` and `only_b` are
+    better), `changed` both together. `detectable` is the least difference that as many pairs would
+    show with a power of 0.8. Of the `wanted` cases of A or B, `only_a` and `only_b` are
     scored on one side only; `complete` when all are scored on both.
     For a metric of the whole corpus (BLEU, perplexity) `a`, `b` and `delta` are the reports' own
     values, given only when both have the same cases, and there is no test. `flips` are all
@@ -54,6 +55,7 @@ class ComparisonEntry(TypedDict):
     high: float | None
     p: float | None
     test: str
+    detectable: float | None
     n: int
     wanted: int
     only_a: int
@@ -123,6 +125,7 @@ def _comparison(
         "high": finite(whole.high),
         "p": finite(whole.p),
         "test": whole.test,
+        "detectable": finite(whole.detectable),
         "n": len(common),
         "wanted": wanted,
         "only_a": metrics[0]["n"] - len(common),

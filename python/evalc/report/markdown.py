@@ -30,7 +30,12 @@ def report_markdown(report: Report, *, cases: int | None = None, limit: int = CO
     if gates:
         _gates(body, gates)
         _changes(body, gates)
-    notes = [*savings(report), *words.costs(report), *words.samples(report)]
+    notes = [
+        *savings(report),
+        *words.costs(report),
+        *words.samples(report),
+        *words.detectables(report),
+    ]
     body.lines([f"- {cell(note)}" for note in notes], "notes", MOST_LINES)
     _results(body, report)
     for result in report["results"]:

@@ -43,6 +43,9 @@ class MetricEntry(EstimateEntry):
     ended early no such interval holds, and with the method `anytime` it is the benchmark's.
     `benchmark` is what the full run would print: a point when it ran, else an interval that holds
     whenever the run ended; null or absent where the cases do not say.
+
+    `detectable` is the least difference from another model that as many cases would show with a
+    power of 0.8.
     """
 
     metric: str
@@ -51,6 +54,7 @@ class MetricEntry(EstimateEntry):
     average: str
     benchmark: NotRequired[IntervalEntry | None]
     slices: dict[str, dict[str, EstimateEntry]]
+    detectable: NotRequired[float | None]
 
 
 class CaseEntry(TypedDict):

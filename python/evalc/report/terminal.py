@@ -23,7 +23,8 @@ def report_view(
     if report.get("gates"):
         parts += [_gates(report["gates"]), Text()]
     parts.append(_table(report, slices))
-    parts += [Text(line, style="dim") for line in (*words.samples(report), *words.costs(report))]
+    notes = (*words.samples(report), *words.detectables(report), *words.costs(report))
+    parts += [Text(line, style="dim") for line in notes]
     if cases is not None:
         parts += [_cases(result, cases) for result in report["results"] if result.get("cases")]
     return Group(*parts)

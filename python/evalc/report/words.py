@@ -108,6 +108,29 @@ def _name(result: ResultEntry) -> str:
     return f"{result['task']} ({result['model']})"
 
 
+MANY = 6
+"""Results beyond so many are told of together."""
+ENOUGH = 30
+"""Cases from which on a standard error is told as what it could show."""
+
+
+def detectables(report: Report) -> list[str]:
+    """What the first metric of each result would show of a difference from another model."""
+    found = [
+        (least, f"{result['task']} ({result['model']}) {metric['metric']}")
+        for result in report["results"]
+        for metric in result["metrics"][:1]
+        if metric["n"] >= ENOUGH and (least := metric.get("detectable")) is not None
+    ]
+    if not found:
+        return []
+    between = ", "
+    if len(found) > MANY:
+        between, found = " to ", [min(found), max(found)]
+    listed = between.join(f"{number(value)} in {name}" for value, name in found)
+    return [f"as many cases of another model would show a difference (power 80 %) of {listed}"]
+
+
 def costs(report: Report) -> list[str]:
     """What the results took, as far as the plan and the run manifests say.
 

@@ -95,4 +95,4 @@ def _column(name: str, metric: Metric, inputs: Inputs) -> Column:
 
 def needs_code_execution(scoring: Scoring) -> bool:
     """Whether a metric of the task runs what the model wrote."""
-    return any(metric.startswith("code_pass@") for metric in scoring.metrics)
+    return any(metric.startswith(("code_pass@", "code_pass^")) for metric in scoring.metrics)

@@ -7,7 +7,7 @@ import re
 from evalc.spec.fields import nearest
 from evalc.spec.findings import Findings
 from evalc.spec.index import Loc
-from evalc.spec.metrics import Metric, metric, metrics_of, slice_index, slice_name
+from evalc.spec.metrics import CODE, Metric, is_counted, metric, metrics_of, slice_index, slice_name
 from evalc.spec.models import ExtractSpec, TaskSpec
 from evalc.spec.wording import listed
 
@@ -16,7 +16,7 @@ NOT_FOR = {
     "generate": ("choices", "delimiter"),
     "perplexity": ("choices", "delimiter", "target", "fewshot", "generate", "extract", "code"),
 }
-WITHOUT_TARGET = ("likelihood_diff", "code_pass@k")
+WITHOUT_TARGET = ("likelihood_diff", *CODE)
 
 
 def check_task(name: str, task: TaskSpec, findings: Findings) -> None:
@@ -64,7 +64,7 @@ def _metrics(loc: Loc, task: TaskSpec, findings: Findings) -> list[Metric]:
 def _unknown(at: Loc, name: str, type_: str, findings: Findings) -> None:
     close = nearest(name, metrics_of(type_))
     hint = f"did you mean `{close}`?" if close else f"use {listed(metrics_of(type_))}, or a hook"
-    if close and close.endswith("@k"):
+    if close and is_counted(close):
         hint = f"write `{close}` with a number for `k`, such as `{close[:-1]}1`"
     findings.add("unknown-metric", at, f"names the metric `{name}`, which does not exist", hint)
 
@@ -80,7 +80,7 @@ def _enough_repeats(at: Loc, found: Metric, task: TaskSpec, findings: Findings) 
 def _code(loc: Loc, task: TaskSpec, metrics: list[Metric], findings: Findings) -> None:
     if task.type != "generate":
         return
-    judged = [m for m in metrics if m.family == "code_pass@k"]
+    judged = [m for m in metrics if m.family in CODE]
     if judged and task.code is None:
         hint = f"add `code = {{ program = ... }}`, which the metric `{judged[0].name}` runs"
         findings.missing((*loc, "code"), hint)

@@ -20,14 +20,18 @@ METRICS: dict[str, tuple[str, str]] = {
     "bleu": ("generate", "BLEU over all cases"),
     "chrf": ("generate", "chrF over all cases"),
     "pass@k": ("generate", "chance that one of k answers equals the target"),
+    "pass^k": ("generate", "chance that k answers all equal the target"),
     "maj@k": ("generate", "the most frequent of k answers equals the target"),
     "code_pass@k": ("generate", "chance that one of k programs passes; runs code"),
+    "code_pass^k": ("generate", "chance that k programs all pass; runs code"),
     "word_perplexity": ("perplexity", "perplexity per word"),
     "byte_perplexity": ("perplexity", "perplexity per byte"),
     "bits_per_byte": ("perplexity", "bits needed per byte"),
     "token_perplexity": ("perplexity", "perplexity per token"),
 }
-COUNTED = re.compile(r"(pass|maj|code_pass)@([1-9]\d*)")
+COUNTED = re.compile(r"(pass@|pass\^|maj@|code_pass@|code_pass\^)([1-9]\d*)")
+CODE = ("code_pass@k", "code_pass^k")
+"""Metrics that run what the model wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,16 @@ def metric(name: str) -> Metric | None:
     """The metric called `name`, or None when there is none."""
     counted = COUNTED.fullmatch(name)
     if counted:
-        family = f"{counted[1]}@k"
+        family = f"{counted[1]}k"
         return Metric(name, family, METRICS[family][0], int(counted[2]))
-    if name in METRICS and not name.endswith("@k"):
+    if name in METRICS and not is_counted(name):
         return Metric(name, name, METRICS[name][0])
     return Metric(name, name, None) if HOOK.fullmatch(name) else None
+
+
+def is_counted(family: str) -> bool:
+    """Whether `k` stands for a number in the name of a metric."""
+    return family.endswith(("@k", "^k"))
 
 
 def metrics_of(type_: str) -> list[str]:

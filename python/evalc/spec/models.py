@@ -153,7 +153,7 @@ class ExtractSpec(Table):
 
 
 class CodeSpec(Table):
-    """How a generated program is judged: `code = { ... }` of a task with a `code_pass@k` metric."""
+    """How a program is judged: `code = { ... }` of a task with `code_pass@k` or `code_pass^k`."""
 
     program: Template
     """The program to run; it passes when it reaches its last statement. Sees the columns of the row

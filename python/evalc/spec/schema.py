@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from evalc.spec.fields import HOOK, NAME
-from evalc.spec.metrics import COUNTED, METRICS
+from evalc.spec.metrics import COUNTED, METRICS, is_counted
 from evalc.spec.models import Spec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -31,10 +31,10 @@ def schema_text() -> str:
 
 
 def _metric() -> dict[str, Any]:
-    known = [name for name in METRICS if not name.endswith("@k")]
+    known = [name for name in METRICS if not is_counted(name)]
     return {
         "anyOf": [
-            {"enum": [*known, "pass@1", "maj@1", "code_pass@1"]},
+            {"enum": [*known, "pass@1", "pass^1", "maj@1", "code_pass@1", "code_pass^1"]},
             {"type": "string", "pattern": f"^{COUNTED.pattern}$"},
             {"type": "string", "pattern": f"^{HOOK.pattern}$"},
         ]

@@ -10,7 +10,7 @@ from evalc.score.cells import Kind
 from evalc.score.columns import Direction, Measured
 from evalc.score.faults import fault
 from evalc.score.metrics.choice import acc, acc_bytes, acc_norm, likelihood_diff, mc2
-from evalc.score.metrics.code import code_pass_k
+from evalc.score.metrics.code import code_pass_every_k, code_pass_k
 from evalc.score.metrics.hook import hook_metric
 from evalc.score.metrics.inputs import Inputs
 from evalc.score.metrics.overlap import bleu, chrf
@@ -20,7 +20,7 @@ from evalc.score.metrics.perplexity import (
     token_perplexity,
     word_perplexity,
 )
-from evalc.score.metrics.repeats import majority_k, pass_k
+from evalc.score.metrics.repeats import majority_k, pass_every_k, pass_k
 from evalc.score.metrics.text import exact_match, f1, quasi_exact_match
 from evalc.spec.metrics import METRICS as KNOWN
 from evalc.spec.metrics import metric as parsed
@@ -48,8 +48,10 @@ METRICS: dict[str, Metric] = {
     "bleu": Metric(bleu),
     "chrf": Metric(chrf),
     "pass@k": Metric(pass_k),
+    "pass^k": Metric(pass_every_k),
     "maj@k": Metric(majority_k),
     "code_pass@k": Metric(code_pass_k),
+    "code_pass^k": Metric(code_pass_every_k),
     "word_perplexity": Metric(word_perplexity, "lower"),
     "byte_perplexity": Metric(byte_perplexity, "lower"),
     "bits_per_byte": Metric(bits_per_byte, "lower"),

@@ -1,4 +1,4 @@
-"""code_pass@k: does the program the model wrote run to its end without an error?
+"""code_pass@k and code_pass^k: does the program the model wrote run to its end without an error?
 
 What is kept is the outcome of a program, by its text: metrics with other k, other templates that
 render the same text, and repeats that say the same share one run.
@@ -16,7 +16,7 @@ from evalc.score.columns import Measured
 from evalc.score.faults import fault
 from evalc.score.keys import Scorer, canonical
 from evalc.score.metrics.inputs import Inputs
-from evalc.score.metrics.repeats import need_repeats, over_repeats
+from evalc.score.metrics.repeats import need_repeats, over_repeats, pass_all_k
 from evalc.score.programs import SOURCES, assemble, packages_in, run_programs
 from evalc.score.scorers import built_in
 from evalc.score.scoring import CodeSettings
@@ -28,7 +28,17 @@ def code_pass_k(inputs: Inputs, k: int) -> Measured:
     Runs what the model wrote, so only when `inputs.allow_code_execution`; otherwise, where not
     every outcome is kept, `Faults` (`code-execution-off`).
     """
-    need_repeats(inputs, "code_pass", k)
+    need_repeats(inputs, "code_pass@", k)
+    return over_repeats(inputs, _passed(inputs), k)
+
+
+def code_pass_every_k(inputs: Inputs, k: int) -> Measured:
+    """pass^k over them, on the same outcomes."""
+    need_repeats(inputs, "code_pass^", k)
+    return over_repeats(inputs, _passed(inputs), k, pass_all_k)
+
+
+def _passed(inputs: Inputs) -> list[list[float]]:
     settings = inputs.scoring.code or CodeSettings()
     owners, programs = _programs(inputs, settings)
 
@@ -47,7 +57,7 @@ def code_pass_k(inputs: Inputs, k: int) -> Measured:
     values = inputs.cache.values(len(programs), keys, compute)
     for case, value in zip(owners, values, strict=True):
         scores[case].append(float(value is not None and json.loads(value) == "passed"))
-    return over_repeats(inputs, scores, k)
+    return scores
 
 
 def program_scorer(settings: CodeSettings) -> Scorer:

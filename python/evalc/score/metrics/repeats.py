@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from evalc.score.columns import Mean, Measured
 from evalc.score.faults import fault
 from evalc.score.metrics.inputs import Inputs
 from evalc.score.metrics.text import each_answer
+
+Estimate = Callable[[int, int, int], float]
+"""From the numbers of answers, of right ones, and k."""
 
 
 def pass_at_k(n: int, correct: int, k: int) -> float:
@@ -24,9 +27,19 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
     return float(1.0 - np.prod(1.0 - k / np.arange(n - correct + 1, n + 1)))
 
 
-def over_repeats(inputs: Inputs, scores: Sequence[Sequence[float]], k: int) -> Measured:
-    """pass@k of 0/1 scores per repeat; a case without scores is absent."""
-    values = [pass_at_k(len(own), int(sum(own)), k) if own else np.nan for own in scores]
+def pass_all_k(n: int, correct: int, k: int) -> float:
+    """pass^k, that k answers are all right: the unbiased estimate C(correct, k) / C(n, k).
+
+    As in tau-bench (Yao et al. 2024, arXiv 2406.12045). Needs 1 <= k <= n.
+    """
+    return 1.0 - pass_at_k(n, n - correct, k)
+
+
+def over_repeats(
+    inputs: Inputs, scores: Sequence[Sequence[float]], k: int, estimate: Estimate = pass_at_k
+) -> Measured:
+    """The `estimate` of 0/1 scores per repeat; a case without scores is absent."""
+    values = [estimate(len(own), int(sum(own)), k) if own else np.nan for own in scores]
     return Measured(np.array(values, dtype=np.float64), inputs.answered, Mean())
 
 
@@ -37,7 +50,7 @@ def need_repeats(inputs: Inputs, metric: str, k: int) -> None:
     if fewest < k:
         raise fault(
             "too-few-repeats",
-            f"`{metric}@{k}` of task `{inputs.cell.task}` needs {k} answers a case, but there "
+            f"`{metric}{k}` of task `{inputs.cell.task}` needs {k} answers a case, but there "
             f"{'is' if fewest == 1 else 'are'} {fewest}",
             hint=f"set `generate.repeats` to at least {k} and `generate.temperature` above 0",
         )
@@ -45,9 +58,18 @@ def need_repeats(inputs: Inputs, metric: str, k: int) -> None:
 
 def pass_k(inputs: Inputs, k: int) -> Measured:
     """pass@k with `exact_match` as correctness."""
-    need_repeats(inputs, "pass", k)
-    scores = each_answer(inputs, lambda answer, wanted: float(answer in wanted))
-    return over_repeats(inputs, scores, k)
+    need_repeats(inputs, "pass@", k)
+    return over_repeats(inputs, _right(inputs), k)
+
+
+def pass_every_k(inputs: Inputs, k: int) -> Measured:
+    """pass^k with `exact_match` as correctness."""
+    need_repeats(inputs, "pass^", k)
+    return over_repeats(inputs, _right(inputs), k, pass_all_k)
+
+
+def _right(inputs: Inputs) -> list[list[float]]:
+    return each_answer(inputs, lambda answer, wanted: float(answer in wanted))
 
 
 def majority_k(inputs: Inputs, k: int) -> Measured:
@@ -56,7 +78,7 @@ def majority_k(inputs: Inputs, k: int) -> Measured:
     Ties go to the answer given first; answers that were not found vote together, and are wrong
     when they win (self-consistency, Wang et al. 2022, as in the reference harness).
     """
-    need_repeats(inputs, "maj", k)
+    need_repeats(inputs, "maj@", k)
     values = np.full(len(inputs.cell), np.nan)
     for case, answers in enumerate(inputs.answers):
         if answers:
