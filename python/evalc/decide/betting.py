@@ -222,7 +222,7 @@ class Evidence:
     def estimate(self) -> float:
         """The value, estimated without bias; the control variate takes variance off.
 
-        Equal weights: the mean of what was seen, corrected by the control variate's. Else each
+        Equal weights without one: the mean of what was seen, which is what people check. Else each
         unit's own unbiased estimate S_t + A_t (v_t - c_t (f_t - b_t)), weighed by A_t^-2.
         """
         n = self.seen
@@ -231,6 +231,8 @@ class Evidence:
         if self.complete:
             return self.scored
         values, weights = self._values[:n], self.weights[:n]
+        if self.equal and not self._control[:n].any():
+            return math.fsum(values.tolist()) / n
         corrected = values - self._control[:n] * (self._predicted[:n] - self._expected[:n])
         before = np.concatenate([[0.0], np.cumsum(weights * values)[:-1]])
         single = before + self.remaining[:n] * corrected
