@@ -66,12 +66,12 @@ class TileAttention:
             before, weight = self._prefixes(rows, keys, values, scaling)
             share = torch.sigmoid(weight - lse)[..., None]
             out = before * share + out * torch.sigmoid(lse - weight)[..., None]
-        return out[None].to(query.dtype)
+        return out[None, : query.shape[2]].to(query.dtype)
 
     def _own(
         self, rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attention within each query's segment: [T, H, D] and log-sum-exps [T, H]."""
+        """Attention within each query's segment: [A, H, D] and log-sum-exps [A, H]."""
         size = self.shapes.chunk
         queries = _together(rows.index_select(0, self.chunk_rows), size)
         near, these = (part.index_select(1, self.chunk_keys) for part in (keys, values))

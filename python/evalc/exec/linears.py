@@ -50,7 +50,8 @@ def pack(model: Any) -> bool:
     something else: some architectures read a layer's weight themselves. Raises torch's own error
     when memory runs out.
     """
-    layers = list(_layers(model)) if torch.backends.mkldnn.is_available() else []
+    backend: Any = torch.backends.mkldnn
+    layers = list(_layers(model)) if backend.is_available() else []
     if not layers:
         return False
     uses = Counter(id(own) for part in model.modules() for own in part._parameters.values())
@@ -73,14 +74,15 @@ def pack(model: Any) -> bool:
 
 def unpack(model: Any) -> None:
     """Give every packed layer of `model` its plain weight back, the same bits as before."""
-    for layer in model.modules():
-        if isinstance(layer, PackedLinear):
-            if not layer.plain.numel():
-                layer.plain.data = layer.packed.to_dense()
-            layer._parameters["weight"] = layer.plain
-            del layer.packed
-            del vars(layer)["plain"]
-            layer.__class__ = torch.nn.Linear
+    layer: Any
+    packed: list[Any] = [part for part in model.modules() if isinstance(part, PackedLinear)]
+    for layer in packed:
+        if not layer.plain.numel():
+            layer.plain.data = layer.packed.to_dense()
+        layer._parameters["weight"] = layer.plain
+        for name in ("plain", "packed"):
+            del vars(layer)[name]
+        layer.__class__ = torch.nn.Linear
 
 
 def _layers(model: Any) -> Iterator[torch.nn.Linear]:
