@@ -104,7 +104,7 @@ def checked(
         way = judged if path == judged.path else Capability(path, "a self-check failed")
         scores = _likelihood_gap(trial_engine(forward, way), rows, plain)
         if scores <= allowed:
-            way = replace(way, tiles=_equal_counts(forward, way, samples))
+            way = replace(way, tiles=_equal_counts(forward, way, samples, observer))
         trials.append(_generated(forward, way, rows, scores, decoder))
         if trials[-1].gap <= allowed:
             if path != judged.path:
@@ -177,11 +177,14 @@ def trial_engine(forward: Forward, trial: Capability) -> Engine:
     return Engine.of(forward, trial, budget, Meter(Tally(), Silence()))
 
 
-def _equal_counts(forward: Forward, trial: Capability, samples: Sequence[Ids]) -> tuple[int, ...]:
+def _equal_counts(
+    forward: Forward, trial: Capability, samples: Sequence[Ids], observer: Observer
+) -> tuple[int, ...]:
     """The token counts below the usual one, falling, at which a pass gives the same bits.
 
     Finds those of the output head too, which are the forward's. States of one path are compared,
-    each in another row than in the usual pass.
+    each in another row than in the usual pass. Where not even two usual passes agree, torch gets
+    fewer threads: more than two may share an elementwise operation at places inside a vector.
     """
     shapes = forward.shapes
     if trial.path != "tree" or not shapes.padded:
@@ -189,15 +192,30 @@ def _equal_counts(forward: Forward, trial: Capability, samples: Sequence[Ids]) -
     longest = min(forward.loaded.source.max_length, shapes.steps[-1] + SHIFT)
     path = np.resize(np.concatenate(samples), longest)
     engine = trial_engine(forward, trial)
-    tile, usual = _states(engine, path, 0, shapes.tile)
-    engine.store.keep(tile.slots, tile.path)
+
+    def compared() -> torch.Tensor:
+        tile, found = _states(engine, path, 0, shapes.tile)
+        engine.store.keep(tile.slots, tile.path)
+        return found
 
     def equal(width: int) -> bool:
         _, found = _states(engine, path, SHIFT, width)
-        return torch.equal(found, usual[SHIFT : SHIFT + len(found)])
+        return _same_bits(found, usual[SHIFT : SHIFT + len(found)])
 
+    usual = compared()
+    while (threads := torch.get_num_threads()) > 2 and not equal(shapes.tile):
+        torch.set_num_threads(1 << (threads - 1).bit_length() - 1)
+        observer.note(
+            f"with {threads} threads a token's bits depend on its place in a pass: "
+            f"{torch.get_num_threads()} are used"
+        )
+        usual = compared()
     forward.heads = () if forward.full else _equal_heads(forward, usual)
     return tuple(width for width in reversed(shapes.steps) if equal(width))
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return torch.equal(*(part.contiguous().view(torch.uint8) for part in (one, other)))
 
 
 def _states(engine: Engine, path: Ids, held: int, width: int) -> tuple[Tile, torch.Tensor]:
@@ -222,7 +240,7 @@ def _equal_heads(forward: Forward, states: torch.Tensor) -> tuple[int, ...]:
     for width in (step for step in forward.shapes.steps if step < forward.shapes.head):
         some = states[SHIFT : min(width + SHIFT, len(usual))]
         logits = _fitting(forward, partial(forward.logits, some, width))
-        if torch.equal(logits, usual[SHIFT : SHIFT + len(some)]):
+        if _same_bits(logits, usual[SHIFT : SHIFT + len(some)]):
             found.append(width)
     return tuple(found)
 

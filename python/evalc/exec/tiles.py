@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from evalc.exec.forest import Stream
 from evalc.exec.packs import Ids
@@ -48,8 +47,8 @@ class Tile:
 
     Tokens `begin` to `begin + count` of the stream are rows 0 to `count`. `chunk_rows` [C * chunk]
     and `group_rows` name the rows that attend together, `own_at` and `prefix_at` [A] where the
-    results of each row lie among those; `alone` [A] marks rows without whole segments. A is T or
-    the next multiple of `ALIGNED`; results behind T are nobody's. `slots` and
+    results of each row lie among those, `prefix_at` behind them all for rows without whole
+    segments. A is T or the next multiple of `ALIGNED`; results behind T are nobody's. `slots` and
     `path` are the slots and ids, by position, of the path to the last token, `below` the slots that
     the tile found.
     """
@@ -65,7 +64,6 @@ class Tile:
     prefixes: Sequence[Prefix]
     group_rows: Ids
     prefix_at: Ids
-    alone: npt.NDArray[np.bool_]
     slots: Ids
     path: Ids
     below: Ids
@@ -187,21 +185,20 @@ def _chunked(draft: _Draft, width: int) -> tuple[list[Chunks], Ids, Ids, Ids]:
     return found, rows, np.concatenate(keys), at
 
 
-def _grouped(draft: _Draft, width: int) -> tuple[list[Prefix], Ids, Ids, npt.NDArray[np.bool_]]:
-    """The groups by what they attend, their rows, where each row's result lies, who has none."""
+def _grouped(draft: _Draft, width: int) -> tuple[list[Prefix], Ids, Ids]:
+    """The groups by what they attend, their rows, and where each row's result lies."""
     shapes = draft.shapes
     found: list[Prefix] = []
     rows: list[Ids] = [np.zeros(0, dtype=np.int64)]
-    at = np.zeros(_aligned(width), dtype=np.int64)
-    alone = np.ones(len(at), dtype=np.bool_)
+    at = np.full(_aligned(width), -1, dtype=np.int64)
     first = 0
     for (length, _), (slots, members) in draft.prefixes.items():
         size = shapes.group if shapes.padded else len(members)
         count = -(-len(members) // size)
         at[members] = first + np.arange(len(members))
-        alone[members] = False
         keys = None if int(slots.min()) >= shapes.tile else slots
         found.append(Prefix(first, count, size, length, keys))
         rows += [np.asarray(members), np.full(count * size - len(members), members[0])]
         first += count * size
-    return found, np.concatenate(rows), at, alone
+    at[at < 0] = first
+    return found, np.concatenate(rows), at
