@@ -3,7 +3,7 @@
 Its results were made with SmolLM2-135M-Instruct in float32 on a CPU. Sums of float32 differ with
 the kernel and the shape of a batch, by less than `TOLERANCE` for a request and by less than
 `USUAL` for 99 in 100. The worst is one of 13 tokens in crows_pairs: there a float64 call differs by
-6.6e-4 from the harness, by 5.6e-4 from torch's plain float32 products and by 1.2e-3 from packed ones.
+6.6e-4 from the harness, by 5.6e-4 from torch's plain float32 products, by 1.2e-3 from packed ones.
 """
 
 from __future__ import annotations
