@@ -13,6 +13,7 @@ from evalc.exec.budget import attempted, is_out_of_memory
 TRIED = 8
 """Tokens of the call that is compared before and after packing."""
 ALLOWED = 1e-3
+"""The largest difference of a logit that is allowed between them, over the largest logit."""
 
 
 class PackedLinear(torch.nn.Linear):
@@ -60,7 +61,7 @@ def pack(model: Any) -> bool:
         for layer in layers:
             _pack(layer, uses[id(layer.weight)] == 1)
         after = _tried(model)
-    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as failure:
+    except Exception as failure:
         unpack(model)
         if is_out_of_memory(failure):
             raise
@@ -74,7 +75,6 @@ def pack(model: Any) -> bool:
 
 def unpack(model: Any) -> None:
     """Give every packed layer of `model` its plain weight back, the same bits as before."""
-    layer: Any
     packed: list[Any] = [part for part in model.modules() if isinstance(part, PackedLinear)]
     for layer in packed:
         if not layer.plain.numel():
