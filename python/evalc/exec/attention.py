@@ -64,7 +64,8 @@ class TileAttention:
         out, lse = self._own(rows, keys, values, scaling)
         if self.tile.prefixes:
             before, weight = self._prefixes(rows, keys, values, scaling)
-            out = torch.lerp(out, before, torch.sigmoid(weight - lse)[..., None])
+            share = torch.sigmoid(weight - lse)[..., None]
+            out = torch.lerp(out.float(), before.float(), share)
         return out[None, : query.shape[2]].to(query.dtype)
 
     def _own(
