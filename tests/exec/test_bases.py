@@ -12,7 +12,7 @@ import torch
 
 from evalc.diagnostics import Faults
 from evalc.exec.bases import Bases
-from evalc.exec.models import load
+from evalc.exec.models import base, load
 from evalc.exec.untouched import Untouched
 from evalc.plan.sources import in_turn
 from tiny_models import write_adapter, write_model
@@ -32,10 +32,10 @@ def logits(model: Any) -> torch.Tensor:
 
 
 def test_each_model_of_a_base_is_as_when_it_is_loaded_alone(family: list[Any]) -> None:
-    base, one, two = family
+    plain, one, two = family
     alone = {each.name: logits(load(each).model) for each in family}
     assert not torch.equal(alone[one.name], alone[two.name])
-    turns = [one, base, two, one, base]
+    turns = [one, plain, two, one, plain]
     bases, lent = Bases(turns), []
     for each in turns:
         with bases.lent(each) as found:
@@ -46,9 +46,9 @@ def test_each_model_of_a_base_is_as_when_it_is_loaded_alone(family: list[Any]) -
 
 
 def test_a_base_is_let_go_of_when_nobody_else_wants_it(family: list[Any]) -> None:
-    base, one, _ = family
-    bases = Bases([base, one])
-    with bases.lent(base):
+    plain, one, _ = family
+    bases = Bases([plain, one])
+    with bases.lent(plain):
         assert bases._held is not None
     assert bases._held is not None
     with bases.lent(one):
@@ -58,20 +58,20 @@ def test_a_base_is_let_go_of_when_nobody_else_wants_it(family: list[Any]) -> Non
 def test_an_adapter_that_does_not_load_leaves_the_base_as_it_was(
     family: list[Any], tmp_path: Path
 ) -> None:
-    base, one, _ = family
+    plain, one, _ = family
     narrow = write_adapter(tmp_path / "narrow", seed=1)
     (narrow / "adapter_model.safetensors").write_bytes(b"no tensors")
-    broken = replace(base, name="broken", adapter=narrow)
-    bases = Bases([broken, one, base])
+    broken = replace(plain, name="broken", adapter=narrow)
+    bases = Bases([broken, one, plain])
     with pytest.raises(Faults), bases.lent(broken):
         pass
-    for each in (one, base):
+    for each in (one, plain):
         with bases.lent(each) as found:
             assert torch.equal(logits(found.model), logits(load(each).model))
 
 
 def test_a_changed_bit_or_configuration_is_noticed(family: list[Any]) -> None:
-    model = load(family[0]).model
+    model = base(family[0])
     weight = model.model.layers[1].mlp.up_proj.weight
     before = Untouched(model)
     assert before.put_back()
@@ -86,7 +86,7 @@ def test_a_changed_bit_or_configuration_is_noticed(family: list[Any]) -> None:
 
 
 def test_hooks_and_attributes_go_when_a_model_is_put_back(family: list[Any]) -> None:
-    model = load(family[0]).model
+    model = base(family[0]).eval()
     before, plain = Untouched(model), logits(model)
     model.lm_head.register_forward_hook(lambda _m, _i, out: out + 1)
     model.model.norm = torch.nn.Identity()

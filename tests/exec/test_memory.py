@@ -16,6 +16,7 @@ from evalc.diagnostics import Faults
 from evalc.errors import ExitCode
 from evalc.exec.bases import Bases
 from evalc.exec.budget import Budget
+from evalc.exec.linears import PackedLinear
 from evalc.exec.loop import execute
 from evalc.exec.memory import Memory
 from evalc.exec.needs import Needs
@@ -33,8 +34,10 @@ class Scarce:
         self.calls = 0
         self.refused: set[int] = set()
         self.widest: int | None = None
-        original = torch.nn.Linear.forward
+        for kind in (torch.nn.Linear, PackedLinear):
+            monkeypatch.setattr(kind, "forward", self._asking(kind.forward))
 
+    def _asking(self, original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         def forward(layer: torch.nn.Linear, given: torch.Tensor) -> torch.Tensor:
             self.calls += 1
             wide = self.widest is not None and given.shape[:-1].numel() > self.widest
@@ -42,7 +45,7 @@ class Scarce:
                 raise RuntimeError(REFUSED)
             return original(layer, given)
 
-        monkeypatch.setattr(torch.nn.Linear, "forward", forward)
+        return forward
 
 
 @pytest.fixture(autouse=True, scope="module")

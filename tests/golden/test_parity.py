@@ -1,7 +1,9 @@
 """The same requests as lm-evaluation-harness 0.4.13, and the same answers, on a real model.
 
 Its results were made with SmolLM2-135M-Instruct in float32 on a CPU. Sums of float32 differ with
-the shape of a batch, by less than `TOLERANCE` for a request.
+the kernel and the shape of a batch, by less than `TOLERANCE` for a request and by less than
+`USUAL` for 99 in 100. The worst is one of 13 tokens in crows_pairs: there a float64 call differs by
+6.6e-4 from the harness, by 5.6e-4 from torch's plain float32 products, by 1.2e-3 from packed ones.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from evalc.store import Store
 
 pytestmark = [pytest.mark.golden, pytest.mark.model]
 
-TOLERANCE = 1e-3
+TOLERANCE = 2e-3
+USUAL = 5e-4
 CHOICES = sorted(set(FILES) - {"golden_gsm8k"})
 METRICS = {"acc": "pct_stereotype"}
 
@@ -40,7 +43,9 @@ def test_log_likelihoods_are_equal(
     cell = asked.scores(answered).cell
     requests = [request for lines in asked.theirs for request in lines[0]["requests"]]
     theirs = np.array([request["loglikelihood"] for request in requests])
-    assert np.abs(cell.loglik - theirs).max() < TOLERANCE
+    gaps = np.abs(cell.loglik - theirs)
+    assert gaps.max() < TOLERANCE
+    assert np.quantile(gaps, 0.99) < USUAL
     assert cell.greedy.tolist() == [request["is_greedy"] for request in requests]
     assert cell.cont_tokens.tolist() == [len(request["cont_ids"]) for request in requests]
 

@@ -49,7 +49,7 @@ class TileAttention:
         self.layer = 0
         self.chunk_rows, self.chunk_keys = moved(tile.chunk_rows), moved(tile.chunk_keys)
         self.group_rows, self.own_at = moved(tile.group_rows), moved(tile.own_at)
-        self.prefix_at, self.alone = moved(tile.prefix_at), moved(tile.alone)
+        self.prefix_at = moved(tile.prefix_at)
         self.prefix_keys = [None if p.keys is None else moved(p.keys) for p in tile.prefixes]
 
     def attend(
@@ -65,13 +65,13 @@ class TileAttention:
         if self.tile.prefixes:
             before, weight = self._prefixes(rows, keys, values, scaling)
             share = torch.sigmoid(weight - lse)[..., None]
-            out = before * share + out * torch.sigmoid(lse - weight)[..., None]
-        return out[None].to(query.dtype)
+            out = torch.lerp(out.float(), before.float(), share)
+        return out[None, : query.shape[2]].to(query.dtype)
 
     def _own(
         self, rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attention within each query's segment: [T, H, D] and log-sum-exps [T, H]."""
+        """Attention within each query's segment: [A, H, D] and log-sum-exps [A, H]."""
         size = self.shapes.chunk
         queries = _together(rows.index_select(0, self.chunk_rows), size)
         near, these = (part.index_select(1, self.chunk_keys) for part in (keys, values))
@@ -102,10 +102,10 @@ class TileAttention:
             out, lse = self.kernel(queries, mine, theirs, scaling, None)
             outs.append(_apart(out, prefix.size))
             sums.append(_apart(lse[..., None], prefix.size))
+        outs.append(torch.zeros_like(outs[0][:1]))
+        sums.append(torch.full_like(sums[0][:1], -torch.inf))
         out = torch.cat(outs).index_select(0, self.prefix_at)
-        lse = torch.cat(sums).index_select(0, self.prefix_at)[..., 0]
-        out = out.masked_fill(self.alone[:, None, None], 0.0)
-        return out, lse.masked_fill(self.alone[:, None], -torch.inf)
+        return out, torch.cat(sums).index_select(0, self.prefix_at)[..., 0]
 
     def _before(
         self, states: torch.Tensor, prefix: Prefix, slots: torch.Tensor | None

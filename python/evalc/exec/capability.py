@@ -18,8 +18,8 @@ class Capability:
 
     tree: every distinct token is computed once, on a prefix tree. padded: each row is computed
     whole, batched with right padding. uniform: only rows of one length share a batch. `reason` says
-    what rules the better paths out. `tiles` are the smaller tiles, in falling order, that gave the
-    same bits in the self-check.
+    what rules the better paths out. `tiles` are smaller token counts of a pass, in falling order,
+    that gave the same bits in the self-check.
     """
 
     path: Path

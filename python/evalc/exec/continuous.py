@@ -42,7 +42,8 @@ class Continuous:
         node_of = self.columns.req_node
         self.waiting.extend(sorted(prompts, key=lambda p: (place[int(node_of[p.request])], p.key)))
         self.longest = max(len(prompt.ids) + prompt.limit for prompt in prompts)
-        self._open(min(self.engine.shapes.decode, self.engine.budget.rows_for(self.longest)))
+        most = min(self.engine.shapes.decode, self.engine.budget.rows_for(self.longest))
+        self._open(min(most, len(prompts)))
         while self.waiting or self.writers:
             vacant = self.slots.capacity - len(self.writers)
             if self.waiting and (not self.writers or vacant >= max(1, self.slots.capacity // 4)):
@@ -114,7 +115,7 @@ class Continuous:
     def _decode(self) -> None:
         engine, count = self.engine, len(self.writers)
         began = time.perf_counter()
-        width = engine.shapes.decode if engine.shapes.padded else count
+        width = engine.decode_tokens(count)
         running = SlotAttention(self.slots, width)
         positions = torch.from_numpy(positions_of(self.slots, width)[None])
         states = engine.forward.run(

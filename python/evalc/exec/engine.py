@@ -11,7 +11,7 @@ from evalc.exec.kernels import Kernel
 from evalc.exec.outcomes import NO_ROOM
 from evalc.exec.paths import PathStore
 from evalc.exec.progress import Meter
-from evalc.exec.shapes import Shapes
+from evalc.exec.shapes import Shapes, first_pass, narrowest
 
 
 class OutOfRoomError(Exception):
@@ -47,10 +47,20 @@ class Engine:
         """The shapes at which everything is computed."""
         return self.forward.shapes
 
-    def tile_tokens(self) -> int:
-        """Tokens of the next tile."""
+    def tile_tokens(self, left: int | None = None) -> int:
+        """Tokens of the next tile, where `left` remain to be computed, otherwise at most."""
         limit = self.forward.token_limit()
-        return self.tile if limit is None else min(self.tile, limit)
+        usual = self.tile if limit is None else min(self.tile, limit)
+        if left is None or not self.shapes.padded:
+            return usual
+        return first_pass(left, usual, self.capability.tiles, self.budget.overhead)
+
+    def decode_tokens(self, rows: int) -> int:
+        """Tokens of a pass in which `rows` decode together."""
+        usual, known = self.shapes.decode, self.capability.tiles
+        if not self.shapes.padded:
+            return rows
+        return narrowest(rows, usual, known) if usual in known else usual
 
     def shrink_tile(self, size: int) -> None:
         """After a tile of `size` without memory: a smaller one.

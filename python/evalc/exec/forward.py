@@ -11,7 +11,7 @@ import torch
 
 from evalc.exec.budget import is_out_of_memory
 from evalc.exec.models import LoadedModel
-from evalc.exec.shapes import Shapes
+from evalc.exec.shapes import Shapes, narrowest
 
 FULL_FLOATS = 1 << 27
 
@@ -30,6 +30,7 @@ class Forward:
     A hook in front of the output head takes the picked states and lets one row through, so the
     head's full output never exists; the head then runs on picked states in pieces. Where a model
     does more to its logits than `_finished` knows, `full` is set and whole logits are picked from.
+    `heads` are row counts below the head's usual one at which it is known to give the same bits.
     `tokens` counts computed tokens, padding included.
     """
 
@@ -38,6 +39,7 @@ class Forward:
         self.shapes = shapes
         self.device = loaded.device
         self.tokens = 0
+        self.heads: tuple[int, ...] = ()
         self.head = loaded.model.get_output_embeddings()
         self.full = self.head is None
         self._wanted: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -89,14 +91,16 @@ class Forward:
     def logits(self, picked: torch.Tensor, rows: int | None = None) -> torch.Tensor:
         """Float32 logits [K, vocab] of at most `rows` picked states, by default `shapes.head`.
 
-        The head runs on that many rows where shapes are padded.
+        Where shapes are padded the head runs on that many rows, or on fewer that give the same.
         """
         if self.full:
             return picked.float()
         count = len(picked)
         if self.shapes.padded:
-            spare = (self.shapes.head if rows is None else rows) - count
-            picked = torch.nn.functional.pad(picked, (0, 0, 0, spare))
+            usual = self.shapes.head if rows is None else rows
+            same = rows is None or rows in self.heads
+            width = narrowest(count, usual, self.heads) if same else usual
+            picked = torch.nn.functional.pad(picked, (0, 0, 0, width - count))
         return self._finished(self.head(picked)).float()[:count]
 
     def scores(

@@ -17,6 +17,7 @@ from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.exec.budget import is_out_of_memory
+from evalc.exec.linears import pack
 from evalc.exec.weights import first_line, require_adapter, require_model
 from evalc.plan.sources import ModelSource
 
@@ -57,13 +58,21 @@ def require(source: ModelSource) -> None:
 
 
 def adapted(model: Any, source: ModelSource) -> LoadedModel:
-    """The base `model` as `source` wants it: with its adapter put into it, if it names one."""
+    """The base `model` as `source` wants it: with its adapter put into it, if it names one.
+
+    The linear layers of a float32 model on a CPU are packed; `linears.unpack` undoes that.
+    """
     if source.adapter is not None:
         model = _with_adapter(model, source, source.adapter)
     model.eval()
     head = model.get_output_embeddings()
     decoder = model.config.get_text_config(decoder=True)
     vocab = int(head.weight.shape[0]) if hasattr(head, "weight") else int(decoder.vocab_size)
+    if source.device == "cpu" and source.quantization is None:
+        try:
+            pack(model)
+        except RuntimeError as failure:
+            raise _unloadable(source, source.path, failure) from failure
     return LoadedModel(source, model, decoder, vocab, torch.device(source.device))
 
 

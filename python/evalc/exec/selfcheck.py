@@ -16,6 +16,7 @@ from evalc.errors import ExitCode
 from evalc.exec.budget import Budget, attempted
 from evalc.exec.capability import Capability, Path
 from evalc.exec.engine import Engine
+from evalc.exec.forest import Stream
 from evalc.exec.forward import Forward
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
@@ -23,7 +24,9 @@ from evalc.exec.outcomes import LIKELIHOOD
 from evalc.exec.packs import Ask, Ids, PackColumns, built_pack
 from evalc.exec.progress import Meter, Observer, Silence, Tally
 from evalc.exec.settings import Setting
+from evalc.exec.tiles import Tile, next_tile
 from evalc.exec.transcripts import Decoder
+from evalc.exec.walking import computed
 
 TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
 WEAKER: dict[Path, tuple[Path, ...]] = {
@@ -35,7 +38,8 @@ PREFIX = 32
 SUFFIXES = (7, 12, 18, 25)
 SCORED = 3
 DRAFTED = 3
-HALVINGS = 2
+SHIFT = 3
+"""How many rows lower than in the usual pass a token stands in one whose bits are compared."""
 
 T = TypeVar("T")
 
@@ -98,11 +102,13 @@ def checked(
     trials: list[Trial] = []
     for path in WEAKER[judged.path]:
         way = judged if path == judged.path else Capability(path, "a self-check failed")
-        trials.append(_tried(forward, way, rows, plain, decoder))
+        scores = _likelihood_gap(trial_engine(forward, way), rows, plain)
+        if scores <= allowed:
+            way = replace(way, tiles=_equal_counts(forward, way, samples, observer))
+        trials.append(_generated(forward, way, rows, scores, decoder))
         if trials[-1].gap <= allowed:
             if path != judged.path:
                 observer.note(f"prefixes are not shared for this model: path `{path}`")
-            way = replace(way, tiles=_equal_tiles(forward, way, rows))
             return Checked(way, allowed, tuple(trials), len(rows), plain_head)
     raise Faults([_refusal(forward, trials[-1].gap, allowed)], exit_code=ExitCode.FAILURE)
 
@@ -112,15 +118,10 @@ def _allowed(forward: Forward) -> float:
     return TOLERANCE["bfloat16" if source.quantization is not None else source.dtype]
 
 
-def _tried(
-    forward: Forward,
-    way: Capability,
-    rows: Sequence[Ids],
-    plain: Sequence[torch.Tensor],
-    decoder: Decoder | None,
+def _generated(
+    forward: Forward, way: Capability, rows: Sequence[Ids], scores: float, decoder: Decoder | None
 ) -> Trial:
-    """One path on the trial rows; generation only where log-likelihoods agree."""
-    scores = _likelihood_gap(trial_engine(forward, way), rows, plain)
+    """The trial of a path whose scores are so far off; it generates only where these agree."""
     if decoder is None or scores > _allowed(forward):
         return Trial(way.path, scores, None)
     return Trial(way.path, scores, _generation_gap(trial_engine(forward, way), rows, decoder))
@@ -176,17 +177,71 @@ def trial_engine(forward: Forward, trial: Capability) -> Engine:
     return Engine.of(forward, trial, budget, Meter(Tally(), Silence()))
 
 
-def _equal_tiles(forward: Forward, trial: Capability, rows: Sequence[Ids]) -> tuple[int, ...]:
-    """The tiles below the usual one at which every bit of the trial rows' scores is the same."""
-    if trial.path != "tree" or not forward.shapes.padded:
+def _equal_counts(
+    forward: Forward, trial: Capability, samples: Sequence[Ids], observer: Observer
+) -> tuple[int, ...]:
+    """The token counts below the usual one, falling, at which a pass gives the same bits.
+
+    Finds those of the output head too, which are the forward's. States of one path are compared,
+    each in another row than in the usual pass. Where not even two usual passes agree, torch gets
+    fewer threads: more than two may share an elementwise operation at places inside a vector.
+    """
+    shapes = forward.shapes
+    if trial.path != "tree" or not shapes.padded:
         return ()
-    usual = scored(trial_engine(forward, trial), rows)
+    longest = min(forward.loaded.source.max_length, shapes.steps[-1] + SHIFT)
+    path = np.resize(np.concatenate(samples), longest)
+    engine = trial_engine(forward, trial)
+
+    def compared() -> torch.Tensor:
+        tile, found = _states(engine, path, 0, shapes.tile)
+        engine.store.keep(tile.slots, tile.path)
+        return found
+
+    def equal(width: int) -> bool:
+        _, found = _states(engine, path, SHIFT, width)
+        return _same_bits(found, usual[SHIFT : SHIFT + len(found)])
+
+    usual = compared()
+    while (threads := torch.get_num_threads()) > 2 and not equal(shapes.tile):
+        torch.set_num_threads(1 << (threads - 1).bit_length() - 1)
+        observer.note(
+            f"with {threads} threads a token's bits depend on its place in a pass: "
+            f"{torch.get_num_threads()} are used"
+        )
+        usual = compared()
+    forward.heads = () if forward.full else _equal_heads(forward, usual)
+    return tuple(width for width in reversed(shapes.steps) if equal(width))
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return torch.equal(*(part.contiguous().view(torch.uint8) for part in (one, other)))
+
+
+def _states(engine: Engine, path: Ids, held: int, width: int) -> tuple[Tile, torch.Tensor]:
+    """The states of at most `width` ids of a path, computed in one pass on the first `held`."""
+    count = min(width, len(path) - held)
+    places = np.arange(held, held + count)
+    stream = Stream(path[places], places, places, np.array([0, count]))
+    engine.store.truncate(held)
+    engine.store.room(len(path))
+    known = np.resize(path, len(engine.store.slots))
+    tile = next_tile(stream, 0, width, (engine.store.slots, known), engine.shapes)
+    found = computed(engine, tile, np.arange(count))
+    if found is None:
+        raise Faults([_no_room(engine.forward)], exit_code=ExitCode.FAILURE)
+    return tile, found
+
+
+def _equal_heads(forward: Forward, states: torch.Tensor) -> tuple[int, ...]:
+    """Row counts at which the head gives the same bits for `states`, each in another row."""
+    usual = _fitting(forward, lambda: forward.logits(states[: forward.shapes.head]))
     found = []
-    for halvings in range(1, HALVINGS + 1):
-        engine = trial_engine(forward, trial)
-        engine.tile = forward.shapes.tile >> halvings
-        if scored(engine, rows) == usual:
-            found.append(engine.tile)
+    for width in (step for step in forward.shapes.steps if step < forward.shapes.head):
+        some = states[SHIFT : min(width + SHIFT, len(usual))]
+        logits = _fitting(forward, partial(forward.logits, some, width))
+        if _same_bits(logits, usual[SHIFT : SHIFT + len(some)]):
+            found.append(width)
     return tuple(found)
 
 

@@ -18,8 +18,8 @@ SPAN = 512
 class Slots:
     """Key-value states of at most `capacity` rows, each by position in a buffer of its own.
 
-    Buffers are [capacity, heads, room, width] for every layer, zero where nothing was written. Row
-    b holds `lengths[b]` ids.
+    Buffers are [capacity, heads, room, width] for every layer. Row b holds `lengths[b]` ids, and
+    zeros behind them.
     """
 
     def __init__(self, capacity: int, longest: int, kernel: Kernel) -> None:
@@ -43,7 +43,7 @@ class Slots:
             for layer, held in enumerate(states):
                 if layer == len(buffers):
                     shape = (self.capacity, held.shape[0], self.room, held.shape[2])
-                    buffers.append(held.new_zeros(shape))
+                    buffers.append(held.new_empty(shape))
                 row = buffers[layer][self.count]
                 row[:, : len(slots)] = held.index_select(1, at)
                 row[:, len(slots) :] = 0

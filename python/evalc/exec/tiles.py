@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from evalc.exec.forest import Stream
 from evalc.exec.packs import Ids
 from evalc.exec.shapes import Shapes
+
+ALIGNED = 32
+"""Rows of what is computed per row and head come in multiples of so many: beyond the last whole
+vector a CPU computes element by element, with other bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,9 @@ class Tile:
     """One pass: T tokens of a tree, some of them padding, and the plan of their attention.
 
     Tokens `begin` to `begin + count` of the stream are rows 0 to `count`. `chunk_rows` [C * chunk]
-    and `group_rows` name the rows that attend together, `own_at` and `prefix_at` [T] where the
-    results of each row lie among those; `alone` [T] marks rows without whole segments. `slots` and
+    and `group_rows` name the rows that attend together, `own_at` and `prefix_at` [A] where the
+    results of each row lie among those, `prefix_at` behind them all for rows without whole
+    segments. A is T or the next multiple of `ALIGNED`; results behind T are nobody's. `slots` and
     `path` are the slots and ids, by position, of the path to the last token, `below` the slots that
     the tile found.
     """
@@ -60,7 +64,6 @@ class Tile:
     prefixes: Sequence[Prefix]
     group_rows: Ids
     prefix_at: Ids
-    alone: npt.NDArray[np.bool_]
     slots: Ids
     path: Ids
     below: Ids
@@ -156,6 +159,10 @@ def _padded(column: Ids, width: int) -> Ids:
     return np.concatenate([column, np.zeros(width - len(column), dtype=np.int64)])
 
 
+def _aligned(width: int) -> int:
+    return -(-width // ALIGNED) * ALIGNED
+
+
 def _chunked(draft: _Draft, width: int) -> tuple[list[Chunks], Ids, Ids, Ids]:
     """The chunks by length, their rows and keys, and where each row's result lies."""
     size = draft.shapes.chunk
@@ -163,7 +170,7 @@ def _chunked(draft: _Draft, width: int) -> tuple[list[Chunks], Ids, Ids, Ids]:
     keys: list[Ids] = []
     number = offset = 0
     rows = np.zeros(size * sum(map(len, draft.chunks.values())), dtype=np.int64)
-    at = np.zeros(width, dtype=np.int64)
+    at = np.zeros(_aligned(width), dtype=np.int64)
     for length in sorted(draft.chunks):
         members = draft.chunks[length]
         found.append(Chunks(number, len(members), length, offset))
@@ -178,21 +185,20 @@ def _chunked(draft: _Draft, width: int) -> tuple[list[Chunks], Ids, Ids, Ids]:
     return found, rows, np.concatenate(keys), at
 
 
-def _grouped(draft: _Draft, width: int) -> tuple[list[Prefix], Ids, Ids, npt.NDArray[np.bool_]]:
-    """The groups by what they attend, their rows, where each row's result lies, who has none."""
+def _grouped(draft: _Draft, width: int) -> tuple[list[Prefix], Ids, Ids]:
+    """The groups by what they attend, their rows, and where each row's result lies."""
     shapes = draft.shapes
     found: list[Prefix] = []
     rows: list[Ids] = [np.zeros(0, dtype=np.int64)]
-    at = np.zeros(width, dtype=np.int64)
-    alone = np.ones(width, dtype=np.bool_)
+    at = np.full(_aligned(width), -1, dtype=np.int64)
     first = 0
     for (length, _), (slots, members) in draft.prefixes.items():
         size = shapes.group if shapes.padded else len(members)
         count = -(-len(members) // size)
         at[members] = first + np.arange(len(members))
-        alone[members] = False
         keys = None if int(slots.min()) >= shapes.tile else slots
         found.append(Prefix(first, count, size, length, keys))
         rows += [np.asarray(members), np.full(count * size - len(members), members[0])]
         first += count * size
-    return found, np.concatenate(rows), at, alone
+    at[at < 0] = first
+    return found, np.concatenate(rows), at

@@ -35,12 +35,12 @@ def walk(engine: Engine, stream: Stream, held: int, wanted: Ids, use: Use) -> No
     begin = 0
     while begin < len(stream):
         began = time.perf_counter()
-        size = engine.tile_tokens()
+        size = engine.tile_tokens(len(stream) - begin)
         tile = next_tile(stream, begin, size, (store.slots, path), engine.shapes)
         end = begin + tile.count
         first, last = np.searchsorted(wanted, [begin, end])
         rows = wanted[first:last] - begin
-        states = _computed(engine, tile, rows)
+        states = computed(engine, tile, rows)
         if states is None:
             engine.shrink_tile(size)
             continue
@@ -53,7 +53,7 @@ def walk(engine: Engine, stream: Stream, held: int, wanted: Ids, use: Use) -> No
         begin = end
 
 
-def _computed(engine: Engine, tile: Tile, rows: Ids) -> torch.Tensor | None:
+def computed(engine: Engine, tile: Tile, rows: Ids) -> torch.Tensor | None:
     """The states of a tile's `rows`; None when memory ran out."""
     forward = engine.forward
 
