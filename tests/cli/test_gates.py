@@ -293,3 +293,27 @@ def test_width_and_money_end_a_run_at_a_round(judged: Workspace) -> None:
     spent = judged.call("exec", "--tier", "poor", "--json", "--cache", judged.root / "poor")
     assert spent.code == 0, spent.text
     assert spent.json["results"][0]["scored"] <= 32
+
+
+def test_a_result_that_is_recorded_in_place_of_its_baseline_was_compared_with_it(
+    judged: Workspace,
+) -> None:
+    # rows whose ids stay what they are when their answers change
+    rows = [{**row, "id": n} for n, row in enumerate(quiz_rows(CASES))]
+    quiz = QUIZ.replace('"quiz.jsonl"', '"quiz.jsonl"\nid = "{{ id }}"', 1)
+    regression = gate("r", baseline="main", max_drop=0.02)
+    judged.rows("quiz.jsonl", rows)
+    judged.write(quiz, DECIDED)
+    picked = judged.call("exec", "--json").json["results"][0]["cases"]
+    right = {int(case["id"]): case["picked"] for case in picked}
+    judged.rows("quiz.jsonl", [{**row, "answer": right[row["id"]]} for row in rows])
+    judged.write(quiz, DECIDED, regression)
+    first = judged.call("exec", "--record", "main", "--json")
+    assert first.code == 0, first.text
+    assert first.json["gates"] == []
+    assert "r is not judged: `main` is recorded for the first time" in first.err
+    judged.rows("quiz.jsonl", [{**row, "answer": (right[row["id"]] + 1) % 4} for row in rows])
+    worse = judged.call("exec", "--record", "main", "--json")
+    assert (worse.code, worse.json["gates"][0]["state"]) == (3, "fail")
+    assert worse.json["gates"][0]["change"]["difference"] == pytest.approx(-1.0)
+    assert judged.call("report").code == 0

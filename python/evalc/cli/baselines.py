@@ -58,6 +58,13 @@ class Baselines:
         if found:
             raise Faults(list(found.values()))
 
+    def only_named_by(self, gate: GateCell, recording: str | None) -> bool:
+        """Whether a gate compares with what is recorded as `recording`, and nothing is so far."""
+        name = gate.spec.baseline
+        if name is None or name != recording or name in self._folder.spec.models:
+            return False
+        return recorded_result(self._store, name) is None and not self._path(gate, name).is_file()
+
     def results(self, gates: Sequence[GateCell]) -> list[tuple[str, ResultEntry]]:
         """The results compared with that are no models of the spec, each once, with its name."""
         names = [(gate, gate.spec.baseline) for gate in gates]
@@ -103,7 +110,7 @@ class Baselines:
         content = recorded_result(self._store, name)
         if content is not None:
             return content.decode()
-        path = self._folder.base(("gates", gate.gate, "baseline")) / Path(name).expanduser()
+        path = self._path(gate, name)
         if path.is_file():
             try:
                 return path.read_text(encoding="utf-8")
@@ -116,6 +123,9 @@ class Baselines:
         )
         message = f"no result is recorded as `{name}`, and no model or file is called so"
         raise self._fault(gate, message, hint)
+
+    def _path(self, gate: GateCell, name: str) -> Path:
+        return self._folder.base(("gates", gate.gate, "baseline")) / Path(name).expanduser()
 
     def _fault(self, gate: GateCell, message: str, hint: str | None) -> Faults:
         place = self._folder.place(("gates", gate.gate, "baseline"))

@@ -52,16 +52,21 @@ class Decisions:
 
     A baseline that is a model of the plan is complete only once it was asked, so its turn is
     before those that are compared with it (`first`), and these begin anew at their turn (`begin`).
-    Raises Faults for a baseline that is not there.
+    `recording` is the name that the run records its result under: gates that compare with it have
+    nothing to compare with when that is the first time, and are `unjudged`. Raises Faults for a
+    baseline that is not there.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: Scorer, recording: str | None = None) -> None:
         self._scorer, self._planned = scorer, scorer.planned
         spec, selection = self._planned.folder.spec, self._planned.selection
         self._began = time.monotonic()
-        self._gates = gate_cells(spec, selection)
-        self._trials = sum(len(conditions(gate.spec)) for gate in self._gates)
         self._baselines = Baselines(self._planned.folder, scorer.store)
+        gates = gate_cells(spec, selection)
+        yet = [gate for gate in gates if self._baselines.only_named_by(gate, recording)]
+        self.unjudged = list(dict.fromkeys(gate.gate for gate in yet))
+        self._gates = [gate for gate in gates if gate not in yet]
+        self._trials = sum(len(conditions(gate.spec)) for gate in self._gates)
         self._baselines.check(self._gates)
         self._tiers = dict.fromkeys(range(len(selection.cells)), selection.tier or FULL)
         self._agendas: dict[int, Agenda] = {}

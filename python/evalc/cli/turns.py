@@ -42,9 +42,14 @@ class Turns(Protocol):
         """Whether a later turn may generate."""
 
 
-def turns_of(planned: Planned, scorer: Scorer) -> Turns:
+def turns_of(planned: Planned, scorer: Scorer, recording: str | None = None) -> Turns:
     """The turns of a run. Raises Faults for what its gates cannot compare with."""
-    return ByRounds(planned, Decisions(scorer)) if goes_by_rounds(planned) else AtOnce(planned)
+    if not goes_by_rounds(planned):
+        return AtOnce(planned)
+    decisions = Decisions(scorer, recording)
+    for gate in decisions.unjudged:
+        output.talk(f"{gate} is not judged: `{recording}` is recorded for the first time")
+    return ByRounds(planned, decisions)
 
 
 def _packs(planned: Planned, model: int) -> Sequence[Any]:
