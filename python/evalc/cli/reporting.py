@@ -60,7 +60,7 @@ class Telling:
     junit: Path | None = None
 
 
-def show_report(
+def show_report(  # noqa: PLR0917  what a report is made of
     planned: Planned,
     store: Store,
     how: Telling,
