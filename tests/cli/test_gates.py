@@ -253,6 +253,11 @@ def test_recorded_results_are_named_replaced_and_carried(judged: Workspace) -> N
     assert judged.call("report", "--cache", other).code == 0
 
 
+def test_what_would_be_recorded_in_no_cache_is_refused(judged: Workspace) -> None:
+    done = judged.call("exec", "--no-cache", "--record", "main")
+    assert (done.code, "leave out --no-cache" in done.err) == (2, True)
+
+
 def test_an_interrupted_run_comes_to_the_same_verdict(judged: Workspace) -> None:
     with_gates(judged, gate("g", min=0.9))
     direct = judged.call("exec", "--tier", "quick", "--json", "--cache", judged.root / "other")

@@ -76,6 +76,8 @@ def exec_command(
     """
     if junit is not None and no_report:
         raise click.UsageError("--junit writes what a report says; leave out --no-report")
+    if record is not None and arguments["no_cache"]:
+        raise click.UsageError("--record keeps a result in the cache; leave out --no-cache")
     how = Telling(as_json=as_json, junit=junit)
     with faults_for_ci(junit):
         asked = request(arguments)

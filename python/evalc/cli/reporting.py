@@ -39,6 +39,8 @@ from evalc.store import Store
 def report_command(allow_code_execution: bool, **arguments: Any) -> int:
     """Show scores with standard errors and intervals from what the cache holds; ask nothing."""
     how = Telling(**{name: arguments.pop(name) for name in Telling.__slots__})
+    if how.html is not None and how.junit is not None and how.html.resolve() == how.junit.resolve():
+        raise click.UsageError("--html and --junit name the same file")
     with faults_for_ci(how.junit):
         require_page(how.html)
         asked, since = settled(request(arguments), how.junit, how.html)
