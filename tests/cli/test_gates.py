@@ -298,6 +298,20 @@ def test_width_and_money_end_a_run_at_a_round(judged: Workspace) -> None:
     spent = judged.call("exec", "--tier", "poor", "--json", "--cache", judged.root / "poor")
     assert spent.code == 0, spent.text
     assert spent.json["results"][0]["scored"] <= 32
+    assert "every answer is in the cache" not in spent.err
+
+
+def test_a_run_that_asks_nothing_says_whether_that_is_all(judged: Workspace) -> None:
+    judged.write(QUIZ, DECIDED, "[tiers.brief]\nseconds = 1e-9\n", gate("g", min=0.9))
+    late = judged.call("exec", "--tier", "brief", "--no-report")
+    assert "time or money is used up, and answers are missing" in late.err
+    assert asked(judged) == 0
+    assert judged.call("exec", "--tier", "quick", "--no-report").code == 0
+    again = judged.call("exec", "--tier", "quick", "--no-report")
+    assert "nothing to run: the cache answers all that is needed" in again.err
+    assert judged.call("exec", "--no-report").code == 0
+    whole = judged.call("exec", "--no-report")
+    assert "nothing to run: every answer is in the cache" in whole.err
 
 
 def test_a_result_that_is_recorded_in_place_of_its_baseline_was_compared_with_it(

@@ -86,7 +86,7 @@ class Decisions:
 
     def wanted(self, model: str) -> dict[int, IntArray]:
         """The cases of each cell of a model that come next; empty when the model has ended."""
-        if self._spent():
+        if self.spent():
             return {}
         found = {}
         for cell in self._cells(model):
@@ -108,7 +108,7 @@ class Decisions:
 
     def unfinished(self) -> bool:
         """Whether a model whose turn has ended has something to answer, as others caught up."""
-        return self._races.unfinished() and not self._spent()
+        return self._races.unfinished() and not self.spent()
 
     def _wanted(self, cell: int) -> IntArray:
         if cell not in self._agendas:
@@ -336,7 +336,7 @@ class Decisions:
         tier = self._tier(cell)
         return Budget(tier.cases, tier.fraction, tier.seconds, tier.dollars, tier.half_width)
 
-    def _spent(self) -> bool:
+    def spent(self) -> bool:
         """Whether the run has used up its time or money; looked at between rounds."""
         seconds = time.monotonic() - self._began
         usd = self._planned.folder.spec.cost.usd_per_hour

@@ -111,7 +111,7 @@ def _ask_all(planned: Planned, store: Store, scorer: Scorer, record: str | None)
     if turns.remain():
         _run(planned, store, turns)
         return
-    output.talk("nothing to run: every answer is in the cache")
+    output.talk(f"nothing to run: {turns.ended}")
     names = [model.source.name for model in planned.models]
     log(Provenance(planned, store), store, Ledger(planned, store).hits, names)
 
