@@ -336,3 +336,48 @@ def test_a_result_that_is_recorded_in_place_of_its_baseline_was_compared_with_it
     assert (worse.code, worse.json["gates"][0]["state"]) == (3, "fail")
     assert worse.json["gates"][0]["change"]["difference"] == pytest.approx(-1.0)
     assert judged.call("report").code == 0
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_a_drop_of_what_is_no_mean_of_scores_is_refused(workspace: Workspace, metric: str) -> None:
+    tasks = SUMS.replace('["exact_match"]', json.dumps(["exact_match", metric]))
+    workspace.write(tasks, gate("r", f"sums.{metric}", baseline="main", max_drop=0.1))
+    workspace.rows("sums.jsonl", sum_rows(4))
+    done = workspace.call("check", "specs")
+    assert done.code == 2
+    assert "error[misplaced-key]" in done.err
+    assert f"for `{metric}`, which is no mean of scores from 0 to 1" in done.err
+
+
+def test_a_race_by_what_has_no_better_side_is_refused(workspace: Workspace) -> None:
+    tasks = QUIZ.replace('["acc", "acc_norm"]', '["likelihood_diff"]')
+    workspace.write(tasks, gate("best", "quiz.likelihood_diff", among=["m", "m2"]))
+    workspace.write(
+        f"[models.m2]\npath = {json.dumps(str(workspace.model))}\n", name="m2.toml", header=False
+    )
+    workspace.rows("quiz.jsonl", quiz_rows(4))
+    done = workspace.call("check", "specs")
+    assert (done.code, "of which neither way is better" in done.err) == (2, True)
+
+
+def test_what_no_bet_can_be_made_on_is_judged_by_the_average_that_is_printed(
+    workspace: Workspace,
+) -> None:
+    tasks = QUIZ.replace('["acc", "acc_norm"]', '["likelihood_diff"]')
+    tasks += 'slices = ["{{ kind }}"]\naverage = "macro:kind"\n'
+    rows = [
+        {**r, "choices": ["red", "g" * (1 + 9 * (n < 3))], "answer": 0, "kind": "ab"[n < 3]}
+        for n, r in enumerate(quiz_rows(30))
+    ]
+    workspace.rows("quiz.jsonl", rows)
+    workspace.write(tasks)
+    (metric,) = workspace.call("exec", "--json").json["results"][0]["metrics"]
+    parts = metric["slices"]["kind"]
+    micro = sum(parts[name]["value"] * parts[name]["n"] for name in parts) / len(rows)
+    macro = metric["value"]
+    assert abs(macro - micro) > 0.1
+    workspace.write(tasks, gate("g", "quiz.likelihood_diff", min=(macro + micro) / 2))
+    (entry,) = workspace.call("report", "--json").json["gates"]
+    assert entry["state"] == ("pass" if macro > micro else "fail")
+    assert entry["conditions"][0]["value"] == macro
+    assert entry["conditions"][0]["seen"] == len(rows)
