@@ -381,3 +381,22 @@ def test_what_no_bet_can_be_made_on_is_judged_by_the_average_that_is_printed(
     assert entry["state"] == ("pass" if macro > micro else "fail")
     assert entry["conditions"][0]["value"] == macro
     assert entry["conditions"][0]["seen"] == len(rows)
+
+
+def test_a_baseline_with_scores_outside_0_to_1_is_not_compared_on_the_rest(
+    workspace: Workspace,
+) -> None:
+    tasks = SUMS.replace('["exact_match"]', '["long_sums:digits"]')
+    workspace.write(tasks)
+    (workspace.specs / "long_sums.py").write_text(
+        "def digits(case):\n    return float(len(case['target']))\n"
+    )
+    workspace.rows("sums.jsonl", sum_rows(30))
+    recorded = workspace.call("exec", "--record", "main", "--json")
+    scores = {c["scores"]["long_sums:digits"] for c in recorded.json["results"][0]["cases"]}
+    assert scores == {1.0, 2.0}
+    workspace.write(tasks, gate("r", "sums.long_sums:digits", baseline="main", max_drop=0.1))
+    done = workspace.call("report", "--json")
+    (entry,) = done.json["gates"]
+    assert (done.code, entry["state"], entry["conditions"]) == (4, "inconclusive", [])
+    assert entry["why"] == "`main` has scores outside 0 to 1"

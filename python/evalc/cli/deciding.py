@@ -20,6 +20,7 @@ from evalc.decide.course import course, limits
 from evalc.decide.expectation import expected
 from evalc.decide.gates import (
     GateCell,
+    beyond,
     by_rounds,
     conditions,
     gate_cells,
@@ -268,7 +269,9 @@ class Decisions:
         if self._scores.get(gate.cell) is None:
             why = NOT_ALLOWED
         elif len(entries) < len(conditions(gate.spec)):
-            why = f"`{gate.spec.baseline}` has answered none of its cases"
+            beside = beyond(self._baseline(gate) or {})
+            fault = "has scores outside 0 to 1" if beside else "has answered none of its cases"
+            why = f"`{gate.spec.baseline}` {fault}"
         return {
             "gate": gate.gate,
             "model": gate.model,

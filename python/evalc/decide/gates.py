@@ -133,6 +133,11 @@ def _groups(scores: CellScores) -> Sequence[str] | None:
     return next(v for name, v in scores.cell.slices.items() if slice_name(name) == wanted)
 
 
+def beyond(baseline: Baseline) -> bool:
+    """Whether a baseline has scores outside [0, 1], with which no values are compared."""
+    return not all(0 <= score <= 1 for score in baseline.values())
+
+
 def whole_value(scores: CellScores, column: Column) -> float | None:
     """A column's value over all cases, averaged as its task says."""
     groups = _groups(scores)
@@ -158,7 +163,7 @@ def trials_of(
 
     `guides` are what else is known of the cases: scores of other models by the same metric.
     """
-    known = _aligned(scores, baseline)
+    known = None if baseline is None or beyond(baseline) else _aligned(scores, baseline)
     every = np.arange(len(scores.cell), dtype=np.int64)
     found = {}
     for key in conditions(gate.spec):
