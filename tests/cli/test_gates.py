@@ -400,3 +400,32 @@ def test_a_baseline_with_scores_outside_0_to_1_is_not_compared_on_the_rest(
     (entry,) = done.json["gates"]
     assert (done.code, entry["state"], entry["conditions"]) == (4, "inconclusive", [])
     assert entry["why"] == "`main` has scores outside 0 to 1"
+
+
+def test_an_early_end_leaves_no_interval_of_a_fixed_number_of_cases_at_any_tier(
+    judged: Workspace,
+) -> None:
+    with_gates(judged, gate("g", min=0.45))
+    assert judged.call("exec", "--tier", "quick", "--no-report").code == 0
+    for tier in (["--tier", "quick"], ["--tier", "small"], []):
+        (result,) = judged.call("report", *tier, "--json").json["results"]
+        assert 40 < result["scored"] < CASES
+        assert {metric["method"] for metric in result["metrics"]} == {"anytime"}
+    # a number of cases that was fixed before leaves it valid
+    judged.call("exec", "--tier", "small", "--no-report", "--cache", judged.root / "other")
+    done = judged.call("report", "--tier", "small", "--json", "--cache", judged.root / "other")
+    ended = done.json["results"][0].get("ended")
+    method = done.json["results"][0]["metrics"][0]["method"]
+    assert (ended, method) in {("budget", "wilson"), ("decided", "anytime")}
+
+
+def test_a_diff_with_what_ended_early_tests_nothing(judged: Workspace) -> None:
+    two_models(judged, noisy(judged, 0.0), gate("g", min=0.9))
+    assert judged.call("exec", "--tier", "quick", "--no-report").code == 0
+    early = judged.call("diff", "m", "other", "--tier", "quick", "--json").json["comparisons"][0]
+    assert 0 < early["n"] < CASES
+    assert early["delta"] == 0.0
+    assert [early[key] for key in ("p", "low", "high", "stderr", "detectable")] == [None] * 5
+    assert judged.call("exec", "--no-report").code == 0
+    whole = judged.call("diff", "m", "other", "--json").json["comparisons"][0]
+    assert (whole["test"], whole["p"]) == ("mcnemar", 1.0)

@@ -261,6 +261,22 @@ class Decisions:
                 found[names] = "decided" if agenda.decided else "budget"
         return found
 
+    def chosen(self) -> set[tuple[str, str]]:
+        """Cells whose results may have chosen how many of their cases are answered.
+
+        Not those that their tier's cases alone ended.
+        """
+        ended, found = self.ended(), set()
+        for cell, names in enumerate(self._planned.selection.cells):
+            agenda, scores = self._agendas.get(cell), self._scores.get(cell)
+            if agenda is None or scores is None or not agenda.judged:
+                continue
+            planned = self._tiers[cell] == (self._planned.selection.tier or FULL)
+            within = scores.cell.answered().sum() <= self._allowed(cell, len(scores.cell))
+            if not (planned and within and ended.get(names) == "budget"):
+                found.add(names)
+        return found
+
     def _entry(self, gate: GateCell) -> GateEntry:
         state = self._state(gate)
         then = gate.spec.on_inconclusive

@@ -51,6 +51,7 @@ class Results:
             unscored=self.unscored,
             gates=gates,
             ended={} if decisions is None else decisions.ended(),
+            chosen=set() if decisions is None else decisions.chosen(),
             tier=self.planned.selection.tier,
             plan=self.planned.summary_now(self.store),
             runs=_runs(self.planned, self.store),
