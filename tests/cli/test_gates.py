@@ -221,11 +221,14 @@ def test_a_baseline_that_saw_a_part_is_compared_on_that_part(judged: Workspace) 
     [
         ("main", "unknown-baseline", "no result is recorded as `main`"),
         ("spec.toml", "not-a-report", "is not a report"),
+        ("deep.json", "not-a-report", "nested too deeply"),
+        ("x" * 5000, "unknown-baseline", "no result is recorded as"),
     ],
 )
 def test_a_baseline_that_is_not_there_is_said_before_anything_runs(
     judged: Workspace, baseline: str, code: str, phrase: str
 ) -> None:
+    (judged.specs / "deep.json").write_text("[" * 100_000)
     with_gates(judged, gate("r", baseline=baseline, max_drop=0.02))
     done = judged.call("exec", "--tier", "quick")
     assert done.code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from evalc.cli.files import is_file
 from evalc.decide.gates import Baseline, GateCell
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.report import Report, from_json
@@ -63,7 +64,7 @@ class Baselines:
         name = gate.spec.baseline
         if name is None or name != recording or name in self._folder.spec.models:
             return False
-        return recorded_result(self._store, name) is None and not self._path(gate, name).is_file()
+        return recorded_result(self._store, name) is None and not is_file(self._path(gate, name))
 
     def results(self, gates: Sequence[GateCell]) -> list[tuple[str, ResultEntry]]:
         """The results compared with that are no models of the spec, each once, with its name."""
@@ -111,7 +112,7 @@ class Baselines:
         if content is not None:
             return content.decode()
         path = self._path(gate, name)
-        if path.is_file():
+        if is_file(path):
             try:
                 return path.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from evalc.cli import output
+from evalc.cli.files import is_file
 from evalc.cli.options import html_option, request, selection_options
 from evalc.cli.pages import require_page, write_page
 from evalc.cli.results import Results
@@ -84,7 +85,7 @@ def _page(
 
 def _file(name: str) -> Report | None:
     path = Path(name)
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
         text = path.read_text(encoding="utf-8")
