@@ -261,6 +261,21 @@ def test_what_would_be_recorded_in_no_cache_is_refused(judged: Workspace) -> Non
     assert (done.code, "leave out --no-cache" in done.err) == (2, True)
 
 
+def test_without_the_cache_gates_compare_with_what_is_recorded_all_the_same(
+    judged: Workspace,
+) -> None:
+    judged.write(QUIZ, DECIDED)
+    assert judged.call("exec", "--record", "main", "--no-report").code == 0
+    before = judged.records()
+    with_gates(judged, gate("r", baseline="main", max_drop=0.1))
+    done = judged.call("exec", "--no-cache", "--tier", "quick", "--json")
+    assert done.code == 0, done.text
+    (entry,) = done.json["gates"]
+    assert entry["state"] == "pass"
+    assert done.json["runs"][0]["asked"] == 4 * entry["conditions"][0]["seen"] > 0
+    assert judged.records() == before
+
+
 def test_an_interrupted_run_comes_to_the_same_verdict(judged: Workspace) -> None:
     with_gates(judged, gate("g", min=0.9))
     direct = judged.call("exec", "--tier", "quick", "--json", "--cache", judged.root / "other")
