@@ -133,6 +133,9 @@ def test_what_cannot_be_compared_is_said(ran: Workspace) -> None:
     (ran.root / "bad.json").write_text("{}")
     done = ran.call("diff", "bad.json", "m", "specs")
     assert (done.code, "not-a-report" in done.err) == (2, True)
+    (ran.root / "bad.json").write_bytes(b"\xff\xfe")
+    done = ran.call("diff", "bad.json", "m", "specs")
+    assert (done.code, "not-a-report" in done.err) == (2, True)
     done = ran.call("diff", "nobody", "m", "specs")
     assert (done.code, "unknown-model" in done.err) == (2, True)
 

@@ -221,11 +221,14 @@ def test_a_baseline_that_saw_a_part_is_compared_on_that_part(judged: Workspace) 
     [
         ("main", "unknown-baseline", "no result is recorded as `main`"),
         ("spec.toml", "not-a-report", "is not a report"),
+        ("deep.json", "not-a-report", "nested too deeply"),
+        ("x" * 5000, "unknown-baseline", "no result is recorded as"),
     ],
 )
 def test_a_baseline_that_is_not_there_is_said_before_anything_runs(
     judged: Workspace, baseline: str, code: str, phrase: str
 ) -> None:
+    (judged.specs / "deep.json").write_text("[" * 100_000)
     with_gates(judged, gate("r", baseline=baseline, max_drop=0.02))
     done = judged.call("exec", "--tier", "quick")
     assert done.code == 2
@@ -251,6 +254,26 @@ def test_recorded_results_are_named_replaced_and_carried(judged: Workspace) -> N
     assert judged.call("cache", "import", exported, "--cache", other).code == 0
     with_gates(judged, gate("r", baseline="main", max_drop=0.0))
     assert judged.call("report", "--cache", other).code == 0
+
+
+def test_what_would_be_recorded_in_no_cache_is_refused(judged: Workspace) -> None:
+    done = judged.call("exec", "--no-cache", "--record", "main")
+    assert (done.code, "leave out --no-cache" in done.err) == (2, True)
+
+
+def test_without_the_cache_gates_compare_with_what_is_recorded_all_the_same(
+    judged: Workspace,
+) -> None:
+    judged.write(QUIZ, DECIDED)
+    assert judged.call("exec", "--record", "main", "--no-report").code == 0
+    before = judged.records()
+    with_gates(judged, gate("r", baseline="main", max_drop=0.1))
+    done = judged.call("exec", "--no-cache", "--tier", "quick", "--json")
+    assert done.code == 0, done.text
+    (entry,) = done.json["gates"]
+    assert entry["state"] == "pass"
+    assert done.json["runs"][0]["asked"] == 4 * entry["conditions"][0]["seen"] > 0
+    assert judged.records() == before
 
 
 def test_an_interrupted_run_comes_to_the_same_verdict(judged: Workspace) -> None:
@@ -293,3 +316,134 @@ def test_width_and_money_end_a_run_at_a_round(judged: Workspace) -> None:
     spent = judged.call("exec", "--tier", "poor", "--json", "--cache", judged.root / "poor")
     assert spent.code == 0, spent.text
     assert spent.json["results"][0]["scored"] <= 32
+    assert "every answer is in the cache" not in spent.err
+
+
+def test_a_run_that_asks_nothing_says_whether_that_is_all(judged: Workspace) -> None:
+    judged.write(QUIZ, DECIDED, "[tiers.brief]\nseconds = 1e-9\n", gate("g", min=0.9))
+    late = judged.call("exec", "--tier", "brief", "--no-report")
+    assert "time or money is used up, and answers are missing" in late.err
+    assert asked(judged) == 0
+    assert judged.call("exec", "--tier", "quick", "--no-report").code == 0
+    again = judged.call("exec", "--tier", "quick", "--no-report")
+    assert "nothing to run: the cache answers all that is needed" in again.err
+    assert judged.call("exec", "--no-report").code == 0
+    whole = judged.call("exec", "--no-report")
+    assert "nothing to run: every answer is in the cache" in whole.err
+
+
+def test_a_result_that_is_recorded_in_place_of_its_baseline_was_compared_with_it(
+    judged: Workspace,
+) -> None:
+    # rows whose ids stay what they are when their answers change
+    rows = [{**row, "id": n} for n, row in enumerate(quiz_rows(CASES))]
+    quiz = QUIZ.replace('"quiz.jsonl"', '"quiz.jsonl"\nid = "{{ id }}"', 1)
+    regression = gate("r", baseline="main", max_drop=0.02)
+    judged.rows("quiz.jsonl", rows)
+    judged.write(quiz, DECIDED)
+    picked = judged.call("exec", "--json").json["results"][0]["cases"]
+    right = {int(case["id"]): case["picked"] for case in picked}
+    judged.rows("quiz.jsonl", [{**row, "answer": right[row["id"]]} for row in rows])
+    judged.write(quiz, DECIDED, regression)
+    first = judged.call("exec", "--record", "main", "--json")
+    assert first.code == 0, first.text
+    assert first.json["gates"] == []
+    assert "r is not judged: `main` is recorded for the first time" in first.err
+    judged.rows("quiz.jsonl", [{**row, "answer": (right[row["id"]] + 1) % 4} for row in rows])
+    worse = judged.call("exec", "--record", "main", "--json")
+    assert (worse.code, worse.json["gates"][0]["state"]) == (3, "fail")
+    assert worse.json["gates"][0]["change"]["difference"] == pytest.approx(-1.0)
+    assert judged.call("report").code == 0
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_a_drop_of_what_is_no_mean_of_scores_is_refused(workspace: Workspace, metric: str) -> None:
+    tasks = SUMS.replace('["exact_match"]', json.dumps(["exact_match", metric]))
+    workspace.write(tasks, gate("r", f"sums.{metric}", baseline="main", max_drop=0.1))
+    workspace.rows("sums.jsonl", sum_rows(4))
+    done = workspace.call("check", "specs")
+    assert done.code == 2
+    assert "error[misplaced-key]" in done.err
+    assert f"for `{metric}`, which is no mean of scores from 0 to 1" in done.err
+
+
+def test_a_race_by_what_has_no_better_side_is_refused(workspace: Workspace) -> None:
+    tasks = QUIZ.replace('["acc", "acc_norm"]', '["likelihood_diff"]')
+    workspace.write(tasks, gate("best", "quiz.likelihood_diff", among=["m", "m2"]))
+    workspace.write(
+        f"[models.m2]\npath = {json.dumps(str(workspace.model))}\n", name="m2.toml", header=False
+    )
+    workspace.rows("quiz.jsonl", quiz_rows(4))
+    done = workspace.call("check", "specs")
+    assert (done.code, "of which neither way is better" in done.err) == (2, True)
+
+
+def test_what_no_bet_can_be_made_on_is_judged_by_the_average_that_is_printed(
+    workspace: Workspace,
+) -> None:
+    tasks = QUIZ.replace('["acc", "acc_norm"]', '["likelihood_diff"]')
+    tasks += 'slices = ["{{ kind }}"]\naverage = "macro:kind"\n'
+    rows = [
+        {**r, "choices": ["red", "g" * (1 + 9 * (n < 3))], "answer": 0, "kind": "ab"[n < 3]}
+        for n, r in enumerate(quiz_rows(30))
+    ]
+    workspace.rows("quiz.jsonl", rows)
+    workspace.write(tasks)
+    (metric,) = workspace.call("exec", "--json").json["results"][0]["metrics"]
+    parts = metric["slices"]["kind"]
+    micro = sum(parts[name]["value"] * parts[name]["n"] for name in parts) / len(rows)
+    macro = metric["value"]
+    assert abs(macro - micro) > 0.1
+    workspace.write(tasks, gate("g", "quiz.likelihood_diff", min=(macro + micro) / 2))
+    (entry,) = workspace.call("report", "--json").json["gates"]
+    assert entry["state"] == ("pass" if macro > micro else "fail")
+    assert entry["conditions"][0]["value"] == macro
+    assert entry["conditions"][0]["seen"] == len(rows)
+
+
+def test_a_baseline_with_scores_outside_0_to_1_is_not_compared_on_the_rest(
+    workspace: Workspace,
+) -> None:
+    tasks = SUMS.replace('["exact_match"]', '["long_sums:digits"]')
+    workspace.write(tasks)
+    (workspace.specs / "long_sums.py").write_text(
+        "def digits(case):\n    return float(len(case['target']))\n"
+    )
+    workspace.rows("sums.jsonl", sum_rows(30))
+    recorded = workspace.call("exec", "--record", "main", "--json")
+    scores = {c["scores"]["long_sums:digits"] for c in recorded.json["results"][0]["cases"]}
+    assert scores == {1.0, 2.0}
+    workspace.write(tasks, gate("r", "sums.long_sums:digits", baseline="main", max_drop=0.1))
+    done = workspace.call("report", "--json")
+    (entry,) = done.json["gates"]
+    assert (done.code, entry["state"], entry["conditions"]) == (4, "inconclusive", [])
+    assert entry["why"] == "`main` has scores outside 0 to 1"
+
+
+def test_an_early_end_leaves_no_interval_of_a_fixed_number_of_cases_at_any_tier(
+    judged: Workspace,
+) -> None:
+    with_gates(judged, gate("g", min=0.45))
+    assert judged.call("exec", "--tier", "quick", "--no-report").code == 0
+    for tier in (["--tier", "quick"], ["--tier", "small"], []):
+        (result,) = judged.call("report", *tier, "--json").json["results"]
+        assert 40 < result["scored"] < CASES
+        assert {metric["method"] for metric in result["metrics"]} == {"anytime"}
+    # a number of cases that was fixed before leaves it valid
+    judged.call("exec", "--tier", "small", "--no-report", "--cache", judged.root / "other")
+    done = judged.call("report", "--tier", "small", "--json", "--cache", judged.root / "other")
+    ended = done.json["results"][0].get("ended")
+    method = done.json["results"][0]["metrics"][0]["method"]
+    assert (ended, method) in {("budget", "wilson"), ("decided", "anytime")}
+
+
+def test_a_diff_with_what_ended_early_tests_nothing(judged: Workspace) -> None:
+    two_models(judged, noisy(judged, 0.0), gate("g", min=0.9))
+    assert judged.call("exec", "--tier", "quick", "--no-report").code == 0
+    early = judged.call("diff", "m", "other", "--tier", "quick", "--json").json["comparisons"][0]
+    assert 0 < early["n"] < CASES
+    assert early["delta"] == 0.0
+    assert [early[key] for key in ("p", "low", "high", "stderr", "detectable")] == [None] * 5
+    assert judged.call("exec", "--no-report").code == 0
+    whole = judged.call("diff", "m", "other", "--json").json["comparisons"][0]
+    assert (whole["test"], whole["p"]) == ("mcnemar", 1.0)

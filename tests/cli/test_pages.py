@@ -68,6 +68,12 @@ def test_a_page_is_written_beside_what_is_printed_and_exits_alike(pages: Workspa
     assert "Evidence over" in page
 
 
+def test_a_page_and_verdicts_in_one_file_are_refused(pages: Workspace) -> None:
+    done = pages.call("report", "--html", "r", "--junit", pages.root / "r")
+    assert (done.code, "the same file" in done.err) == (2, True)
+    assert not (pages.root / "r").exists()
+
+
 def test_the_looks_of_a_page_are_those_of_the_gate(pages: Workspace) -> None:
     done = pages.call("report", "--tier", "quick", "--json", "--html", "r.html")
     plain = pages.call("report", "--tier", "quick", "--json")

@@ -102,6 +102,20 @@ def test_equals_are_all_best_once_everything_was_asked() -> None:
     assert [each.standing for each in race.candidates()] == ["best", "best"]
 
 
+def test_a_full_run_is_certain_whatever_the_evidence_on_the_way_said() -> None:
+    # `a` leads by much in what comes first, and loses in all
+    order = trial(["a", "b"], 300).units.members
+    a, b = np.zeros(300), np.zeros(300)
+    a[order[:100]], b[order[100:250]] = 1.0, 1.0
+    race = trial(["a", "b"], 300)
+    assert run(race, {"a": a, "b": b})["b"] < 300
+    assert (race.verdict.basis, race.candidates()[0].model) == ("evidence", "a")
+    answered = dict.fromkeys(("a", "b"), np.ones(300, dtype=np.bool_))
+    race.follow({"a": column(a), "b": column(b)}, answered)
+    assert race.verdict.basis == "certain"
+    assert [(c.model, c.standing) for c in race.candidates()] == [("b", "best"), ("a", "out")]
+
+
 def test_a_budget_that_ends_leaves_a_race_open() -> None:
     draw = np.random.default_rng(4)
     values = {"a": binary(1000, 0.5, draw), "b": binary(1000, 0.52, draw)}

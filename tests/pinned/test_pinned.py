@@ -135,6 +135,35 @@ def test_another_budget_of_a_tier_is_named(workspace: Workspace) -> None:
     refused(workspace, "the tier is another one")
 
 
+def test_another_gate_or_baseline_is_named(workspace: Workspace) -> None:
+    tiers = '[tiers.quick]\nstop = "decided"\n'
+    drop = '[gates.drop]\nmetric = "quiz.acc"\nbaseline = "main"\nmax_drop = 0.1\n'
+    workspace.quiz(4)
+    assert workspace.call("exec", "--record", "main", "--no-report").code == 0
+    workspace.rows("quiz.jsonl", quiz_rows(8))
+    workspace.write(QUIZ, tiers, drop)
+    assert workspace.call("plan", "--tier", "quick", "--out", "p.plan").code == 0
+    workspace.write(QUIZ, tiers, drop.replace("0.1", "0.9"))
+    refused(workspace, "`max_drop` of gate `drop` has changed", "spec.toml:19")
+    workspace.write(QUIZ, tiers, drop, drop.replace("drop]", "other]"))
+    refused(workspace, "gate `other` is judged now")
+    workspace.write(QUIZ, tiers.replace("decided", "never"), drop)
+    refused(workspace, "the tier has another `stop`")
+    workspace.write(QUIZ, tiers, drop)
+    for count, words in ((4, None), (2, "the result that gate `drop` compares with has changed")):
+        workspace.rows("quiz.jsonl", quiz_rows(count))
+        workspace.write(QUIZ)
+        assert workspace.call("exec", "--record", "main", "--no-report").code == 0
+        workspace.rows("quiz.jsonl", quiz_rows(8))
+        workspace.write(QUIZ, tiers, drop)
+        if words is not None:
+            refused(workspace, words)
+        else:
+            assert workspace.call("plan", "--show", "p.plan", "--detailed-exitcode").code == 6
+    workspace.call("plan", "--tier", "quick", "--out", "p.plan")
+    assert workspace.call("exec", "p.plan", "--no-report").code == 0
+
+
 def test_answers_that_came_since_are_counted(pinned: Workspace) -> None:
     pinned.call("exec", "--no-report", "--task", "sums")
     refused(pinned, "6 of its 30 requests have been answered since")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from evalc.cli.files import is_file
 from evalc.decide.gates import Baseline, GateCell
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.report import Report, from_json
@@ -58,6 +59,13 @@ class Baselines:
         if found:
             raise Faults(list(found.values()))
 
+    def only_named_by(self, gate: GateCell, recording: str | None) -> bool:
+        """Whether a gate compares with what is recorded as `recording`, and nothing is so far."""
+        name = gate.spec.baseline
+        if name is None or name != recording or name in self._folder.spec.models:
+            return False
+        return recorded_result(self._store, name) is None and not is_file(self._path(gate, name))
+
     def results(self, gates: Sequence[GateCell]) -> list[tuple[str, ResultEntry]]:
         """The results compared with that are no models of the spec, each once, with its name."""
         names = [(gate, gate.spec.baseline) for gate in gates]
@@ -103,8 +111,8 @@ class Baselines:
         content = recorded_result(self._store, name)
         if content is not None:
             return content.decode()
-        path = self._folder.base(("gates", gate.gate, "baseline")) / Path(name).expanduser()
-        if path.is_file():
+        path = self._path(gate, name)
+        if is_file(path):
             try:
                 return path.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
@@ -116,6 +124,9 @@ class Baselines:
         )
         message = f"no result is recorded as `{name}`, and no model or file is called so"
         raise self._fault(gate, message, hint)
+
+    def _path(self, gate: GateCell, name: str) -> Path:
+        return self._folder.base(("gates", gate.gate, "baseline")) / Path(name).expanduser()
 
     def _fault(self, gate: GateCell, message: str, hint: str | None) -> Faults:
         place = self._folder.place(("gates", gate.gate, "baseline"))

@@ -20,6 +20,7 @@ from evalc.decide.course import course, limits
 from evalc.decide.expectation import expected
 from evalc.decide.gates import (
     GateCell,
+    beyond,
     by_rounds,
     conditions,
     gate_cells,
@@ -52,16 +53,21 @@ class Decisions:
 
     A baseline that is a model of the plan is complete only once it was asked, so its turn is
     before those that are compared with it (`first`), and these begin anew at their turn (`begin`).
-    Raises Faults for a baseline that is not there.
+    `recording` is the name that the run records its result under: gates that compare with it have
+    nothing to compare with when that is the first time, and are `unjudged`. Raises Faults for a
+    baseline that is not there.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: Scorer, recording: str | None = None) -> None:
         self._scorer, self._planned = scorer, scorer.planned
         spec, selection = self._planned.folder.spec, self._planned.selection
         self._began = time.monotonic()
-        self._gates = gate_cells(spec, selection)
-        self._trials = sum(len(conditions(gate.spec)) for gate in self._gates)
         self._baselines = Baselines(self._planned.folder, scorer.store)
+        gates = gate_cells(spec, selection)
+        yet = [gate for gate in gates if self._baselines.only_named_by(gate, recording)]
+        self.unjudged = list(dict.fromkeys(gate.gate for gate in yet))
+        self._gates = [gate for gate in gates if gate not in yet]
+        self._trials = sum(len(conditions(gate.spec)) for gate in self._gates)
         self._baselines.check(self._gates)
         self._tiers = dict.fromkeys(range(len(selection.cells)), selection.tier or FULL)
         self._agendas: dict[int, Agenda] = {}
@@ -81,7 +87,7 @@ class Decisions:
 
     def wanted(self, model: str) -> dict[int, IntArray]:
         """The cases of each cell of a model that come next; empty when the model has ended."""
-        if self._spent():
+        if self.spent():
             return {}
         found = {}
         for cell in self._cells(model):
@@ -103,7 +109,7 @@ class Decisions:
 
     def unfinished(self) -> bool:
         """Whether a model whose turn has ended has something to answer, as others caught up."""
-        return self._races.unfinished() and not self._spent()
+        return self._races.unfinished() and not self.spent()
 
     def _wanted(self, cell: int) -> IntArray:
         if cell not in self._agendas:
@@ -255,6 +261,22 @@ class Decisions:
                 found[names] = "decided" if agenda.decided else "budget"
         return found
 
+    def chosen(self) -> set[tuple[str, str]]:
+        """Cells whose results may have chosen how many of their cases are answered.
+
+        Not those that their tier's cases alone ended.
+        """
+        ended, found = self.ended(), set()
+        for cell, names in enumerate(self._planned.selection.cells):
+            agenda, scores = self._agendas.get(cell), self._scores.get(cell)
+            if agenda is None or scores is None or not agenda.judged:
+                continue
+            planned = self._tiers[cell] == (self._planned.selection.tier or FULL)
+            within = scores.cell.answered().sum() <= self._allowed(cell, len(scores.cell))
+            if not (planned and within and ended.get(names) == "budget"):
+                found.add(names)
+        return found
+
     def _entry(self, gate: GateCell) -> GateEntry:
         state = self._state(gate)
         then = gate.spec.on_inconclusive
@@ -263,7 +285,9 @@ class Decisions:
         if self._scores.get(gate.cell) is None:
             why = NOT_ALLOWED
         elif len(entries) < len(conditions(gate.spec)):
-            why = f"`{gate.spec.baseline}` has answered none of its cases"
+            beside = beyond(self._baseline(gate) or {})
+            fault = "has scores outside 0 to 1" if beside else "has answered none of its cases"
+            why = f"`{gate.spec.baseline}` {fault}"
         return {
             "gate": gate.gate,
             "model": gate.model,
@@ -331,7 +355,7 @@ class Decisions:
         tier = self._tier(cell)
         return Budget(tier.cases, tier.fraction, tier.seconds, tier.dollars, tier.half_width)
 
-    def _spent(self) -> bool:
+    def spent(self) -> bool:
         """Whether the run has used up its time or money; looked at between rounds."""
         seconds = time.monotonic() - self._began
         usd = self._planned.folder.spec.cost.usd_per_hour

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from evalc.cli import output
+from evalc.cli.files import is_file
 from evalc.cli.options import html_option, request, selection_options
 from evalc.cli.pages import require_page, write_page
 from evalc.cli.results import Results
 from evalc.cli.session import opened
+from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view, from_json
 from evalc.report.html import report_page
@@ -83,7 +85,15 @@ def _page(
 
 def _file(name: str) -> Report | None:
     path = Path(name)
-    return from_json(path.read_text(encoding="utf-8"), name) if path.is_file() else None
+    if not is_file(path):
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "name a file that `evalc report --json` wrote"
+        message = f"`{name}` cannot be read: {error}"
+        raise Faults([Diagnostic("not-a-report", message, hint=hint)]) from None
+    return from_json(text, name)
 
 
 def _model(report: Report, name: str, file: Report | None) -> str | None:

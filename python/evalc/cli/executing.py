@@ -22,6 +22,7 @@ from evalc.cli.options import Request, rehash_option, request, selection_options
 from evalc.cli.pinning import pinned_path, repeated
 from evalc.cli.recording import keep_result, require_name
 from evalc.cli.reporting import Telling, show_nothing, show_report
+from evalc.cli.results import Results
 from evalc.cli.scoring import Scorer
 from evalc.cli.session import folder_of, opened
 from evalc.cli.since import Since, settled
@@ -75,6 +76,8 @@ def exec_command(
     """
     if junit is not None and no_report:
         raise click.UsageError("--junit writes what a report says; leave out --no-report")
+    if record is not None and arguments["no_cache"]:
+        raise click.UsageError("--record keeps a result in the cache; leave out --no-cache")
     how = Telling(as_json=as_json, junit=junit)
     with faults_for_ci(junit):
         asked = request(arguments)
@@ -85,12 +88,13 @@ def exec_command(
         if since is not None and since.nothing:
             return _nothing(asked, since, how, record, no_report)
         with repeated(path, asked) if path else opened(asked) as (planned, store):
-            _ask_all(planned, store, Scorer(planned, store, allow_code_execution))
+            _ask_all(planned, store, Scorer(planned, store, allow_code_execution), record)
+            if not no_report:
+                return show_report(planned, store, how, since, allow_code_execution, record)
             if record is not None:
-                keep_result(planned, store, record, allow_code_execution)
-            if no_report:
-                return ExitCode.DONE
-            return show_report(planned, store, how, since, allow_code_execution)
+                results = Results.of(planned, store, allow_code_execution, record)
+                keep_result(results.report(cases=True), store, record)
+            return ExitCode.DONE
 
 
 def _nothing(
@@ -102,12 +106,12 @@ def _nothing(
     return ExitCode.DONE if no_report else show_nothing(folder_of(asked), since, how)
 
 
-def _ask_all(planned: Planned, store: Store, scorer: Scorer) -> None:
-    turns = turns_of(planned, scorer)
+def _ask_all(planned: Planned, store: Store, scorer: Scorer, record: str | None) -> None:
+    turns = turns_of(planned, scorer, record)
     if turns.remain():
         _run(planned, store, turns)
         return
-    output.talk("nothing to run: every answer is in the cache")
+    output.talk(f"nothing to run: {turns.ended}")
     names = [model.source.name for model in planned.models]
     log(Provenance(planned, store), store, Ledger(planned, store).hits, names)
 

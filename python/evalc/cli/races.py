@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evalc.cli.scoring import NOT_ALLOWED
-from evalc.decide.gates import RaceCells, race_cells, units_of
+from evalc.decide.gates import RaceCells, race_cells, units_of, whole_value
 from evalc.decide.races import Candidate, Entrant, RaceTrial
 from evalc.decide.verdicts import OPEN
 from evalc.plan import Planned
@@ -96,7 +96,13 @@ class Races:
                 first = scores[race.models[0]]
                 budget = min(self._allowed(cell, len(first.cell)) for cell in race.cells)
                 alpha = race.spec.alpha
-                found = RaceTrial(race.models, units_of(first), alpha=alpha, budget=budget)
+                found = RaceTrial(
+                    race.models,
+                    units_of(first),
+                    alpha=alpha,
+                    budget=budget,
+                    whole=lambda column: whole_value(first, column),
+                )
             self._trials[race.gate] = found
         return self._trials[race.gate]
 

@@ -12,6 +12,7 @@ from evalc.cli import output
 from evalc.cli.ci import faults_for_ci, junit_option, tell_ci
 from evalc.cli.options import html_option, request, selection_options, since_option
 from evalc.cli.pages import require_page, write_page
+from evalc.cli.recording import keep_result
 from evalc.cli.results import Results
 from evalc.cli.session import folder_of, opened
 from evalc.cli.since import Since, settled
@@ -38,6 +39,8 @@ from evalc.store import Store
 def report_command(allow_code_execution: bool, **arguments: Any) -> int:
     """Show scores with standard errors and intervals from what the cache holds; ask nothing."""
     how = Telling(**{name: arguments.pop(name) for name in Telling.__slots__})
+    if how.html is not None and how.junit is not None and how.html.resolve() == how.junit.resolve():
+        raise click.UsageError("--html and --junit name the same file")
     with faults_for_ci(how.junit):
         require_page(how.html)
         asked, since = settled(request(arguments), how.junit, how.html)
@@ -59,17 +62,24 @@ class Telling:
     junit: Path | None = None
 
 
-def show_report(
+def show_report(  # noqa: PLR0917  what a report is made of
     planned: Planned,
     store: Store,
     how: Telling,
     since: Since | None,
     allow_code_execution: bool = False,
+    record: str | None = None,
 ) -> int:
-    """Score and show; returns the exit code that the gates ask for."""
-    results = Results.of(planned, store, allow_code_execution)
-    listed = how.as_json or how.html is not None or how.cases is not None
-    return _show(results.report(listed), planned.folder, since, how, results)
+    """Score, record and show; returns the exit code that the gates ask for.
+
+    What is recorded takes the place of a baseline of that name after it was compared with it.
+    """
+    results = Results.of(planned, store, allow_code_execution, record)
+    named = (how.html, how.cases, record)
+    report = results.report(how.as_json or any(each is not None for each in named))
+    if record is not None:
+        keep_result(report, store, record)
+    return _show(report, planned.folder, since, how, results)
 
 
 def show_nothing(folder: Folder, since: Since, how: Telling) -> int:
@@ -97,8 +107,3 @@ def _show(
         output.table(report_view(report, slices=slices, cases=cases))
     tell_ci(report, folder, junit=how.junit, told=how.markdown)
     return exit_code(report.get("gates", []))
-
-
-def make_report(planned: Planned, store: Store, cases: bool, allow_code_execution: bool) -> Report:
-    """The report of a plan, from the store's records."""
-    return Results.of(planned, store, allow_code_execution).report(cases)

@@ -28,11 +28,17 @@ class Results:
     decisions: Decisions | None
 
     @classmethod
-    def of(cls, planned: Planned, store: Store, allow_code_execution: bool) -> Results:
-        """Score the cells and take every look."""
+    def of(
+        cls,
+        planned: Planned,
+        store: Store,
+        allow_code_execution: bool,
+        recording: str | None = None,
+    ) -> Results:
+        """Score the cells and take every look; `recording` as for `Decisions`."""
         scorer = Scorer(planned, store, allow_code_execution)
         scores, unscored = scorer.all()
-        decisions = Decisions(scorer) if goes_by_rounds(planned) else None
+        decisions = Decisions(scorer, recording) if goes_by_rounds(planned) else None
         return cls(planned, store, scores, unscored, decisions)
 
     def report(self, cases: bool) -> Report:
@@ -45,6 +51,7 @@ class Results:
             unscored=self.unscored,
             gates=gates,
             ended={} if decisions is None else decisions.ended(),
+            chosen=set() if decisions is None else decisions.chosen(),
             tier=self.planned.selection.tier,
             plan=self.planned.summary_now(self.store),
             runs=_runs(self.planned, self.store),

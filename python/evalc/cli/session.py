@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from evalc.cli.expecting import with_decisions
 from evalc.cli.options import Request, default_path
 from evalc.cli.told import ToldFile
 from evalc.decide.gates import by_rounds, with_baselines
+from evalc.diagnostics import Faults
 from evalc.plan import Planned, cost
 from evalc.plan.digests import Digests
 from evalc.plan.hooks import refuse_hooks, used_hooks
@@ -27,6 +28,7 @@ from evalc.plan.uses import remember_uses, uses
 from evalc.spec import Folder, Selection, load, select
 from evalc.store import Store
 from evalc.store.footprint import Footprint
+from evalc.store.recorded import copy_recorded
 
 
 def folder_of(asked: Request) -> Folder:
@@ -36,12 +38,22 @@ def folder_of(asked: Request) -> Folder:
 
 @contextmanager
 def _store(asked: Request) -> Iterator[Store]:
-    """The cache's store, or with `--no-cache` one that goes away with the run."""
+    """The cache's store, or with `--no-cache` one that goes away with the run.
+
+    That one has the recorded results, with which gates compare, and no answers.
+    """
     with ExitStack() as stack:
         folder = asked.cache / "store"
-        if asked.no_cache:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalc-")))
-        yield stack.enter_context(Store.open(folder))
+        if not asked.no_cache:
+            yield stack.enter_context(Store.open(folder))
+            return
+        empty = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalc-")))
+        store = stack.enter_context(Store.open(empty))
+        # a cache that cannot be opened is no reason not to run without it
+        with suppress(Faults):
+            if (folder / "data.mdb").is_file():
+                copy_recorded(stack.enter_context(Store.open(folder)), store)
+        yield store
 
 
 @contextmanager

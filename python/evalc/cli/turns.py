@@ -17,6 +17,7 @@ from evalc.plan.sources import in_turn
 from evalc.plan.why import Ledger
 from evalc.score.cells import IntArray
 
+CACHED = "every answer is in the cache"
 PASSES = 32
 """More than the rounds of a race over 10 million cases."""
 
@@ -28,6 +29,10 @@ class Turns(Protocol):
     """
 
     passes: int
+
+    @property
+    def ended(self) -> str:
+        """Why nothing is to be asked when nothing remains."""
 
     def remain(self) -> bool:
         """Whether there is anything to ask."""
@@ -42,9 +47,14 @@ class Turns(Protocol):
         """Whether a later turn may generate."""
 
 
-def turns_of(planned: Planned, scorer: Scorer) -> Turns:
+def turns_of(planned: Planned, scorer: Scorer, recording: str | None = None) -> Turns:
     """The turns of a run. Raises Faults for what its gates cannot compare with."""
-    return ByRounds(planned, Decisions(scorer)) if goes_by_rounds(planned) else AtOnce(planned)
+    if not goes_by_rounds(planned):
+        return AtOnce(planned)
+    decisions = Decisions(scorer, recording)
+    for gate in decisions.unjudged:
+        output.talk(f"{gate} is not judged: `{recording}` is recorded for the first time")
+    return ByRounds(planned, decisions)
 
 
 def _packs(planned: Planned, model: int) -> Sequence[Any]:
@@ -60,6 +70,11 @@ class AtOnce:
     def __init__(self, planned: Planned) -> None:
         self._planned = planned
         self._asked: set[int] = set()
+
+    @property
+    def ended(self) -> str:
+        """Nothing but the cache answers all."""
+        return CACHED
 
     def remain(self) -> bool:
         """Whether there is anything to ask."""
@@ -94,6 +109,15 @@ class ByRounds:
         self._asked: Mapping[int, IntArray] = {}
         self._turn: int | None = None
         self._rounds = 0
+
+    @property
+    def ended(self) -> str:
+        """The cache answers all, or all that decisions need, or the budget is used up."""
+        if not self._planned.to_run:
+            return CACHED
+        if self._decisions.spent():
+            return "the tier's time or money is used up, and answers are missing"
+        return "the cache answers all that is needed"
 
     def remain(self) -> bool:
         """Whether there is anything to ask; decisions may end before."""

@@ -46,6 +46,11 @@ class Agenda:
             self._filler.follow(columns[self._filler_column], answered)
 
     @property
+    def judged(self) -> bool:
+        """Whether a gate or a race looks at the cell."""
+        return bool(self.trials or self._entrants)
+
+    @property
     def decided(self) -> bool:
         """Whether the cell ended because its gates, or the width of its interval, are decided."""
         if self._at_once and not self._early:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalc.decide.estimates import estimate, macro
 from evalc.decide.predictors import Predictor, predictor_of
 from evalc.decide.trials import Trial
 from evalc.decide.units import Units
 from evalc.decide.verdicts import AtLeast, AtMost, Condition, Narrow, half
 from evalc.score import CellScores
 from evalc.score.cells import FloatArray, IntArray
+from evalc.score.columns import Column
 from evalc.score.scoring import column_name
 from evalc.spec import Selection, Spec
 from evalc.spec.matching import matching
@@ -118,12 +120,34 @@ def units_of(scores: CellScores, cases: IntArray | None = None) -> Units:
     def some(values: Sequence[str] | None) -> list[str] | None:
         return None if values is None else [values[case] for case in chosen]
 
-    groups = None
-    if scores.scoring.average != "micro":
-        wanted = slice_name(scores.scoring.average.removeprefix("macro:").strip())
-        groups = next(v for name, v in cell.slices.items() if slice_name(name) == wanted)
+    groups = _groups(scores)
     ids = [cell.case_ids[case] for case in chosen]
     return Units.of(ids, some(cell.clusters), some(groups))
+
+
+def _groups(scores: CellScores) -> Sequence[str] | None:
+    """What slice each case is of, under a macro average; its slices weigh equally."""
+    if scores.scoring.average == "micro":
+        return None
+    wanted = slice_name(scores.scoring.average.removeprefix("macro:").strip())
+    return next(v for name, v in scores.cell.slices.items() if slice_name(name) == wanted)
+
+
+def beyond(baseline: Baseline) -> bool:
+    """Whether a baseline has scores outside [0, 1], with which no values are compared."""
+    return not all(0 <= score <= 1 for score in baseline.values())
+
+
+def whole_value(scores: CellScores, column: Column) -> float | None:
+    """A column's value over all cases, averaged as its task says."""
+    groups = _groups(scores)
+    if groups is None:
+        return estimate(column).value
+    parts = [
+        estimate(column, within=np.flatnonzero(np.array(groups) == group))
+        for group in dict.fromkeys(groups)
+    ]
+    return macro(column.name, parts).value
 
 
 def trials_of(
@@ -139,7 +163,7 @@ def trials_of(
 
     `guides` are what else is known of the cases: scores of other models by the same metric.
     """
-    known = _aligned(scores, baseline)
+    known = None if baseline is None or beyond(baseline) else _aligned(scores, baseline)
     every = np.arange(len(scores.cell), dtype=np.int64)
     found = {}
     for key in conditions(gate.spec):
@@ -159,6 +183,7 @@ def trials_of(
             budget=budget,
             baseline=compared,
             predictor=None if compared is not None else _predictor(scores, units, known, guides),
+            whole=lambda column: whole_value(scores, column),
         )
     return found
 

@@ -6,13 +6,13 @@ rounds are longer than a gate's, as each may cost a loading of every candidate l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from evalc.decide.betting import Interval
+from evalc.decide.betting import SLACK, Interval
 from evalc.decide.estimates import estimate
 from evalc.decide.racing import Race
 from evalc.decide.rounds import next_round
@@ -45,9 +45,21 @@ class Candidate:
 
 
 class RaceTrial:
-    """A race's evidence and verdict. `budget` is the number of cases that each may be asked."""
+    """A race's evidence and verdict. `budget` is the number of cases that each may be asked.
 
-    def __init__(self, models: Sequence[str], units: Units, *, alpha: float, budget: int) -> None:
+    `whole` gives the value of a column once all of it is answered; without it that is the value
+    over all cases, none weighing more.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        units: Units,
+        *,
+        alpha: float,
+        budget: int,
+        whole: Callable[[Column], float | None] | None = None,
+    ) -> None:
         self.units, self.alpha = units, alpha
         self.race = Race(models, units.weights, alpha)
         self.looks: list[int] = []
@@ -56,6 +68,7 @@ class RaceTrial:
         self._whole: dict[str, float] = {}
         self._answered: dict[str, BoolArray] = {}
         self._lower = False
+        self._value_of = whole or (lambda column: estimate(column).value)
         self._limit = units_within(units, budget)
 
     def follow(self, columns: Mapping[str, Column], answered: Mapping[str, BoolArray]) -> None:
@@ -63,6 +76,10 @@ class RaceTrial:
         self._answered = dict(answered)
         self._lower = next(iter(columns.values())).direction == "lower"
         self.bounded = self.bounded and all(_bounded(column) for column in columns.values())
+        # what everyone answered whole is certain, whatever the evidence on the way said
+        if all(answered[name].all() for name in self._models):
+            found = {name: self._value_of(columns[name]) for name in self._models}
+            self._whole = {name: value for name, value in found.items() if value is not None}
         while self.bounded and (last := self._next_end()) is not None:
             asked = self.units.cases(self.race.seen, last)
             if not all(answered[name][asked].all() for name in self.race.alive):
@@ -72,9 +89,6 @@ class RaceTrial:
                 break
             self.race.add({n: self._values(columns[n], last) for n in self.race.alive})
             self.looks.append(self.race.seen)
-        if not self.bounded and all(answered[name].all() for name in self._models):
-            found = {name: estimate(columns[name]).value for name in self._models}
-            self._whole = {name: value for name, value in found.items() if value is not None}
 
     def _values(self, column: Column, last: int) -> FloatArray:
         scores = 1.0 - column.values if self._lower else column.values
@@ -146,7 +160,8 @@ class RaceTrial:
             return Candidate(model, "out", total, None, None)
         apart = value - best
         difference = Interval(apart, apart, apart)
-        return Candidate(model, "best" if value == best else "out", total, value, difference)
+        equal = abs(apart) <= SLACK * max(1.0, abs(best))
+        return Candidate(model, "best" if equal else "out", total, value, difference)
 
 
 class Entrant:

@@ -8,6 +8,7 @@ in the cache reach the same verdict by the same looks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -34,6 +35,8 @@ class Trial:
     baseline, whose scores are `baseline` float64[m] and which values are compared with case by
     case. `predictor` is of the units, and fixed before any is asked. `alpha` is the gate's, `gates`
     the number of trials of the run. `budget` is the number of the cell's cases that may be asked.
+    `whole` gives the value of a column on which no bet can be made, once all is answered; without
+    it that is the value over all cases, none weighing more.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Trial:
         budget: int,
         baseline: FloatArray | None = None,
         predictor: Predictor | None = None,
+        whole: Callable[[Column], float | None] | None = None,
     ) -> None:
         self.condition, self.units, self.cases = condition, units, cases
         self.alpha, self.gates = alpha, gates
@@ -58,6 +62,7 @@ class Trial:
         self._baseline, self._predictor = baseline, predictor
         self._first = OPEN
         self._whole: float | None = None
+        self._value_of = whole or (lambda column: estimate(column).value)
         self._limit = units_within(units, budget)
 
     def follow(self, column: Column, answered: BoolArray) -> None:
@@ -102,9 +107,10 @@ class Trial:
 
     def _settle(self, column: Column, answered: BoolArray) -> None:
         """A metric on which no bet can be made is judged when everything is answered."""
-        if self.bounded or not answered[self.cases].all():
+        # a difference is one of cases, and the value of all of them is none
+        if self.bounded or self.scope == "difference" or not answered[self.cases].all():
             return
-        self._whole = estimate(column).value
+        self._whole = self._value_of(column)
         if self._whole is None:
             return
         value, condition = self._whole, self.condition
@@ -136,6 +142,8 @@ class Trial:
     @property
     def seen(self) -> int:
         """Cases that the verdict rests on."""
+        if self._whole is not None:
+            return len(self.cases)
         return int(self.units.starts[self.evidence.seen])
 
     def interval(self) -> Interval | None:

@@ -9,6 +9,7 @@ Versioned JSON, sealed with a digest of itself:
               "tasks": {name: {key: digest}},
               "datasets": {name: {"rows", "where", "id", "path", "content"}},
               "models": {name: {component: value}},
+              "limits": {key of the tier: digest}, "gates": {name: {key: digest}},
               "keys": {"count", "digest"},
               "remaining": {"count", "digest", "bits"}},
      "plan": what `plan --json` printed, "digest": hex64 of all the rest}
@@ -33,8 +34,10 @@ import numpy.typing as npt
 
 from evalc import __version__, _core
 from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.plan.judged import judged
 from evalc.plan.planned import Planned
 from evalc.plan.provenance import MODEL_PARTS, Provenance, digest, task_parts
+from evalc.spec.models import TierSpec
 from evalc.store import Store
 
 FAMILY = "evalc.pinned/"
@@ -82,6 +85,8 @@ def pins(planned: Planned, store: Store) -> dict[str, Any]:
             for dataset in ir["datasets"]
         },
         "models": {model["name"]: _model(planned, provenance, model) for model in ir["models"]},
+        "limits": _limits(planned),
+        "gates": judged(planned, store),
         "keys": {"count": len(keys), "digest": _core.digest_fields(TAG, [planned.keys])},
         "remaining": {
             "count": int(missing.sum()),
@@ -89,6 +94,11 @@ def pins(planned: Planned, store: Store) -> dict[str, Any]:
             "bits": base64.b64encode(zlib.compress(np.packbits(missing).tobytes())).decode(),
         },
     }
+
+
+def _limits(planned: Planned) -> dict[str, str]:
+    tier = planned.folder.spec.tiers.get(planned.selection.tier or "", TierSpec())
+    return {key: digest(value) for key, value in tier.model_dump().items()}
 
 
 def _model(planned: Planned, provenance: Provenance, model: Mapping[str, Any]) -> dict[str, str]:

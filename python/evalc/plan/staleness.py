@@ -11,6 +11,7 @@ import numpy as np
 from evalc import __version__
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
+from evalc.plan.judged import RESULT
 from evalc.plan.pinned import missing_bits
 from evalc.plan.planned import Planned
 from evalc.plan.provenance import short
@@ -33,6 +34,7 @@ def changes(
         *_tasks(before, now, planned),
         *_datasets(before, now, planned),
         *_models(before, now, planned),
+        *_gates(before, now, planned),
     ]
     same_keys = before["keys"] == now["keys"]
     if same_keys:
@@ -69,6 +71,9 @@ def _selection(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Di
     if before["tier"] != now["tier"]:
         notes = (f"it was {before['tier']}, it is {now['tier']}",)
         yield Diagnostic("stale-plan", "the tier is another one", notes=notes)
+    elif keys := _different(before.get("limits", now["limits"]), now["limits"]):
+        named = ", ".join(f"`{key}`" for key in keys)
+        yield Diagnostic("stale-plan", f"the tier has another {named}")
     old, new = ({tuple(cell) for cell in side["cells"]} for side in (before, now))
     for what, cells in (("no longer selected", old - new), ("selected now", new - old)):
         for model, task in sorted(cells):
@@ -108,6 +113,23 @@ def _models(
             place = planned.folder.place(("models", model, KEYS.get(part, "path")))
             message = f"`{part}` of model `{model}` has changed"
             yield Diagnostic("stale-plan", message, place, notes=(_was(old, parts, part),))
+
+
+def _gates(
+    before: Mapping[str, Any], now: Mapping[str, Any], planned: Planned
+) -> Iterator[Diagnostic]:
+    old, new = before.get("gates", now["gates"]), now["gates"]
+    for gate in sorted({**old, **new}):
+        if gate not in old or gate not in new:
+            what = "judged now" if gate in new else "no longer judged"
+            yield Diagnostic("stale-plan", f"gate `{gate}` is {what}")
+            continue
+        for key in _different(old[gate], new[gate]):
+            message = f"`{key}` of gate `{gate}` has changed"
+            if key == RESULT:
+                message = f"the result that gate `{gate}` compares with has changed"
+            place = planned.folder.place(("gates", gate, "baseline" if key == RESULT else key))
+            yield Diagnostic("stale-plan", message, place)
 
 
 def _cache(before: Mapping[str, Any], planned: Planned) -> Iterator[Diagnostic]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ def build_report(
     unscored: Sequence[tuple[str, str, str]] = (),
     gates: Sequence[GateEntry] | None = None,
     ended: Mapping[tuple[str, str], Literal["decided", "budget"]] = {},
+    chosen: Collection[tuple[str, str]] = (),
     cases: bool = False,
 ) -> Report:
     """The report of these cells, in their order.
@@ -44,9 +45,13 @@ def build_report(
     `plan` is `Plan.summary()`, `runs` the manifests of the runs behind the records; both are
     optional. `unscored` has (model, task, why) of what was wanted but could not be scored: the
     report is then incomplete. `gates` are verdicts, and `ended` says of (model, task) why a run by
-    rounds did not ask all its cases. With `cases` every case is listed, which `diff` needs.
+    rounds did not ask all its cases; `chosen` are those whose results may have chosen how many are
+    answered. With `cases` every case is listed, which `diff` needs.
     """
-    results = [_result(own, cases, ended.get((own.cell.model, own.cell.task))) for own in scores]
+    results = []
+    for own in scores:
+        names = (own.cell.model, own.cell.task)
+        results.append(_result(own, cases, ended.get(names), names in chosen))
     report: Report = {
         "schema": SCHEMA,
         "tier": tier,
@@ -63,7 +68,7 @@ def build_report(
 
 
 def _result(
-    scores: CellScores, cases: bool, ended: Literal["decided", "budget"] | None
+    scores: CellScores, cases: bool, ended: Literal["decided", "budget"] | None, chosen: bool
 ) -> ResultEntry:
     cell = scores.cell
     scored = int(cell.answered().sum())
@@ -78,7 +83,7 @@ def _result(
         "complete": scored == len(cell),
         "population": cell.population,
         "metrics": [
-            _metric(scores, column, codes, members, early=ended == "decided")
+            _metric(scores, column, codes, members, early=chosen or ended == "decided")
             for column in scores.columns.values()
         ],
     }
@@ -105,7 +110,7 @@ def _metric(
     *,
     early: bool,
 ) -> MetricEntry:
-    """With `early` the run ended because of what it saw, so that no error of a fixed size holds."""
+    """With `early` what was seen chose how much was, so that no error of a fixed size holds."""
     average = scores.scoring.average
     sliced = {
         name: {value: estimate(column, codes, cases) for value, cases in values.items()}

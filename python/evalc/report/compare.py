@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,9 @@ def _whole(
     if common and all("cluster" in case for case, _ in common):
         clusters = [case["cluster"] for case, _ in common]
     found = paired(values[0], values[1], binary=binary, clusters=clusters, strata=strata)
+    if any(_chosen_by_results(metric) for metric in metrics):
+        # no interval or test of a fixed number of cases holds where what was seen chose it
+        return replace(found, stderr=None, low=None, high=None, p=None, test="none")
     if not any(metric["method"] in _OF_THE_CORPUS for metric in metrics):
         return found
     a, b = metrics[0]["value"], metrics[1]["value"]
@@ -164,6 +168,11 @@ def _whole(
         a = b = None
     delta = b - a if a is not None and b is not None else None
     return Paired(len(common), a, b, delta, None, None, None, None, "none", found.up, found.down)
+
+
+def _chosen_by_results(metric: MetricEntry) -> bool:
+    """Whether a run ended because of what it saw."""
+    return metric["value"] is not None and metric["method"] in ("anytime", "none")
 
 
 def _flips(

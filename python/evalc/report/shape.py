@@ -229,6 +229,8 @@ def from_json(text: str, name: str) -> Report:
         return _ADAPTER.validate_python(json.loads(text), strict=True)
     except json.JSONDecodeError as error:
         raise _not_a_report(name, f"it is not JSON ({error.msg}, line {error.lineno})") from None
+    except RecursionError:
+        raise _not_a_report(name, "it is nested too deeply") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -33,6 +33,14 @@ COUNTED = re.compile(r"(pass@|pass\^|maj@|code_pass@|code_pass\^)([1-9]\d*)")
 CODE = ("code_pass@k", "code_pass^k")
 """Metrics that run what the model wrote."""
 
+OF_THE_WHOLE = (
+    "likelihood_diff",
+    "bleu",
+    "chrf",
+    *(name for name, (type_, _) in METRICS.items() if type_ == "perplexity"),
+)
+"""Metrics that are no means of scores from 0 to 1, so that cases say nothing of a difference."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:

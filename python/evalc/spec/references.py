@@ -10,7 +10,7 @@ from typing import Any
 from evalc.spec.findings import Findings
 from evalc.spec.index import Loc
 from evalc.spec.matching import TAG, is_pattern, matching
-from evalc.spec.metrics import split_metric
+from evalc.spec.metrics import OF_THE_WHOLE, split_metric
 from evalc.spec.models import (
     DatasetSpec,
     GateSpec,
@@ -122,6 +122,7 @@ def check_gate(name: str, gate: GateSpec, known: Names, findings: Findings) -> N
     _patterns("model", gate.among or [], known.models, (*loc, "among"), findings)
     _candidates((*loc, "among"), gate.among, known, findings)
     _gate_condition(loc, gate, findings)
+    _gate_difference(loc, gate, known, findings)
     at, then = (*loc, "on_inconclusive"), gate.on_inconclusive
     if then.startswith("escalate:"):
         tier = then.removeprefix("escalate:")
@@ -161,6 +162,18 @@ def _gate_condition(loc: Loc, gate: GateSpec, findings: Findings) -> None:
         findings.add("conflicting-keys", (*loc, "among"), message, "write two gates", key=True)
     if gate.min is not None and gate.max is not None and gate.min > gate.max:
         findings.add("wrong-value", (*loc, "min"), f"is larger than `max`, `{gate.max}`")
+
+
+def _gate_difference(loc: Loc, gate: GateSpec, known: Names, findings: Findings) -> None:
+    """A drop is a difference of cases, and a race one that has a better side."""
+    parts = split_metric(gate.metric, known.metrics)
+    named = None if parts is None else parts[1]
+    if gate.max_drop is not None and named in OF_THE_WHOLE:
+        why = f"for `{named}`, which is no mean of scores from 0 to 1"
+        hint = "set `min` or `max`, which is judged when every case is answered"
+        findings.misplaced((*loc, "max_drop"), why, hint)
+    if gate.among is not None and named == "likelihood_diff":
+        findings.misplaced((*loc, "among"), f"for `{named}`, of which neither way is better")
 
 
 def _gate_metric(loc: Loc, text: str, known: Names, findings: Findings) -> None:

@@ -47,6 +47,12 @@ def recorded_names(store: Store) -> list[str]:
     return sorted(name.decode() for name in found)
 
 
+def copy_recorded(source: Store, target: Store) -> None:
+    """Put every recorded result of a store into another."""
+    for batch in source.scan(RECORDED):
+        target.write_sealed(RECORDED, [(bytes(name), bytes(sealed)) for name, sealed in batch])
+
+
 def _prefix(name: str) -> bytes:
     return name.encode() + b"\0"
 
