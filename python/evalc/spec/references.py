@@ -134,13 +134,13 @@ def check_gate(name: str, gate: GateSpec, known: Names, findings: Findings) -> N
 
 
 def _candidates(loc: Loc, among: Sequence[str] | None, known: Names, findings: Findings) -> None:
-    if among is None:
-        return
+    """Two models or more; a name that is unknown is a finding of its own."""
     names = dict.fromkeys(known.models, ())
-    found = {model for pattern in among for model in matching(pattern, names)}
-    if len(found) == 1 or not among:
-        message = f"names {len(found) or 'no'} model{'' if found else 's'}; a race needs two"
-        findings.add("wrong-value", loc, message, "name two models or more, or a glob of them")
+    found = [set(matching(pattern, names)) for pattern in among or ()]
+    if among is None or not all(found) or len(set().union(*found)) > 1:
+        return
+    message = f"names {'one model' if found else 'no model'}; a race needs two"
+    findings.add("wrong-value", loc, message, "name two models or more, or a glob of them")
 
 
 def _gate_condition(loc: Loc, gate: GateSpec, findings: Findings) -> None:
