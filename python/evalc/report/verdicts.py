@@ -93,7 +93,10 @@ def rests_on(gate: GateEntry, condition: ConditionEntry) -> str:
     share = f" ({100 * seen / total:.0f} %)" if seen < total and total else ""
     foreseen = condition.get("expected")
     predicted = "" if foreseen is None or seen == total else f", predicted {foreseen:,}"
-    text = f"{seen:,} of {total:,} cases{share}{predicted}"
+    cases = "cases"
+    if condition["scope"] == "difference":
+        cases = f"cases that {gate['baseline']} has answered"
+    text = f"{seen:,} of {total:,} {cases}{share}{predicted}"
     if condition["basis"] == "certain":
         return f"{text}, certain"
     if condition["basis"] == "evidence":
