@@ -1,9 +1,7 @@
 """The same requests as lm-evaluation-harness 0.4.13, and the same answers, on a real model.
 
 Its results were made with SmolLM2-135M-Instruct in float32 on a CPU. Sums of float32 differ with
-the kernel and the shape of a batch, by less than `TOLERANCE` for a request and by less than
-`USUAL` for 99 in 100. The worst is one of 13 tokens in crows_pairs: there a float64 call differs by
-6.6e-4 from the harness, by 5.6e-4 from torch's plain float32 products, by 1.2e-3 from packed ones.
+the kernel and the shape of a batch, by less than `TOLERANCE` for a request.
 """
 
 from __future__ import annotations
@@ -17,8 +15,7 @@ from evalc.store import Store
 
 pytestmark = [pytest.mark.golden, pytest.mark.model]
 
-TOLERANCE = 2e-3
-USUAL = 5e-4
+TOLERANCE = 1e-3
 CHOICES = sorted(set(FILES) - {"golden_gsm8k"})
 METRICS = {"acc": "pct_stereotype"}
 
@@ -43,9 +40,7 @@ def test_log_likelihoods_are_equal(
     cell = asked.scores(answered).cell
     requests = [request for lines in asked.theirs for request in lines[0]["requests"]]
     theirs = np.array([request["loglikelihood"] for request in requests])
-    gaps = np.abs(cell.loglik - theirs)
-    assert gaps.max() < TOLERANCE
-    assert np.quantile(gaps, 0.99) < USUAL
+    assert np.abs(cell.loglik - theirs).max() < TOLERANCE
     assert cell.greedy.tolist() == [request["is_greedy"] for request in requests]
     assert cell.cont_tokens.tolist() == [len(request["cont_ids"]) for request in requests]
 

@@ -12,6 +12,8 @@ from evalc.exec.budget import attempted, is_out_of_memory
 
 TRIED = 8
 """Tokens of the call that is compared before and after packing."""
+LONGEST = 640
+"""Inputs of one product: oneDNN sums them in one chain, whose error grows with its length."""
 ALLOWED = 1e-3
 """The largest difference of a logit that is allowed between them, over the largest logit."""
 
@@ -19,17 +21,24 @@ ALLOWED = 1e-3
 class PackedLinear(torch.nn.Linear):
     """A linear layer whose weight was reordered once instead of in every product.
 
-    `packed` has the shape and dtype of the weight and an opaque layout. Where no other module uses
-    the weight, `weight` is packed too and the plain one is given back; who reads such a weight
-    other than through this layer is refused by torch.
+    `packed` are pieces of at most `LONGEST` columns of the weight, in an opaque layout. Where no
+    other module uses the weight, `weight` is a piece too and the plain one is given back; who reads
+    such a weight other than through this layer is refused by torch.
     """
 
-    packed: torch.Tensor
+    packed: list[torch.Tensor]
     plain: torch.nn.Parameter
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """input [..., K] -> [..., N]."""
-        return product(input, self.packed, self.bias)
+        first, *others = self.packed
+        if not others:
+            return product(input, first, self.bias)
+        parts = torch.split(input, [piece.shape[1] for piece in self.packed], dim=-1)
+        found = product(parts[0].contiguous(), first, self.bias)
+        for part, piece in zip(parts[1:], others, strict=True):
+            found += product(part.contiguous(), piece, None)
+        return found
 
 
 def product(given: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -78,7 +87,7 @@ def unpack(model: Any) -> None:
     packed: list[Any] = [part for part in model.modules() if isinstance(part, PackedLinear)]
     for layer in packed:
         if not layer.plain.numel():
-            layer.plain.data = layer.packed.to_dense()
+            layer.plain.data = torch.cat([piece.to_dense() for piece in layer.packed], dim=1)
         layer._parameters["weight"] = layer.plain
         for name in ("plain", "packed"):
             del vars(layer)[name]
@@ -95,9 +104,12 @@ def _layers(model: Any) -> Iterator[torch.nn.Linear]:
 
 
 def _pack(layer: torch.nn.Linear, alone: bool) -> None:
-    plain, packed = layer.weight, reordered(layer.weight)
+    plain = layer.weight
+    packed = [
+        reordered(piece.contiguous()) for piece in torch.split(plain.detach(), LONGEST, dim=1)
+    ]
     if alone:
-        layer._parameters["weight"] = torch.nn.Parameter(packed, requires_grad=False)
+        layer._parameters["weight"] = torch.nn.Parameter(packed[0], requires_grad=False)
         plain.data = plain.new_empty(0)
     # a plain attribute: set as others are, it would be a second parameter of the layer
     vars(layer)["plain"] = plain
