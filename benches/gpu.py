@@ -66,8 +66,9 @@ PACKS = 20
 def peaks(device: str, dtype: str) -> dict[str, float]:
     """Operations per second of a large matrix product and bytes per second of a large copy."""
     side = 8192 if device == "cuda" else 1024
-    left = torch.ones(side, side, dtype=DTYPES[dtype], device=device)
-    source = torch.ones((1 << 30 if device == "cuda" else 1 << 26) // 4, device=device)
+    # of random numbers: a product of constant ones runs faster than one of anything real
+    left = torch.randn(side, side, dtype=DTYPES[dtype], device=device)
+    source = torch.randn((1 << 30 if device == "cuda" else 1 << 26) // 4, device=device)
     target = torch.empty_like(source)
     return {
         "flops": 2.0 * side**3 / _best(lambda: left @ left, device),
@@ -96,11 +97,9 @@ def right(size: str, dtype: str, device: str) -> dict[str, Any]:
     loaded = random_model(size, dtype, device, "stable", layers=4)
     work = work_of("hellaswag", size, loaded.vocab)
     asks = work.asks[:64]
-    engine = started(loaded, work, Silence())
-    payloads = sound(answered(engine, work, asks)).payloads
+    with started(loaded, work, Silence()) as engine:
+        payloads = sound(answered(engine, work, asks)).payloads
     found = [LIKELIHOOD.unpack(payloads[at])[0] for at in range(len(asks))]
-    engine.forward.hook.remove()
-    loaded.model.set_attn_implementation("sdpa")
     plain = [plain_sum(loaded, ask.ids, ask.cont) for ask in asks]
     chosen = [
         [
@@ -130,10 +129,8 @@ def drafts_agree(size: str, device: str) -> dict[str, int]:
     loaded = random_model(size, "float32", device, "stable", layers=4)
     work = work_of("gsm8k", size, loaded.vocab)
     asks = work.asks[:8]
-    engine = started(loaded, work, Silence())
-    payloads = sound(answered(engine, work, asks)).payloads
-    engine.forward.hook.remove()
-    loaded.model.set_attn_implementation("sdpa")
+    with started(loaded, work, Silence()) as engine:
+        payloads = sound(answered(engine, work, asks)).payloads
     found = [json.loads(payloads[at])["tokens"] for at in range(len(asks))]
     plain = [generated(loaded, [ask.ids], work.form.drafts)[0] for ask in asks]
     return {"equal": sum(a == b for a, b in zip(found, plain, strict=True)), "outputs": len(asks)}
@@ -143,29 +140,28 @@ def bits(size: str, dtype: str, device: str) -> dict[str, int]:
     """Records of random packs that have other bits than in one pack."""
     loaded = random_model(size, dtype, device, "stable", layers=4)
     work, draw = work_of("mmlu", size, loaded.vocab), random.Random(5)
-    engine = started(loaded, work, Silence())
-    whole = sound(answered(engine, work)).payloads
     compared = differing = 0
-    for _ in range(PACKS):
-        asks = draw.sample(work.asks, draw.randint(1, min(len(work.asks), 64)))
-        if draw.random() < 0.5:
-            engine.store.truncate(draw.randint(0, len(engine.store.ids)))
-        found = sound(answered(engine, work, asks)).payloads
-        compared += len(asks)
-        differing += sum(found[at] != whole[ask.key] for at, ask in enumerate(asks))
-    engine.forward.hook.remove()
+    with started(loaded, work, Silence()) as engine:
+        whole = sound(answered(engine, work)).payloads
+        for _ in range(PACKS):
+            asks = draw.sample(work.asks, draw.randint(1, min(len(work.asks), 64)))
+            if draw.random() < 0.5:
+                engine.store.truncate(draw.randint(0, len(engine.store.ids)))
+            found = sound(answered(engine, work, asks)).payloads
+            compared += len(asks)
+            differing += sum(found[at] != whole[ask.key] for at, ask in enumerate(asks))
     return {"packs": PACKS, "records": compared, "differing": differing}
 
 
 def speed(size: str, options: argparse.Namespace, peak: dict[str, float]) -> Iterator[Any]:
     """A row for every work and numerics class."""
     made = random_model(size, options.dtype, options.device, "stable")
-    for numerics in ("stable", "fast"):
-        loaded = replace(made, source=replace(made.source, numerics=numerics))
-        for name in options.work:
-            work = work_of(name, size, loaded.vocab)
+    for name in options.work:
+        work = work_of(name, size, made.vocab)
+        other = theirs(made, work, options.batch, options.repeats)
+        for numerics in ("stable", "fast"):
+            loaded = replace(made, source=replace(made.source, numerics=numerics))
             mine = ours(loaded, work, options.repeats)
-            other = theirs(loaded, work, options.batch, options.repeats)
             yield {
                 "size": size,
                 "work": name,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from evalc.exec.engine import Engine
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.loop import ready
-from evalc.exec.models import DTYPES, LoadedModel, settle_numerics
+from evalc.exec.models import DTYPES, LoadedModel, hasten, restore, settle_numerics
 from evalc.exec.outcomes import Outcomes
 from evalc.exec.packs import Ask, PackColumns
 from evalc.exec.progress import Meter, Silence, Tally
@@ -64,11 +65,21 @@ def random_model(size: str, dtype: str, device: str, numerics: str, layers: int 
     return LoadedModel(source, model, config, config.vocab_size, torch.device(device))
 
 
-def started(loaded: LoadedModel, work: Work, observer: Silence) -> Engine:
-    """An engine past its self-check, on a few of the work's own inputs."""
+@contextmanager
+def started(loaded: LoadedModel, work: Work, observer: Silence) -> Iterator[Engine]:
+    """An engine past its self-check, on a few of the work's own inputs.
+
+    Afterwards the model is as transformers made it.
+    """
     samples = [np.asarray(ask.ids, dtype=np.int64) for ask in work.asks[:4]]
+    hasten(loaded.model)
     engine, _ = ready(loaded, samples, None, Meter(Tally(), observer))
-    return engine
+    try:
+        yield engine
+    finally:
+        engine.forward.hook.remove()
+        restore(loaded.model)
+        loaded.model.set_attn_implementation("sdpa")
 
 
 def answered(engine: Engine, work: Work, asks: Sequence[Ask] | None = None) -> Outcomes:
@@ -84,24 +95,22 @@ def answered(engine: Engine, work: Work, asks: Sequence[Ask] | None = None) -> O
 
 def ours(loaded: LoadedModel, work: Work, repeats: int) -> Took:
     """The best of some timed runs of the engine, after one to warm up."""
-    costs, best = Costs.of(loaded.model), None
-    for run in range(repeats + 1):
-        steps = Steps()
-        engine = started(loaded, work, steps)
-        tally = engine.meter.tally
-        tally.prefill_tokens = tally.decode_tokens = tally.padding_tokens = 0
-        seconds = timed(loaded, lambda engine=engine: sound(answered(engine, work)))
-        engine.forward.hook.remove()
-        computed = tally.prefill_tokens + tally.decode_tokens + tally.padding_tokens
-        took = Took(seconds, tree_cost(work, costs), computed, tally.decode_seconds)
-        prompts = [len(ask.ids) for ask in work.asks]
-        took.decode_bytes = decode_bytes(
-            prompts, work.form.drafts, steps.counts.get("decode", 0), costs
-        )
-        if run and (best is None or seconds < best.seconds):
-            best = took
-    assert best is not None
-    return best
+    costs, tooks = Costs.of(loaded.model), []
+    steps = Steps()
+    prompts = [len(ask.ids) for ask in work.asks]
+    with started(loaded, work, steps) as engine:
+        for _ in range(repeats + 1):
+            steps.counts.clear()
+            engine.store.truncate(0)
+            tally = Tally()
+            engine.meter = Meter(tally, steps)
+            seconds = timed(loaded, lambda: sound(answered(engine, work)))
+            computed = tally.prefill_tokens + tally.decode_tokens + tally.padding_tokens
+            took = Took(seconds, tree_cost(work, costs), computed, tally.decode_seconds)
+            read = steps.counts.get("decode", 0)
+            took.decode_bytes = decode_bytes(prompts, work.form.drafts, read, costs)
+            tooks.append(took)
+    return min(tooks[1:], key=lambda took: took.seconds)
 
 
 def sound(outcomes: Outcomes) -> Outcomes:
@@ -126,7 +135,6 @@ def synchronised(device: torch.device) -> None:
 
 def theirs(loaded: LoadedModel, work: Work, batch: int, repeats: int) -> Took:
     """The best of some timed runs of transformers' own calls, with batches that fit."""
-    loaded.model.set_attn_implementation("sdpa")
     while True:
         try:
             run = _drafted if work.form.drafts else _scored

@@ -12,7 +12,6 @@ from typing import TextIO
 def prepare_accelerator() -> None:
     """Fix the cuBLAS workspaces, which decide the order of sums; has to precede CUDA's start."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    os.environ.setdefault("CUBLASLT_WORKSPACE_SIZE", "0")
 
 
 def cache_directory() -> Path:

@@ -1,7 +1,12 @@
-"""Tiny random-weight models and a real tokenizer, made once per session; no network, no files."""
+"""Tiny random-weight models and a real tokenizer, made once per session; no network, no files.
+
+EVALC_TEST_ENGINE says what the engines of the fixtures run on: `cpu`, the default; `cuda`, a GPU;
+`interpreted`, the programs for GPUs on a CPU, by Triton's interpreter (with TRITON_INTERPRET=1).
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,9 +38,15 @@ from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.models import LoadedModel, load
 from evalc.exec.progress import Meter, Silence, Tally
-from evalc.exec.shapes import Shapes
+from evalc.exec.shapes import UNCUT, Shapes
 from evalc.plan.sources import ModelSource
 
+ENGINE = os.environ.get("EVALC_TEST_ENGINE", "cpu")
+if ENGINE == "interpreted":
+    from evalc.exec.gpu import fused, launch, pages, replay
+DEVICE = "cuda" if ENGINE == "cuda" else "cpu"
+SPAN = 16
+"""Keys that an interpreted decode step sums together: few, so that short rows have several spans."""
 VOCAB = 320
 CORPUS = [
     "Question: what is the sum of 12 and 30? Answer: the sum is 42.\n",
@@ -128,14 +139,14 @@ def model_dir(
 
 @pytest.fixture(scope="session")
 def source(model_dir: Callable[[str], Path]) -> Callable[..., ModelSource]:
-    """A float32 CPU `ModelSource` of a tiny model; keywords replace its fields."""
+    """A float32 `ModelSource` of a tiny model; keywords replace its fields."""
 
     def make(name: str = "llama", **changes: Any) -> ModelSource:
         plain = ModelSource(
             name=name,
             path=changes.get("path") or model_dir(name),
             dtype="float32",
-            device="cpu",
+            device=DEVICE,
             adapter=None,
             quantization=None,
             trust_remote_code=False,
@@ -155,9 +166,31 @@ def loaded(source: Callable[..., ModelSource]) -> Callable[[str], LoadedModel]:
     def get(name: str) -> LoadedModel:
         if name not in kept:
             kept[name] = load(source(name))
+            if ENGINE == "interpreted":
+                fused.fuse(kept[name].model)
         return kept[name]
 
     return get
+
+
+def shapes(numerics: str) -> Shapes:
+    """Those of the device; of interpreted programs smaller ones, of the same kind."""
+    if ENGINE == "interpreted":
+        return Shapes(32, 16, UNCUT, 16, 16, 8, (8, 16), numerics == "stable")
+    return Shapes.of(DEVICE, numerics)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interpreted_programs() -> Iterator[None]:
+    """Shorter spans, and work that would be recorded and replayed is run again and again."""
+    if ENGINE != "interpreted":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "SPAN", SPAN)
+        patch.setattr(pages, "SPAN", SPAN)
+        patch.setattr(replay.Replayed, "__call__", lambda work: work.compute())
+        yield
 
 
 @pytest.fixture
@@ -169,15 +202,19 @@ def engine(loaded: Callable[[str], LoadedModel]) -> Iterator[Callable[..., Engin
         name: str = "llama", path: str | None = None, numerics: str = "fast", **limits: int
     ) -> Engine:
         model = loaded(name)
-        forward = Forward(model, Shapes.of("cpu", numerics))
+        forward = Forward(model, shapes(numerics))
+        forward.triton |= ENGINE == "interpreted"
         hooks.append(forward.hook)
         judged = capability(model.model, model.decoder)
         if judged.path == "tree":
             model.model.set_attn_implementation(NAME)
         if path is not None:
             judged = Capability(path, "the test says so")  # type: ignore[arg-type]
-        budget = replace(Budget.of("cpu"), **{"overhead": 2, **limits})
-        return Engine.of(forward, judged, budget, Meter(Tally(), Silence()))
+        budget = replace(Budget.of(DEVICE), **{"overhead": 2, **limits})
+        made = Engine.of(forward, judged, budget, Meter(Tally(), Silence()))
+        if ENGINE == "interpreted":
+            made.passes.shared.possible = True
+        return made
 
     with torch.inference_mode():
         yield make

@@ -67,8 +67,8 @@ def reference(engine: Engine, ask: Ask, count: int) -> list[int]:
     """transformers' greedy search on one prompt alone."""
     model = engine.forward.loaded.model
     out = model.generate(
-        torch.tensor([ask.ids]),
-        attention_mask=torch.ones(1, len(ask.ids), dtype=torch.long),
+        torch.tensor([ask.ids], device=model.device),
+        attention_mask=torch.ones(1, len(ask.ids), dtype=torch.long, device=model.device),
         max_new_tokens=count,
         do_sample=False,
         eos_token_id=1,

@@ -46,7 +46,7 @@ def totals(outcomes: Outcomes) -> list[tuple[float, int, int]]:
 
 def plain(engine: Engine, ask: Ask) -> tuple[float, bool]:
     """The score of one request by one unpadded, uncached call of the model itself."""
-    ids = torch.tensor([ask.ids])
+    ids = torch.tensor([ask.ids], device=engine.forward.device)
     logits = engine.forward.loaded.model(input_ids=ids, use_cache=False).logits[0].float()
     scored = torch.log_softmax(logits[-ask.cont - 1 : -1], dim=-1)
     wanted = ids[0, -ask.cont :]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -15,9 +14,12 @@ from evalc.exec.kernels import Kernel
 from evalc.exec.paths import PathStore
 from evalc.exec.shapes import Shapes
 from evalc.exec.tiles import Prefix, Tile
+from evalc.exec.transfer import moved
 
 NAME = "evalc"
 TILE = "evalc_tile"
+MASKED = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+"""A mask of four dimensions, which models hand on as it is instead of making a causal one."""
 
 
 class Running(Protocol):
@@ -42,15 +44,15 @@ class TileAttention:
     def __init__(self, store: PathStore, tile: Tile, shapes: Shapes, kernel: Kernel) -> None:
         device = kernel.device
 
-        def moved(array: npt.NDArray[Any]) -> torch.Tensor:
-            return torch.from_numpy(array).to(device)
-
         self.store, self.tile, self.shapes, self.kernel = store, tile, shapes, kernel
         self.layer = 0
-        self.chunk_rows, self.chunk_keys = moved(tile.chunk_rows), moved(tile.chunk_keys)
-        self.group_rows, self.own_at = moved(tile.group_rows), moved(tile.own_at)
-        self.prefix_at = moved(tile.prefix_at)
-        self.prefix_keys = [None if p.keys is None else moved(p.keys) for p in tile.prefixes]
+        self.chunk_rows = moved(tile.chunk_rows, device)
+        self.chunk_keys = moved(tile.chunk_keys, device)
+        self.group_rows, self.own_at = moved(tile.group_rows, device), moved(tile.own_at, device)
+        self.prefix_at = moved(tile.prefix_at, device)
+        self.prefix_keys = [
+            None if prefix.keys is None else moved(prefix.keys, device) for prefix in tile.prefixes
+        ]
 
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
@@ -117,6 +119,11 @@ class TileAttention:
         else:
             own = states.index_select(1, slots)
         return own[None].expand(prefix.count, -1, -1, -1)
+
+
+def handed(running: Running) -> dict[str, Any]:
+    """The options of a forward pass whose layers are to ask `running` for their attention."""
+    return {TILE: running, "attention_mask": MASKED}
 
 
 def _together(rows: torch.Tensor, size: int) -> torch.Tensor:

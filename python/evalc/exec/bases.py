@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from evalc.exec.budget import release
-from evalc.exec.linears import unpack
-from evalc.exec.models import LoadedModel, adapted, base, require
+from evalc.exec.models import LoadedModel, adapted, base, require, restore
 from evalc.exec.untouched import Untouched
 from evalc.plan.sources import ModelSource
 
@@ -42,7 +41,7 @@ class Bases:
         try:
             yield adapted(model, source)
         finally:
-            unpack(model)
+            restore(model)
             if not before.put_back():
                 self._held = None
 

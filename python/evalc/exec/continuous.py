@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from evalc.exec.attention import TILE
+from evalc.exec.attention import handed
 from evalc.exec.budget import is_out_of_memory, release
 from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.forest import depth_first, unread
@@ -95,9 +95,8 @@ class Continuous:
     def _begin(self, prompts: Sequence[Prompt], paths: Sequence[Ids], states: torch.Tensor) -> int:
         """Slots and first tokens for prompts whose paths and last states are given."""
         held = len(self.writers)
-        for prompt, slots in zip(prompts, paths, strict=True):
-            self.slots.join(self.engine.store, slots)
-            self.writers.append(Writer.of(prompt, self.decoder))
+        self.slots.join(self.engine.store, paths, [prompt.ids for prompt in prompts])
+        self.writers += [Writer.of(prompt, self.decoder) for prompt in prompts]
         logits = self.engine.forward.logits(states, self.engine.shapes.decode)
         ended = written(logits, self.writers[held:], self.outcomes)
         self._drop([held + row for row in ended])
@@ -123,7 +122,7 @@ class Continuous:
             np.zeros(count, dtype=np.int64),
             np.arange(count),
             position_ids=positions.to(engine.forward.device),
-            **{TILE: running},
+            **handed(running),
         ).picked
         self.slots.lengths += 1
         logits = engine.forward.logits(states, engine.shapes.decode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from evalc.exec.budget import Budget, release
 from evalc.exec.capability import Capability
@@ -12,6 +13,13 @@ from evalc.exec.outcomes import NO_ROOM
 from evalc.exec.paths import PathStore
 from evalc.exec.progress import Meter
 from evalc.exec.shapes import Shapes, first_pass, narrowest
+
+if TYPE_CHECKING:
+    from evalc.exec.gpu.decoding import Decoding
+    from evalc.exec.gpu.passes import Passes
+
+GRANULE_OF_REPLAYS = 1024
+"""Positions by which a path's room grows where passes are recorded, and anew when it has grown."""
 
 
 class OutOfRoomError(Exception):
@@ -24,7 +32,10 @@ class OutOfRoomError(Exception):
 
 @dataclass(slots=True)
 class Engine:
-    """What both kinds of packs share: the model, its path, its memory and its counters."""
+    """What both kinds of packs share: the model, its path, its memory and its counters.
+
+    `passes` compute tiles where the engine's programs for GPUs run.
+    """
 
     forward: Forward
     capability: Capability
@@ -34,13 +45,52 @@ class Engine:
     meter: Meter
     max_length: int
     tile: int
+    passes: Passes | None = None
+    _decoding: Decoding | None = None
 
     @classmethod
     def of(cls, forward: Forward, capability: Capability, budget: Budget, meter: Meter) -> Engine:
         """An engine with an empty path."""
         limit, tile = forward.loaded.source.max_length, forward.shapes.tile
-        store, kernel = PathStore(tile), Kernel(forward.device)
-        return cls(forward, capability, store, kernel, budget, meter, limit, tile)
+        kernel = Kernel(forward.device)
+        if not forward.triton:
+            store = PathStore(tile)
+            return cls(forward, capability, store, kernel, budget, meter, limit, tile)
+        from evalc.exec.gpu.passes import Passes  # noqa: PLC0415  needs triton
+        from evalc.exec.gpu.replay import Replays  # noqa: PLC0415  needs triton
+
+        store = PathStore(tile, GRANULE_OF_REPLAYS)
+        passes = Passes(forward, store, Replays(forward.device, meter.observer))
+        return cls(forward, capability, store, kernel, budget, meter, limit, tile, passes)
+
+    def decoding(self, capacity: int, longest: int) -> Decoding:
+        """Steps over pages for `capacity` rows of `longest` tokens; for engines with `passes`.
+
+        They are kept from pack to pack, since recording a step takes as long as several of them.
+        """
+        from evalc.exec.gpu.decoding import Decoding  # noqa: PLC0415  needs triton
+        from evalc.exec.gpu.pages import Pages  # noqa: PLC0415  needs triton
+
+        assert self.passes is not None
+        held = self._decoding
+        if held is None or held.pages.capacity < capacity or held.pages.room < longest:
+            self._decoding = None  # its memory goes first
+            pages = Pages(capacity, longest, self.forward.device)
+            width = self.decode_tokens(capacity)
+            held = Decoding(self.forward, pages, width, self.passes.shared)
+            self._decoding = held
+        return held
+
+    def forget_decoding(self) -> None:
+        """Give the memory of decoding rows back."""
+        self._decoding = None
+
+    def forget(self) -> None:
+        """Give the memory of all kept states back."""
+        self.store.forget()
+        self.forget_decoding()
+        if self.passes is not None:
+            self.passes.forget()
 
     @property
     def shapes(self) -> Shapes:

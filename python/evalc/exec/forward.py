@@ -10,8 +10,10 @@ import numpy.typing as npt
 import torch
 
 from evalc.exec.budget import is_out_of_memory
+from evalc.exec.kernels import runs_triton
 from evalc.exec.models import LoadedModel
 from evalc.exec.shapes import Shapes, narrowest
+from evalc.exec.transfer import moved
 
 FULL_FLOATS = 1 << 27
 
@@ -27,11 +29,12 @@ class Pass:
 class Forward:
     """Runs a model and keeps hidden states only at picked positions.
 
-    A hook in front of the output head takes the picked states and lets one row through, so the
+    A hook in front of the output head takes the picked states and lets no row through, so the
     head's full output never exists; the head then runs on picked states in pieces. Where a model
     does more to its logits than `_finished` knows, `full` is set and whole logits are picked from.
     `heads` are row counts below the head's usual one at which it is known to give the same bits.
-    `tokens` counts computed tokens, padding included.
+    `tokens` counts computed tokens, padding included; `triton` tells whether the programs of
+    `exec.gpu` run.
     """
 
     def __init__(self, loaded: LoadedModel, shapes: Shapes) -> None:
@@ -42,6 +45,7 @@ class Forward:
         self.heads: tuple[int, ...] = ()
         self.head = loaded.model.get_output_embeddings()
         self.full = self.head is None
+        self.triton = runs_triton(loaded.device)
         self._wanted: tuple[torch.Tensor, torch.Tensor] | None = None
         self._picked: torch.Tensor | None = None
         self.hook = None if self.full else self.head.register_forward_pre_hook(self._pick)
@@ -51,7 +55,7 @@ class Forward:
             return None
         hidden = inputs[0]
         self._picked = hidden[self._wanted]
-        return (hidden[:1, -1:], *inputs[1:])
+        return (hidden[:1, :0], *inputs[1:])
 
     def run(
         self,
@@ -64,16 +68,21 @@ class Forward:
 
         `options` reach the model's forward: cache, positions, mask.
         """
-        self.tokens += ids.size
-        picked_at = (self._moved(rows), self._moved(cols))
+        return self.run_on(self._moved(ids), (self._moved(rows), self._moved(cols)), **options)
+
+    def run_on(
+        self, ids: torch.Tensor, picked_at: tuple[torch.Tensor, torch.Tensor], **options: Any
+    ) -> Pass:
+        """As `run`, for what is on the device already."""
+        self.tokens += ids.numel()
         options.setdefault("use_cache", options.get("past_key_values") is not None)
         if self.full:
-            out = self.loaded.model(input_ids=self._moved(ids), **options)
+            out = self.loaded.model(input_ids=ids, **options)
             picked = out.logits[picked_at]
         else:
             self._wanted, self._picked = picked_at, None
             try:
-                out = self.loaded.model(input_ids=self._moved(ids), **options)
+                out = self.loaded.model(input_ids=ids, **options)
             finally:
                 self._wanted = None
             if self._picked is None:
@@ -89,41 +98,58 @@ class Forward:
         return logits.float()
 
     def logits(self, picked: torch.Tensor, rows: int | None = None) -> torch.Tensor:
-        """Float32 logits [K, vocab] of at most `rows` picked states, by default `shapes.head`.
+        """Float32 logits [K, vocab] of at most `rows` picked states; see `head_logits`."""
+        return self.head_logits(picked, rows).float()
 
-        Where shapes are padded the head runs on that many rows, or on fewer that give the same.
+    def head_logits(self, picked: torch.Tensor, rows: int | None = None) -> torch.Tensor:
+        """Logits [K, vocab] of at most `rows` picked states, by default `shapes.head`.
+
+        They are of the model's dtype. Where shapes are padded the head runs on that many rows, or
+        on fewer that give the same.
         """
         if self.full:
-            return picked.float()
+            return picked
         count = len(picked)
         if self.shapes.padded:
             usual = self.shapes.head if rows is None else rows
             same = rows is None or rows in self.heads
             width = narrowest(count, usual, self.heads) if same else usual
             picked = torch.nn.functional.pad(picked, (0, 0, 0, width - count))
-        return self._finished(self.head(picked)).float()[:count]
+        return self._finished(self.head(picked))[:count]
 
     def scores(
         self, picked: torch.Tensor, index: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    ) -> torch.Tensor:
         """Natural-log probability of tokens[t] at picked[index[t]], and whether it is the argmax.
 
-        `index` ascends. The softmax is float32; a position with a NaN or infinite logit gives NaN.
+        float64 [2, T] on the device, which may still be computing it. `index` ascends. The softmax
+        is float32; a position with a NaN or infinite logit gives NaN.
         """
-        values = np.empty(len(tokens), dtype=np.float64)
-        greedy = np.empty(len(tokens), dtype=np.bool_)
+        found = []
         step = self.shapes.head
         for start in range(0, len(picked), step):
-            logits = self.logits(picked[start : start + step])
+            logits = self.head_logits(picked[start : start + step])
             first, last = np.searchsorted(index, [start, start + len(logits)])
             at = self._moved(index[first:last] - start)
             wanted = self._moved(tokens[first:last])
-            sound = torch.isfinite(logits.amax(dim=-1))[at]
-            greedy[first:last] = (logits.argmax(dim=-1)[at] == wanted).cpu().numpy()
-            chosen = torch.log_softmax(logits, dim=-1)[at, wanted]
-            chosen = torch.where(sound, chosen, torch.nan)
-            values[first:last] = chosen.double().cpu().numpy()
-        return values, greedy
+            found.append(torch.stack(self._chances(logits, at, wanted)))
+        return torch.cat(found, dim=1)
+
+    def _chances(
+        self, logits: torch.Tensor, at: torch.Tensor, wanted: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """float64 [T]: log-probability of `wanted` in rows `at`, and 1 where it is the largest."""
+        if self.triton:
+            from evalc.exec.gpu.launch import chances  # noqa: PLC0415  needs triton
+
+            most, spread, best = chances(logits)
+            chosen = logits[at, wanted].float() - most[at] - spread[at]
+            return chosen.double(), (best[at] == wanted).double()
+        logits = logits.float()
+        sound = torch.isfinite(logits.amax(dim=-1))[at]
+        chosen = torch.log_softmax(logits, dim=-1)[at, wanted]
+        chosen = torch.where(sound, chosen, torch.nan)
+        return chosen.double(), (logits.argmax(dim=-1)[at] == wanted).double()
 
     def heads_agree(self, ids: npt.NDArray[np.int64]) -> bool:
         """Whether picked states give the model's own logits; if not, switches to `full`."""
@@ -161,7 +187,7 @@ class Forward:
         return logits
 
     def _moved(self, array: npt.NDArray[np.int64]) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return moved(array, self.device)
 
 
 def padded(rows: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:

@@ -41,7 +41,15 @@ def run_generations(
         manners.setdefault(setting.manner, []).append(prompt)
     for prompts in manners.values():
         if engine.capability.path == "tree":
-            Continuous(engine, columns, decoder, outcomes).run(prompts)
+            _continuous(engine)(engine, columns, decoder, outcomes).run(prompts)
         else:
             generate_in_lockstep(engine, decoder, outcomes, prompts)
     return outcomes
+
+
+def _continuous(engine: Engine) -> type[Continuous]:
+    if not engine.forward.triton:
+        return Continuous
+    from evalc.exec.gpu.pipelined import Pipelined  # noqa: PLC0415  needs triton
+
+    return Pipelined

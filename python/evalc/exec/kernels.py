@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import torch
+
+
+def runs_triton(device: torch.device) -> bool:
+    """Whether Triton programs run on `device`, and so the engine's own kernels for GPUs."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
 class Kernel:
     """Softmax attention of a batch of query blocks, each on keys of its own.
 
     On CPUs it is torch's flash kernel, which computes each (element, head) by itself and takes the
-    keys in blocks from the first one on; elsewhere, and where the widths of keys and values differ,
-    plain matrix products.
+    keys in blocks from the first one on. Where the widths of keys and values differ, and on GPUs
+    without Triton (see `exec.gpu`), it is plain matrix products.
     """
 
     def __init__(self, device: torch.device) -> None:

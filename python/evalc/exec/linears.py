@@ -66,10 +66,10 @@ def pack(model: Any) -> bool:
         return False
     uses = Counter(id(own) for part in model.modules() for own in part._parameters.values())
     try:
-        before = _tried(model)
+        before = tried(model)
         for layer in layers:
             _pack(layer, uses[id(layer.weight)] == 1)
-        after = _tried(model)
+        after = tried(model)
     except Exception as failure:
         unpack(model)
         if is_out_of_memory(failure):
@@ -117,9 +117,10 @@ def _pack(layer: torch.nn.Linear, alone: bool) -> None:
     layer.__class__ = PackedLinear
 
 
-def _tried(model: Any) -> torch.Tensor:
-    """The model's own float32 logits for a few ids."""
+def tried(model: Any) -> torch.Tensor:
+    """The model's own float32 logits for a few ids. Raises torch's error when memory runs out."""
     ids = torch.arange(TRIED)[None] % int(model.get_input_embeddings().weight.shape[0])
+    ids = ids.to(model.device)
 
     def work() -> torch.Tensor:
         logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits

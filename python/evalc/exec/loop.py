@@ -181,7 +181,7 @@ def _outcomes(
                 return run_loglikelihoods(engine, columns)
             return run_generations(engine, columns, settings, keys, decoder)
         except RuntimeError:
-            engine.store.forget()
+            engine.forget()
             raise
 
     found = attempted(work)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from evalc.exec.packs import Ids
+from evalc.exec.transfer import moved
 
 GRANULE = 256
 
@@ -15,11 +16,13 @@ class PathStore:
 
     The state at position p of the held path is in slot `tile + p`. Nothing but one path is kept
     from tile to tile, in depth-first order the path of what comes next, so the memory is bounded by
-    the longest input.
+    the longest input. `kept` is another object whenever states have moved to other memory; there
+    is room for a multiple of `granule` positions.
     """
 
-    def __init__(self, tile: int) -> None:
-        self.tile = tile
+    def __init__(self, tile: int, granule: int = GRANULE) -> None:
+        self.tile, self.granule = tile, granule
+        self.kept = object()
         self.ids: Ids = np.zeros(0, dtype=np.int64)
         self.slots: Ids = np.zeros(0, dtype=np.int64)
         self.keys: list[torch.Tensor] = []
@@ -28,7 +31,8 @@ class PathStore:
     def room(self, positions: int) -> None:
         """Make place for a path of `positions` ids."""
         if positions > len(self.slots):
-            grown = -(-positions // GRANULE) * GRANULE
+            grown = -(-positions // self.granule) * self.granule
+            self.kept = object()
             self.slots = np.concatenate(
                 [self.slots, self.tile + np.arange(len(self.slots), grown, dtype=np.int64)]
             )
@@ -51,15 +55,15 @@ class PathStore:
 
     def keep(self, slots: Ids, ids: Ids) -> None:
         """Hold the path whose states are in `slots`, position by position; all else is free."""
-        moved = np.flatnonzero(slots < self.tile)
-        if len(moved):
-            begin, end = int(moved[0]), int(moved[-1]) + 1
-            source = torch.from_numpy(slots[begin:end])
+        new = np.flatnonzero(slots < self.tile)
+        if len(new):
+            begin, end = int(new[0]), int(new[-1]) + 1
+            source = moved(slots[begin:end], self.keys[0].device)
             # what is overwritten is no longer held, should memory run out on the way
             self.truncate(begin)
             for states in (self.keys, self.values):
                 for held in states:
-                    part = held.index_select(1, source.to(held.device))
+                    part = held.index_select(1, source)
                     held[:, self.tile + begin : self.tile + end] = part
         self.ids = ids
 
@@ -69,6 +73,7 @@ class PathStore:
 
     def forget(self) -> None:
         """Give the memory back."""
+        self.kept = object()
         self.ids = self.ids[:0]
         self.slots = self.slots[:0]
         self.keys.clear()

@@ -47,7 +47,9 @@ def score_rows(
             break
         else:
             waiting = []
-    engine.meter.count("prefill", scores.finish(), 0, 0.0)
+    began = time.perf_counter()
+    finished = scores.finish()
+    engine.meter.count("prefill", finished, 0, time.perf_counter() - began)
 
 
 def _batches(engine: Engine, waiting: Sequence[Row]) -> list[tuple[int, int]]:

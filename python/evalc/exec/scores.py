@@ -16,7 +16,8 @@ from evalc.exec.packs import Ids
 class Scores:
     """Log-probability (float64) and whether it is the argmax, for each target; NaN until scored.
 
-    States wait until they fill the head's rows. `failures` names requests that cannot be scored.
+    States wait until they fill the head's rows, results on the device until `finish`. `failures`
+    names requests that cannot be scored.
     """
 
     def __init__(self, forward: Forward, targets: Targets) -> None:
@@ -28,6 +29,7 @@ class Scores:
         self._states: list[torch.Tensor] = []
         self._index: list[Ids] = []
         self._slots: list[Ids] = []
+        self._found: list[tuple[Ids, torch.Tensor]] = []
         self._waiting = 0
         self._left = np.bincount(targets.owners)
 
@@ -44,8 +46,14 @@ class Scores:
         return self._score(self._waiting // whole * whole)
 
     def finish(self) -> int:
-        """Score what waits; returns how many requests were finished."""
-        return self._score(self._waiting)
+        """Score what waits and fetch all results; returns how many requests were finished."""
+        finished = self._score(self._waiting)
+        if self._found:
+            values, greedy = torch.cat([found for _, found in self._found], dim=1).cpu().numpy()
+            slots = np.concatenate([slots for slots, _ in self._found])
+            self.values[slots], self.greedy[slots] = values, greedy > 0
+            self._found.clear()
+        return finished
 
     def _score(self, count: int) -> int:
         """Score the first `count` waiting states."""
@@ -60,7 +68,7 @@ class Scores:
             owners = np.unique(self.targets.owners[slots[:cut]]).tolist()
             self.failures.update(dict.fromkeys(owners, f"the output head {NO_ROOM}"))
         else:
-            self.values[slots[:cut]], self.greedy[slots[:cut]] = found
+            self._found.append((slots[:cut], found))
         self._states, self._index = [states[count:]], [index[cut:] - count]
         self._slots, self._waiting = [slots[cut:]], self._waiting - count
         owners, counts = np.unique(self.targets.owners[slots[:cut]], return_counts=True)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+UNCUT = 1 << 30
+"""A segment that no position reaches: the programs for GPUs take keys in blocks from 0 on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
@@ -40,7 +43,7 @@ class Shapes:
         """
         padded = numerics == "stable"
         if device == "cuda":
-            return cls(2048, 512, 512, 64, 64, 128, (32, 64, 128, 256, 512, 1024), padded)
+            return cls(2048, 512, UNCUT, 32, 32, 128, (32, 64, 128, 256, 512, 1024), padded)
         return cls(256, 64, 128, 16, 16, 32, (8, 16, 24, 32, 64, 128), padded)
 
 

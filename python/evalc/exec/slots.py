@@ -35,8 +35,13 @@ class Slots:
         """The number of rows."""
         return len(self.lengths)
 
-    def join(self, store: PathStore, slots: Ids) -> None:
-        """A new row for the path whose states lie in `slots` of `store`, by position."""
+    def join(self, store: PathStore, paths: Sequence[Ids], inputs: Sequence[Ids]) -> None:
+        """New rows for `inputs`, whose states lie in slots `paths` of `store`, by position."""
+        del inputs
+        for slots in paths:
+            self._join(store, slots)
+
+    def _join(self, store: PathStore, slots: Ids) -> None:
         at = torch.from_numpy(slots).to(self.kernel.device)
         pairs = ((self.keys, store.keys), (self.values, store.values))
         for buffers, states in pairs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +39,9 @@ def score_tree(
         walk(engine, stream, held, np.flatnonzero(scored[stream.at]), use)
     except OutOfRoomError as full:
         reason = str(full)
-    engine.meter.count("prefill", scores.finish(), 0, 0.0)
+    began = time.perf_counter()
+    finished = scores.finish()
+    engine.meter.count("prefill", finished, 0, time.perf_counter() - began)
     if reason is not None:
         left = np.unique(targets.owners[np.isnan(scores.values)]).tolist()
         scores.failures.update(dict.fromkeys(left, reason))

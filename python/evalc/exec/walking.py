@@ -8,12 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from evalc.exec.attention import TILE, TileAttention
+from evalc.exec.attention import TileAttention, handed
 from evalc.exec.budget import attempted
 from evalc.exec.engine import Engine
 from evalc.exec.forest import Stream
 from evalc.exec.packs import Ids
 from evalc.exec.tiles import Tile, next_tile
+from evalc.exec.transfer import moved
 
 Use = Callable[[Tile, Ids, torch.Tensor], int]
 
@@ -58,13 +59,15 @@ def computed(engine: Engine, tile: Tile, rows: Ids) -> torch.Tensor | None:
     forward = engine.forward
 
     def work() -> torch.Tensor:
+        if engine.passes is not None:
+            return engine.passes.states(tile, rows)
         running = TileAttention(engine.store, tile, engine.shapes, engine.kernel)
         return forward.run(
             tile.ids[None],
             np.zeros(len(rows), dtype=np.int64),
             rows,
-            position_ids=torch.from_numpy(tile.positions[None]).to(forward.device),
-            **{TILE: running},
+            position_ids=moved(tile.positions[None], forward.device),
+            **handed(running),
         ).picked
 
     return attempted(work)

@@ -52,18 +52,30 @@ def written(logits: torch.Tensor, writers: Sequence[Writer], outcomes: Outcomes)
     Finished outputs and non-finite rows go into `outcomes`; returns the rows they leave behind.
     """
     sound = torch.isfinite(logits.amax(dim=-1)).tolist()
-    greedy = logits.argmax(dim=-1).tolist()
+    if any(writer.generator is not None for writer in writers):
+        rows = logits.cpu()
+        tokens = [
+            drawn(rows[row], writer.prompt.setting, writer.generator)
+            if sound[row] and writer.generator is not None
+            else 0
+            for row, writer in enumerate(writers)
+        ]
+    else:
+        tokens = logits.argmax(dim=-1).tolist()
+    return taken(tokens, sound, writers, outcomes)
+
+
+def taken(
+    tokens: Sequence[int], sound: Sequence[bool], writers: Sequence[Writer], outcomes: Outcomes
+) -> list[int]:
+    """Let each writer take its token, as `written` does; a row that is not `sound` fails."""
     ended = []
     for row, writer in enumerate(writers):
         request = writer.prompt.request
         if not sound[row]:
             outcomes.failures[request] = "the model gave a NaN or infinite logit"
             ended.append(row)
-            continue
-        token = greedy[row]
-        if writer.generator is not None:
-            token = drawn(logits[row].cpu(), writer.prompt.setting, writer.generator)
-        if writer.transcript.push(token):
+        elif writer.transcript.push(tokens[row]):
             outcomes.payloads[request] = writer.transcript.payload()
             ended.append(row)
     return ended

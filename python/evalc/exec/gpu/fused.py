@@ -1,0 +1,179 @@
+"""Norms and rotary positions of a model on a GPU, each as one program instead of five to ten."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+
+from evalc.exec.gpu import kernels
+from evalc.exec.gpu.launch import padded_width
+from evalc.exec.linears import tried
+
+ROTARY = "apply_rotary_pos_emb"
+EPSILONS = ("variance_epsilon", "eps")
+WIDEST = 16384
+ROWS = 3
+"""Of a trial."""
+ALLOWED = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
+"""The largest difference of a trial, relative to the largest number: two units in the last place
+of half precision, the order of a sum in float32."""
+
+
+LOGITS = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}
+"""The same for the logits of the whole model."""
+
+
+def fuse(model: Any) -> tuple[int, int]:
+    """Replace what a trial on random numbers shows to compute the same; returns how much.
+
+    Norms have a forward of their own then. A rotary function belongs to the architecture's module:
+    it is replaced for all its models, and does what it did for those on other devices. Nothing
+    stays replaced where the model then gives other logits; `unfuse` puts everything back. Raises
+    torch's own error when memory runs out.
+    """
+    device, dtype = model.device, model.dtype
+    if dtype not in ALLOWED:
+        return 0, 0
+    norms = rotaries = 0
+    before = tried(model)
+    with torch.inference_mode():
+        for module, epsilon in list(_norms(model, dtype)):
+            if _same_norm(module, epsilon, device, dtype):
+                module.forward = partial(_normal, module, epsilon)
+                norms += 1
+        for home, width in _rotaries(model):
+            plain = getattr(home, ROTARY)
+            if _same_rotary(plain, width, device, dtype):
+                setattr(home, ROTARY, partial(_rotated, plain, device.type))
+                rotaries += 1
+    if not _alike(tried(model), before, LOGITS[dtype]):
+        unfuse(model)
+        return 0, 0
+    return norms, rotaries
+
+
+def unfuse(model: Any) -> None:
+    """Put everything back that was replaced."""
+    for module in model.modules():
+        own = vars(module).get("forward")
+        if isinstance(own, partial) and own.func is _normal:
+            del module.forward
+    for home in _homes(model):
+        held = getattr(home, ROTARY)
+        if isinstance(held, partial) and held.func is _rotated:
+            setattr(home, ROTARY, held.args[0])
+
+
+def _norms(model: Any, dtype: torch.dtype) -> Iterator[tuple[Any, float]]:
+    """Modules that look like root-mean-square norms, with their epsilons."""
+    for module in model.modules():
+        if not type(module).__name__.endswith("RMSNorm") or "forward" in vars(module):
+            continue
+        weight = getattr(module, "weight", None)
+        found = [vars(module)[name] for name in EPSILONS if name in vars(module)]
+        if found and weight is not None and weight.dtype == dtype and weight.dim() == 1:
+            if len(weight) <= WIDEST:
+                yield module, float(found[0])
+
+
+def _same_norm(module: Any, epsilon: float, device: torch.device, dtype: torch.dtype) -> bool:
+    some = 3 * torch.randn(ROWS, 1, len(module.weight), device=device).to(dtype)
+    return _alike(module(some), _normal(module, epsilon, some))
+
+
+def _normal(module: Any, epsilon: float, given: torch.Tensor) -> torch.Tensor:
+    """given [..., width] -> the same shape."""
+    given = given.contiguous()
+    out = torch.empty_like(given)
+    width = given.shape[-1]
+    rows = given.numel() // width
+    if rows:
+        padded = padded_width(width)
+        kernels.rms_norm[(rows,)](
+            given, module.weight, out, width, epsilon,
+            PADDED=padded, num_warps=max(1, min(8, padded // 256)),
+        )  # fmt: skip
+    return out
+
+
+def _homes(model: Any) -> list[Any]:
+    """Modules of architectures with a rotary function."""
+    names = sorted({type(part).__module__ for part in model.modules()})
+    return [sys.modules[name] for name in names if hasattr(sys.modules[name], ROTARY)]
+
+
+def _rotaries(model: Any) -> list[tuple[Any, int]]:
+    """Those whose rotary function is not replaced yet, with the width of a head."""
+    decoder = model.config.get_text_config(decoder=True)
+    heads = getattr(decoder, "num_attention_heads", 0)
+    width = getattr(decoder, "head_dim", None) or (heads and decoder.hidden_size // heads)
+    if not width or width % 2:
+        return []
+    return [
+        (home, width) for home in _homes(model) if not isinstance(getattr(home, ROTARY), partial)
+    ]
+
+
+def _same_rotary(plain: Any, width: int, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a rotary function gives what the program gives; some take other arguments."""
+    query, key = (
+        torch.randn(1, ROWS, heads, width, device=device).to(dtype).transpose(1, 2)
+        for heads in (4, 2)
+    )
+    cos, sin = (torch.randn(1, ROWS, width, device=device).to(dtype) for _ in range(2))
+    try:
+        expected = plain(query, key, cos, sin)
+        found = _rotated(plain, device.type, query, key, cos, sin)
+    except Exception:
+        return False
+    return all(_alike(one, other) for one, other in zip(expected, found, strict=True))
+
+
+def _rotated(  # noqa: PLR0917  the function's own arguments, behind two of ours
+    plain: Any,
+    device: str,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    *rest: Any,
+    **options: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """q [1, H, T, D] and k [1, K, T, D] turned by cos and sin [1, T, D]; others by `plain`."""
+    usual = not rest and not options and q.device.type == device and cos.shape == sin.shape
+    if not usual or not _turns(q, cos) or not _turns(k, cos):
+        both: tuple[torch.Tensor, torch.Tensor] = plain(q, k, cos, sin, *rest, **options)
+        return both
+    cos, sin = cos.contiguous(), sin.contiguous()
+    return _turned(q, cos, sin), _turned(k, cos, sin)
+
+
+def _turns(states: torch.Tensor, cos: torch.Tensor) -> bool:
+    wanted = (1, states.shape[2], states.shape[3])
+    same = states.shape[0] == 1 and cos.shape == wanted and cos.dtype == states.dtype
+    return same and states.stride(-1) == 1
+
+
+def _turned(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    out = torch.empty_like(states)
+    _, heads, rows, width = states.shape
+    if rows:
+        kernels.rotate[(rows,)](
+            states, cos, sin, out, states.stride(1), states.stride(2), out.stride(1),
+            out.stride(2), heads,
+            HEADS=1 << (heads - 1).bit_length(), WIDTH=width, PADDED=padded_width(width),
+            num_warps=4,
+        )  # fmt: skip
+    return out
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor, allowed: float | None = None) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    scale = float(one.float().abs().nan_to_num().amax().clamp(min=1e-6))
+    most = scale * (ALLOWED[one.dtype] if allowed is None else allowed)
+    return torch.allclose(one.float(), other.float(), rtol=0.0, atol=most, equal_nan=True)
