@@ -46,7 +46,7 @@ if ENGINE == "interpreted":
     from evalc.exec.gpu import fused, launch, pages, replay
 DEVICE = "cuda" if ENGINE == "cuda" else "cpu"
 SPAN = 16
-"""Keys that an interpreted decode step sums together: few, so that short rows have several spans."""
+"""Keys that an interpreted decode step sums together: few, so that short rows have several."""
 VOCAB = 320
 CORPUS = [
     "Question: what is the sum of 12 and 30? Answer: the sum is 42.\n",

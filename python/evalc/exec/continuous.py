@@ -15,7 +15,7 @@ from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.forest import depth_first, unread
 from evalc.exec.outcomes import Outcomes
 from evalc.exec.packs import Ids, PackColumns
-from evalc.exec.slots import SlotAttention, Slots, ids_of, positions_of
+from evalc.exec.slots import Rows, SlotAttention, Slots, ids_of, positions_of
 from evalc.exec.tiles import Tile, slots_at
 from evalc.exec.transcripts import Decoder
 from evalc.exec.walking import walk
@@ -24,6 +24,8 @@ from evalc.exec.writers import Prompt, Writer, written
 
 class Continuous:
     """Generates for prompts of one manner. Results go to `outcomes`."""
+
+    rows: Rows
 
     def __init__(
         self, engine: Engine, columns: PackColumns, decoder: Decoder, outcomes: Outcomes
@@ -45,14 +47,14 @@ class Continuous:
         most = min(self.engine.shapes.decode, self.engine.budget.rows_for(self.longest))
         self._open(min(most, len(prompts)))
         while self.waiting or self.writers:
-            vacant = self.slots.capacity - len(self.writers)
-            if self.waiting and (not self.writers or vacant >= max(1, self.slots.capacity // 4)):
+            vacant = self.rows.capacity - len(self.writers)
+            if self.waiting and (not self.writers or vacant >= max(1, self.rows.capacity // 4)):
                 self._admit(vacant)
             if self.writers:
                 self._step()
 
     def _open(self, capacity: int) -> None:
-        self.slots = Slots(capacity, self.longest, self.engine.kernel)
+        self.rows = self.slots = Slots(capacity, self.longest, self.engine.kernel)
 
     def _admit(self, most: int) -> None:
         """Prefill the next waiting prompts and give them slots."""
@@ -95,7 +97,7 @@ class Continuous:
     def _begin(self, prompts: Sequence[Prompt], paths: Sequence[Ids], states: torch.Tensor) -> int:
         """Slots and first tokens for prompts whose paths and last states are given."""
         held = len(self.writers)
-        self.slots.join(self.engine.store, paths, [prompt.ids for prompt in prompts])
+        self.rows.join(self.engine.store, paths, [prompt.ids for prompt in prompts])
         self.writers += [Writer.of(prompt, self.decoder) for prompt in prompts]
         logits = self.engine.forward.logits(states, self.engine.shapes.decode)
         ended = written(logits, self.writers[held:], self.outcomes)
@@ -133,7 +135,7 @@ class Continuous:
 
     def _drop(self, rows: Sequence[int]) -> None:
         for row in sorted(rows, reverse=True):
-            self.slots.drop(row)
+            self.rows.drop(row)
             last = self.writers.pop()
             if row < len(self.writers):
                 self.writers[row] = last
@@ -143,9 +145,9 @@ class Continuous:
 
         Starting again gives the same tokens. A prompt that does not fit alone fails.
         """
-        again = self.refused_at == self.slots.capacity
-        self.refused_at = self.slots.capacity
-        capacity = self.slots.capacity // 2 if again else self.slots.capacity
+        again = self.refused_at == self.rows.capacity
+        self.refused_at = self.rows.capacity
+        capacity = self.rows.capacity // 2 if again else self.rows.capacity
         unfinished = [writer.prompt for writer in self.writers]
         started = {prompt.request for prompt in unfinished}
         done = self.outcomes.payloads.keys() | self.outcomes.failures.keys()
@@ -159,9 +161,9 @@ class Continuous:
             unfinished, left, self.refused_at = (unfinished + left)[1:], [], 0
         self.waiting.extendleft(reversed(unfinished + left))
         if again:
-            self.engine.budget.slots = self.slots.capacity
+            self.engine.budget.slots = self.rows.capacity
             self.engine.meter.observer.note(
-                f"out of memory while generating: {self.slots.capacity} rows now decode together"
+                f"out of memory while generating: {self.rows.capacity} rows now decode together"
             )
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
+from functools import lru_cache
 
 import torch
 
 
 def runs_triton(device: torch.device) -> bool:
-    """Whether Triton programs run on `device`, and so the engine's own kernels for GPUs."""
-    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+    """Whether the engine's own programs for GPUs run on `device`."""
+    return device.type == "cuda" and triton_fault() is None
+
+
+@lru_cache(maxsize=1)
+def triton_fault() -> str | None:
+    """Why the programs of `exec.gpu` do not run on this machine's GPU; None when one did."""
+    try:
+        from evalc.exec.gpu.launch import chances  # noqa: PLC0415  needs triton
+
+        most, _, _ = chances(torch.ones(1, 16, device="cuda"))
+        return None if float(most) == 1.0 else "its results are wrong"
+    except Exception as failure:  # there are as many as compilers and drivers
+        return (str(failure).splitlines() or [type(failure).__name__])[0]
 
 
 class Kernel:

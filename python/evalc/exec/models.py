@@ -17,7 +17,7 @@ from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.exec.budget import is_out_of_memory
-from evalc.exec.kernels import runs_triton
+from evalc.exec.kernels import runs_triton, triton_fault
 from evalc.exec.linears import pack, unpack
 from evalc.exec.weights import first_line, require_adapter, require_model
 from evalc.plan.sources import ModelSource
@@ -240,6 +240,17 @@ def _require_device(source: ModelSource) -> None:
                     "missing-device",
                     f"model `{source.name}` is to run on `cuda`, and torch sees no CUDA device",
                     hint='set `device = "cpu"`, or check the driver with `evalc doctor`',
+                )
+            ]
+        )
+    if source.device == "cuda" and source.numerics == "stable" and (fault := triton_fault()):
+        raise Faults(
+            [
+                Diagnostic(
+                    "missing-package",
+                    f"stable numerics of model `{source.name}` on `cuda` need programs in Triton, "
+                    f"which do not run: {fault}",
+                    hint='install `triton` and a C compiler, or set `numerics = "fast"`',
                 )
             ]
         )

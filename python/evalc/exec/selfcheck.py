@@ -104,7 +104,11 @@ def checked(
         way = judged if path == judged.path else Capability(path, "a self-check failed")
         scores = _likelihood_gap(trial_engine(forward, way), rows, plain)
         if scores <= allowed:
-            way = replace(way, tiles=_equal_counts(forward, way, samples, observer))
+            tiles = _equal_counts(forward, way, samples, observer)
+            if tiles is None:
+                trials.append(Trial(path, float("inf"), None))
+                continue
+            way = replace(way, tiles=tiles)
         trials.append(_generated(forward, way, rows, scores, decoder))
         if trials[-1].gap <= allowed:
             if path != judged.path:
@@ -179,11 +183,13 @@ def trial_engine(forward: Forward, trial: Capability) -> Engine:
 
 def _equal_counts(
     forward: Forward, trial: Capability, samples: Sequence[Ids], observer: Observer
-) -> tuple[int, ...]:
+) -> tuple[int, ...] | None:
     """The token counts below the usual one, falling, at which a pass gives the same bits.
 
+    None where not even two passes of the usual size do: then rows have to be computed alone.
+
     Finds those of the output head too, which are the forward's. States of one path are compared,
-    each in another row than in the usual pass. Where not even two usual passes agree, torch gets
+    each in another row than in the usual pass. Where two usual passes do not agree, torch gets
     fewer threads: more than two may share an elementwise operation at places inside a vector.
     """
     shapes = forward.shapes
@@ -203,7 +209,11 @@ def _equal_counts(
         return _same_bits(found, usual[SHIFT : SHIFT + len(found)])
 
     usual = compared()
-    while (threads := torch.get_num_threads()) > 2 and not equal(shapes.tile):
+    while not equal(shapes.tile):
+        threads = torch.get_num_threads()
+        if threads <= 2 or forward.device.type != "cpu":
+            observer.note("a token's bits depend on its place in a pass of this model")
+            return None
         torch.set_num_threads(1 << (threads - 1).bit_length() - 1)
         observer.note(
             f"with {threads} threads a token's bits depend on its place in a pass: "

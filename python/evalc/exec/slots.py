@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +14,18 @@ from evalc.exec.paths import PathStore
 
 SPAN = 512
 """Keys are attended in blocks of so many, counted from position 0; the last one is masked."""
+
+
+class Rows(Protocol):
+    """Rows that generate, counted densely, and what is held of them."""
+
+    capacity: int
+
+    def join(self, store: PathStore, paths: Sequence[Ids], inputs: Sequence[Ids]) -> None:
+        """New rows for `inputs`, whose states lie in slots `paths` of `store`, by position."""
+
+    def drop(self, number: int) -> None:
+        """Remove a row; the last row takes its number."""
 
 
 class Slots:
@@ -54,9 +67,9 @@ class Slots:
                 row[:, len(slots) :] = 0
         self.lengths = np.append(self.lengths, len(slots))
 
-    def drop(self, row: int) -> None:
-        """Remove a row; the last row takes its place."""
-        last = self.count - 1
+    def drop(self, number: int) -> None:
+        """Remove a row; the last row takes its number."""
+        row, last = number, self.count - 1
         if row != last:
             for buffers in (self.keys, self.values):
                 for buffer in buffers:

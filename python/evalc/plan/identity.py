@@ -20,7 +20,7 @@ from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.plan.checkpoint import Checkpoint
 from evalc.plan.digests import Digests
 
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 """Raise when the engine computes other numbers for the same request."""
 
 INERT = frozenset(

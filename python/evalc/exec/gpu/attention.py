@@ -27,8 +27,8 @@ class TreeAttention:
         """The next layer: query [1, H, T, D], key and value [1, K, T, D] -> [1, T, H, D]."""
         layer, self.layer = self.layer, self.layer + 1
         self.store.write(layer, key[0], value[0])
-        keys, values = self.store.keys[layer], self.store.values[layer]
-        return attend_tree(query[0], keys, values, self.chunks, self.size, scaling)[None]
+        states = (self.store.keys[layer], self.store.values[layer])
+        return attend_tree(query[0], states, self.chunks, self.size, scaling)[None]
 
 
 def columns_of(tile: Tile) -> tuple[Ids, Ids, Ids, Ids]:

@@ -90,7 +90,7 @@ class Decoding:
             return Flight(self.verdicts.clone(), None)
         host = torch.empty(2, self.width, dtype=torch.int32, pin_memory=True)
         host.copy_(self.verdicts, non_blocking=True)
-        landed = torch.cuda.Event()
+        landed = torch.cuda.Event()  # type: ignore[no-untyped-call]
         landed.record()
         return Flight(host, landed)
 

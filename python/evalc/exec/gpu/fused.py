@@ -75,9 +75,10 @@ def _norms(model: Any, dtype: torch.dtype) -> Iterator[tuple[Any, float]]:
             continue
         weight = getattr(module, "weight", None)
         found = [vars(module)[name] for name in EPSILONS if name in vars(module)]
-        if found and weight is not None and weight.dtype == dtype and weight.dim() == 1:
-            if len(weight) <= WIDEST:
-                yield module, float(found[0])
+        if not found or weight is None or weight.dtype != dtype or weight.dim() != 1:
+            continue
+        if len(weight) <= WIDEST:
+            yield module, float(found[0])
 
 
 def _same_norm(module: Any, epsilon: float, device: torch.device, dtype: torch.dtype) -> bool:

@@ -218,7 +218,7 @@ def move_states(
 
 @triton.jit
 def row_chances(LOGITS, MOST, TOTAL, BEST, row_stride, vocab, BLOCK: tl.constexpr):
-    """Of each row of logits: its maximum, log(sum(exp(logit - maximum))), where the first maximum is.
+    """Of each row of logits: maximum, log(sum(exp(logit - maximum))), place of the first maximum.
 
     One NaN or +inf among the logits, or nothing but -inf, makes the second one NaN.
     """

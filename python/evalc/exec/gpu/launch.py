@@ -64,8 +64,7 @@ def block_of(states: torch.Tensor) -> int:
 
 def attend_tree(
     query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
+    states: tuple[torch.Tensor, torch.Tensor],
     chunks: Chunks,
     size: int,
     scaling: float,
@@ -74,6 +73,7 @@ def attend_tree(
 
     Rows that no chunk names are zero.
     """
+    keys, values = states
     heads, tokens, width = query.shape
     groups, wide = keys.shape[0], values.shape[-1]
     repeats = heads // groups
@@ -116,6 +116,7 @@ def attend_pages(
     items: Items,
     lengths: torch.Tensor,
     scratch: tuple[torch.Tensor, torch.Tensor],
+    *,
     scaling: float,
 ) -> torch.Tensor:
     """query [H, W, D] on the pages of each row, [P, K, SPAN, D] and [P, K, SPAN, E]: [W, H, E].

@@ -164,5 +164,5 @@ class PageAttention:
             sums = torch.empty(shape, dtype=torch.float32, device=query.device)
             self.scratch = (sums.new_empty(*shape, value.shape[-1]), sums)
         append((key[0], value[0]), held, self.table, self.lengths)
-        out = attend_pages(query[0], held, self.items, self.lengths, self.scratch, scaling)
+        out = attend_pages(query[0], held, self.items, self.lengths, self.scratch, scaling=scaling)
         return out[None]

@@ -98,7 +98,7 @@ class FixedPass:
 
     def _compute(self) -> None:
         forward, tokens = self.forward, self.forward.tokens
-        ids, positions, rows, offsets, lengths, slots = torch.split(self.columns, self.sizes)
+        ids, positions, rows, offsets, lengths, slots = torch.split(self.columns, list(self.sizes))
         chunks = Chunks(rows, slots, offsets, lengths)
         self.found = forward.run_on(
             ids.long()[None],

@@ -35,7 +35,7 @@ class Pipelined(Continuous):
     def _open(self, capacity: int) -> None:
         engine = self.engine
         self.decoding = engine.decoding(capacity, self.longest)
-        self.slots = self.pages = self.decoding.pages
+        self.rows = self.pages = self.decoding.pages
         self.pages.clear()
         self.lengths = np.full(self.decoding.width, NOBODY, dtype=np.int64)
         self.seated: dict[int, Writer] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -20,9 +21,9 @@ class Replays:
     def __init__(self, device: torch.device, observer: Observer) -> None:
         self.device, self.observer = device, observer
         self.possible = device.type == "cuda"
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
 
-    def pool(self) -> tuple[int, int]:
+    def pool(self) -> Any:
         """The memory pool of all captured work."""
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
