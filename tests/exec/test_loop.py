@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -104,9 +103,8 @@ def test_nothing_to_run_loads_no_model(source: Callable[..., Any], tmp_path: Pat
 def test_a_failed_self_check_refuses_to_run(
     source: Callable[..., Any], ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        loop.Forward, "scores", lambda _s, _p, _i, t: (np.full(len(t), -1.0), np.zeros(len(t)))
-    )
+    wrong = lambda _self, _picked, _index, tokens: torch.full((2, len(tokens)), -1.0)  # noqa: E731
+    monkeypatch.setattr(loop.Forward, "scores", wrong)
     book = Book()
     with pytest.raises(Faults) as caught:
         execute(source(), work(ids), [SETTING], keys(9), book.commit, book)

@@ -120,6 +120,22 @@ def test_threads_are_given_up_where_bits_depend_on_a_token_s_place(
     assert any("5 threads" in note for note in book.notes)
 
 
+def test_a_model_whose_bits_depend_on_the_place_in_a_pass_computes_rows_alone(
+    source: Callable[..., ModelSource], ids: Ids
+) -> None:
+    loaded, book = load(source(numerics="stable")), Book()
+    placed = lambda _module, _given, out: out + 1e-6 * torch.arange(out.shape[1])[:, None]  # noqa: E731
+    loaded.model.model.layers[0].register_forward_hook(placed)
+    asks = suite(ids)[:8]
+    with torch.inference_mode():
+        samples = [np.asarray(ids(120, seed)) for seed in range(4)]
+        used, checked = ready(loaded, samples, None, Meter(Tally(), book))
+        assert used.capability.path == "padded"
+        assert [trial.path for trial in checked.trials] == ["tree", "padded"]
+        assert "a token's bits depend on its place in a pass of this model" in book.notes
+        assert differing(lambda: used, asks, 3) == 0
+
+
 def test_another_sequence_of_nan_states_poisons_nobody(
     engine: Callable[..., Engine], ids: Ids
 ) -> None:
