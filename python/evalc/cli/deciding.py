@@ -30,6 +30,7 @@ from evalc.decide.gates import (
 from evalc.decide.rounds import Budget
 from evalc.decide.trials import Trial
 from evalc.decide.units import Units
+from evalc.decide.unjudged import Unjudged
 from evalc.decide.verdicts import Narrow, Verdict, together
 from evalc.plan import Planned
 from evalc.report.build import finite
@@ -65,7 +66,8 @@ class Decisions:
         self._baselines = Baselines(self._planned.folder, scorer.store)
         gates = gate_cells(spec, selection)
         yet = [gate for gate in gates if self._baselines.only_named_by(gate, recording)]
-        self.unjudged = list(dict.fromkeys(gate.gate for gate in yet))
+        why = f"`{recording}` is recorded for the first time"
+        self.unjudged = list(dict.fromkeys(Unjudged(g.gate, g.task, why) for g in yet))
         self._gates = [gate for gate in gates if gate not in yet]
         self._trials = sum(len(conditions(gate.spec)) for gate in self._gates)
         self._baselines.check(self._gates)

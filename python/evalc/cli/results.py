@@ -9,6 +9,7 @@ from typing import Any
 from evalc.cli.changes import with_changes
 from evalc.cli.deciding import Decisions, goes_by_rounds
 from evalc.cli.scoring import Scorer
+from evalc.decide.unjudged import Unjudged, unjudged
 from evalc.plan import Planned
 from evalc.report import Report, build_report
 from evalc.report.html import report_page
@@ -50,6 +51,7 @@ class Results:
             self.scores,
             unscored=self.unscored,
             gates=gates,
+            unjudged=self._unjudged(),
             ended={} if decisions is None else decisions.ended(),
             chosen=set() if decisions is None else decisions.chosen(),
             tier=self.planned.selection.tier,
@@ -57,6 +59,10 @@ class Results:
             runs=_runs(self.planned, self.store),
             cases=cases,
         )
+
+    def _unjudged(self) -> list[Unjudged]:
+        found = unjudged(self.planned.folder.spec, self.planned.selection)
+        return sorted([*found, *(self.decisions.unjudged if self.decisions else ())])
 
     def page(self, report: Report) -> str:
         """An HTML page of a report that lists its cases, with their texts and every look."""

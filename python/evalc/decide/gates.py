@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,11 +50,21 @@ def gate_cells(spec: Spec, selection: Selection) -> list[GateCell]:
             continue
         task, metric, extraction = parts
         for cell, (model, own) in enumerate(selection.cells):
-            judged = not gate.models or any(matching(p, {model: ()}) for p in gate.models)
-            if own == task and judged and model != gate.baseline:
+            if own == task and judges(gate, model):
                 column = column_name(metric, extraction)
                 found.append(GateCell(name, gate, model, task, cell, column))
     return found
+
+
+def judges(gate: GateSpec, model: str) -> bool:
+    """Whether a gate that is no race judges a model, should it answer the gate's task."""
+    named = not gate.models or any(matching(p, {model: ()}) for p in gate.models)
+    return named and model != gate.baseline
+
+
+def candidates(gate: GateSpec, models: Iterable[str]) -> list[str]:
+    """Those of the models that a race is among."""
+    return [m for m in models if any(matching(p, {m: ()}) for p in gate.among or ())]
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ def race_cells(spec: Spec, selection: Selection) -> list[RaceCells]:
         if parts is None or gate.among is None:
             continue
         task, metric, extraction = parts
-        models = [m for m in spec.models if any(matching(p, {m: ()}) for p in gate.among)]
+        models = candidates(gate, spec.models)
         cells = {m: c for c, (m, own) in enumerate(selection.cells) if own == task and m in models}
         if len(models) > 1 and len(cells) == len(models):
             column = column_name(metric, extraction)

@@ -196,8 +196,18 @@ class UnscoredEntry(TypedDict):
     why: str
 
 
+class UnjudgedEntry(TypedDict):
+    """A gate that judged no model, and why, as a clause."""
+
+    gate: str
+    task: str
+    why: str
+
+
 class Report(TypedDict):
     """All results. `complete`: every case of every result is scored, and nothing is `unscored`.
+
+    `gates` are verdicts; `unjudged` are the gates of the spec that have none.
 
     `plan` holds the plan's total counts (`Plan.summary()["total"]`), `runs` the manifests of the
     runs that answered, as the store has them. `since` says what chose the tier, as `plan --json`.
@@ -210,6 +220,7 @@ class Report(TypedDict):
     results: list[ResultEntry]
     unscored: list[UnscoredEntry]
     gates: NotRequired[list[GateEntry]]
+    unjudged: NotRequired[list[UnjudgedEntry]]
     plan: dict[str, Any] | None
     runs: list[dict[str, Any]]
     since: NotRequired[dict[str, Any]]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from evalc.errors import ExitCode
 from evalc.report import words
-from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry
+from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry, Report
 
 MARKS = {"pass": "pass", "fail": "FAIL", "inconclusive": "open"}
 CONDITIONS = {
@@ -112,6 +112,19 @@ def why(gate: GateEntry) -> str | None:
     return reason if gate["needed"] else f"{reason}; it does not fail the run"
 
 
+def unjudged(report: Report) -> list[str]:
+    """A line for every reason why gates were not judged: `floor, drop: task not selected`."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in report.get("unjudged", []):
+        by_reason.setdefault(entry["why"], []).append(entry["gate"])
+    return [f"{_names(gates)}: {why}" for why, gates in by_reason.items()]
+
+
+def _names(gates: Sequence[str]) -> str:
+    more = f" and {len(gates) - words.MANY:,} more" if len(gates) > words.MANY else ""
+    return ", ".join(gates[: words.MANY]) + more
+
+
 def headline(gate: GateEntry) -> str:
     """`no_regression (base): FAIL`."""
     return f"{gate['gate']} ({gate['model']}): {MARKS[gate['state']]}"
@@ -129,8 +142,13 @@ def told(gate: GateEntry) -> list[str]:
     return [*lines, *([reason] if reason else [])] or [metric]
 
 
-def outcome(gates: Sequence[GateEntry]) -> str:
-    """All verdicts in a sentence: `1 of 3 gates failed, 1 is not decided`."""
+def outcome(report: Report) -> str:
+    """All verdicts in a sentence: `1 of 3 gates failed, 1 is not decided, 2 not judged`."""
+    apart = len(report.get("unjudged", []))
+    return _outcome(report["gates"]) + (f", {apart:,} not judged" if apart else "")
+
+
+def _outcome(gates: Sequence[GateEntry]) -> str:
     failed = sum(gate["state"] == "fail" for gate in gates)
     open_ = sum(gate["state"] == "inconclusive" for gate in gates)
     of = f"{len(gates):,} gate" + ("s" if len(gates) != 1 else "")
