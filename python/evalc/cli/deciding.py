@@ -290,7 +290,7 @@ class Decisions:
             beside = beyond(self._baseline(gate) or {})
             fault = "has scores outside 0 to 1" if beside else "has answered none of its cases"
             why = f"`{gate.spec.baseline}` {fault}"
-        return {
+        found: GateEntry = {
             "gate": gate.gate,
             "model": gate.model,
             "task": gate.task,
@@ -304,6 +304,9 @@ class Decisions:
             "why": why,
             "conditions": entries,
         }
+        if (part := self._baselines.recorded(gate)) is not None:
+            found["recorded"] = part
+        return found
 
     def _condition(self, gate: GateCell, key: str, trial: Trial) -> ConditionEntry:
         foreseen = expected(key, gate.spec, len(trial.cases), self._baselines.value(gate))

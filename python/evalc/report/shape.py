@@ -88,6 +88,11 @@ class ResultEntry(TypedDict):
     cases: NotRequired[list[CaseEntry]]
 
 
+def whole(result: ResultEntry) -> int:
+    """How many cases there are without a budget."""
+    return max(result["total"], result["population"] or 0)
+
+
 class RoundEntry(TypedDict):
     """What was known when `seen` cases had been looked at: the value with its anytime interval.
 
@@ -148,6 +153,13 @@ class ChangeEntry(TypedDict):
     p: float | None
 
 
+class RecordedEntry(TypedDict):
+    """What a gate's baseline was recorded on: `scored` of `total` cases, fewer than all."""
+
+    scored: int
+    total: int
+
+
 class CandidateEntry(TypedDict):
     """A candidate of a race. `seen` of its cases were looked at; `value` is an estimate from them.
 
@@ -168,8 +180,9 @@ class GateEntry(TypedDict):
     """A gate's verdict on a model. `error` bounds the probability that it is wrong.
 
     `needed` tells whether a verdict that is inconclusive fails the run. `why` says why nothing
-    could be judged. A race has `candidates` and no conditions, and `model` is its leader; it passes
-    when it is known which is best.
+    could be judged, `recorded` that the baseline is the record of a part of its cases. A race has
+    `candidates` and no conditions, and `model` is its leader; it passes when it is known which is
+    best.
     """
 
     gate: str
@@ -185,6 +198,7 @@ class GateEntry(TypedDict):
     why: str | None
     conditions: list[ConditionEntry]
     change: NotRequired[ChangeEntry]
+    recorded: NotRequired[RecordedEntry]
     candidates: NotRequired[list[CandidateEntry]]
 
 

@@ -95,13 +95,21 @@ def rests_on(gate: GateEntry, condition: ConditionEntry) -> str:
     predicted = "" if foreseen is None or seen == total else f", predicted {foreseen:,}"
     cases = "cases"
     if condition["scope"] == "difference":
-        cases = f"cases that {gate['baseline']} has answered"
+        cases = f"cases that {recorded(gate)} has answered"
     text = f"{seen:,} of {total:,} {cases}{share}{predicted}"
     if condition["basis"] == "certain":
         return f"{text}, certain"
     if condition["basis"] == "evidence":
         return f"{text}, wrong with probability at most {gate['error']:g}"
     return text
+
+
+def recorded(gate: GateEntry) -> str:
+    """What a gate compares with: `main`, or `main, recorded on 40 of 240 cases,`."""
+    name, part = gate["baseline"] or words.NOTHING, gate.get("recorded")
+    if part is None:
+        return name
+    return f"{name}, recorded on {part['scored']:,} of {part['total']:,} cases,"
 
 
 def why(gate: GateEntry) -> str | None:
@@ -117,12 +125,7 @@ def unjudged(report: Report) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for entry in report.get("unjudged", []):
         by_reason.setdefault(entry["why"], []).append(entry["gate"])
-    return [f"{_names(gates)}: {why}" for why, gates in by_reason.items()]
-
-
-def _names(gates: Sequence[str]) -> str:
-    more = f" and {len(gates) - words.MANY:,} more" if len(gates) > words.MANY else ""
-    return ", ".join(gates[: words.MANY]) + more
+    return [f"{words.first(gates)}: {why}" for why, gates in by_reason.items()]
 
 
 def headline(gate: GateEntry) -> str:

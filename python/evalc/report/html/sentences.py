@@ -104,8 +104,8 @@ def _ground(gate: GateEntry) -> str:
     entries = _decisive(gate)
     seen = max((entry["seen"] for entry in entries), default=0)
     total = max((entry["total"] for entry in entries), default=0)
+    shared = any(entry["scope"] == "difference" for entry in entries)
+    which = f" that {verdicts.recorded(gate)} has answered" if shared else ""
     if gate["basis"] == "certain" and seen == total:
-        shared = any(entry["scope"] == "difference" for entry in entries)
-        which = f" that {gate['baseline']} has answered" if shared else ""
         return f"All {total:,} cases{which} were looked at, so this is certain."
-    return _sure(gate, f"{seen:,} of {total:,} cases")
+    return _sure(gate, f"{seen:,} of {total:,} cases{which}")
