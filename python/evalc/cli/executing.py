@@ -15,10 +15,17 @@ import click
 from evalc import __version__, env
 from evalc.cli import output
 from evalc.cli.asking import PROBES, room, to_ask
-from evalc.cli.ci import faults_for_ci, junit_option
+from evalc.cli.ci import faults_for_ci
 from evalc.cli.expecting import with_decisions
 from evalc.cli.meter import RunMeter
-from evalc.cli.options import Request, rehash_option, request, selection_options, since_option
+from evalc.cli.options import (
+    Request,
+    junit_option,
+    rehash_option,
+    request,
+    selection_options,
+    since_option,
+)
 from evalc.cli.pinning import pinned_path, repeated
 from evalc.cli.recording import keep_result, require_name, tell_shadowed
 from evalc.cli.reporting import Telling, show_nothing, show_report

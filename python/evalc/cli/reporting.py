@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.ci import faults_for_ci, junit_option, tell_ci
-from evalc.cli.options import html_option, request, selection_options, since_option
+from evalc.cli.ci import faults_for_ci, tell_ci
+from evalc.cli.options import html_option, junit_option, request, selection_options, since_option
 from evalc.cli.pages import require_page, write_page
 from evalc.cli.recording import keep_result, tell_shadowed
 from evalc.cli.results import Results
