@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from evalc.decide.agenda import Agenda
 from evalc.decide.course import course, limits
 from evalc.decide.expectation import expected
 from evalc.decide.gates import (
+    Baseline,
     GateCell,
     beyond,
     by_rounds,
@@ -47,6 +49,16 @@ NO_BUDGET = TierSpec()
 def goes_by_rounds(planned: Planned) -> bool:
     """Whether gates or the tier have this run look at what it has before all is asked."""
     return by_rounds(planned.folder.spec, planned.selection)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A gate's trial of a drop: the scores that it is about, and those that it compares with."""
+
+    gate: GateCell
+    trial: Trial
+    scores: CellScores
+    baseline: Baseline
 
 
 class Decisions:
@@ -249,6 +261,16 @@ class Decisions:
                 trial = trials[condition["key"]]
                 condition["rounds"] = _rounds(trial)
                 condition["pass_at"], condition["fail_at"] = limits(trial)
+
+    def drops(self) -> list[Drop]:
+        """What compares with a baseline, as far as `gates` went."""
+        found = []
+        for gate in self._gates:
+            trial, scores = self._own(gate).get("max_drop"), self._scores.get(gate.cell)
+            baseline = self._baseline(gate)
+            if trial is not None and scores is not None and baseline is not None:
+                found.append(Drop(gate, trial, scores, baseline))
+        return found
 
     def recorded(self) -> list[tuple[str, ResultEntry]]:
         """Results that gates compare with and that are no models of the spec, by their names."""

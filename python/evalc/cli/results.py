@@ -8,6 +8,7 @@ from typing import Any
 
 from evalc.cli.changes import with_changes
 from evalc.cli.deciding import Decisions, goes_by_rounds
+from evalc.cli.moves import moves
 from evalc.cli.scoring import Scorer
 from evalc.decide.unjudged import Unjudged, unjudged
 from evalc.plan import Planned
@@ -44,14 +45,16 @@ class Results:
 
     def report(self, cases: bool) -> Report:
         """The report, with `cases` every case listed."""
-        decisions, gates = self.decisions, None
+        decisions, gates, told = self.decisions, None, []
         if decisions is not None:
             gates = with_changes(decisions.gates(), self.planned, self.store, self.scores)
+            told = moves(decisions.drops())
         return build_report(
             self.scores,
             unscored=self.unscored,
             gates=gates,
             unjudged=self._unjudged(),
+            moves=told,
             ended={} if decisions is None else decisions.ended(),
             chosen=set() if decisions is None else decisions.chosen(),
             tier=self.planned.selection.tier,

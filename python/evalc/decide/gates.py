@@ -173,7 +173,7 @@ def trials_of(
 
     `guides` are what else is known of the cases: scores of other models by the same metric.
     """
-    known = None if baseline is None or beyond(baseline) else _aligned(scores, baseline)
+    known = None if baseline is None or beyond(baseline) else aligned(scores, baseline)
     every = np.arange(len(scores.cell), dtype=np.int64)
     found = {}
     for key in conditions(gate.spec):
@@ -219,8 +219,8 @@ def _predictor(
 ) -> Predictor | None:
     """From all that is complete, the gate's own baseline first."""
     own = _complete(baseline)
-    aligned = [baseline, *(_aligned(scores, guide) for guide in guides)]
-    known = [units.values(each) for each in aligned if each is not None and _complete(each)]
+    every = [baseline, *(aligned(scores, guide) for guide in guides)]
+    known = [units.values(each) for each in every if each is not None and _complete(each)]
     return predictor_of(known, leading=own)
 
 
@@ -228,9 +228,7 @@ def _complete(known: FloatArray | None) -> bool:
     return known is not None and bool(np.isfinite(known).all())
 
 
-def _aligned(scores: CellScores, baseline: Baseline | None) -> FloatArray | None:
+def aligned(scores: CellScores, baseline: Baseline) -> FloatArray:
     """float64[n]: the baseline's score of each case, NaN where it has none in [0, 1]."""
-    if baseline is None:
-        return None
     found = np.array([baseline.get(case, np.nan) for case in scores.cell.case_ids])
     return np.where((found >= 0) & (found <= 1), found, np.nan)

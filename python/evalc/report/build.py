@@ -20,6 +20,7 @@ from evalc.report.shape import (
     GateEntry,
     IntervalEntry,
     MetricEntry,
+    MovesEntry,
     Report,
     ResultEntry,
 )
@@ -37,6 +38,7 @@ def build_report(
     unscored: Sequence[tuple[str, str, str]] = (),
     gates: Sequence[GateEntry] | None = None,
     unjudged: Sequence[tuple[str, str, str]] = (),
+    moves: Sequence[MovesEntry] = (),
     ended: Mapping[tuple[str, str], Literal["decided", "budget"]] = {},
     chosen: Collection[tuple[str, str]] = (),
     cases: bool = False,
@@ -46,9 +48,9 @@ def build_report(
     `plan` is `Plan.summary()`, `runs` the manifests of the runs behind the records; both are
     optional. `unscored` has (model, task, why) of what was wanted but could not be scored: the
     report is then incomplete. `gates` are verdicts, `unjudged` has (gate, task, why) of those that
-    have none. `ended` says of (model, task) why a run by rounds did not ask all its cases; `chosen`
-    are those whose results may have chosen how many are answered. With `cases` every case is
-    listed, which `diff` needs.
+    have none, `moves` what moved against their baselines. `ended` says of (model, task) why a run
+    by rounds did not ask all its cases; `chosen` are those whose results may have chosen how many
+    are answered. With `cases` every case is listed, which `diff` needs.
     """
     results = []
     for own in scores:
@@ -68,6 +70,8 @@ def build_report(
         report["gates"] = list(gates)
     if unjudged:
         report["unjudged"] = [{"gate": g, "task": t, "why": why} for g, t, why in unjudged]
+    if moves:
+        report["moves"] = list(moves)
     return report
 
 

@@ -33,6 +33,7 @@ def report_markdown(report: Report, *, cases: int | None = None, limit: int = CO
     body.lines(apart, "reasons why gates were not judged", MOST_LINES)
     _changes(body, gates)
     notes = [
+        *verdicts.moves(report),
         *savings(report),
         *words.costs(report),
         *words.samples(report),

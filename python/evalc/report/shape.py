@@ -202,6 +202,30 @@ class GateEntry(TypedDict):
     candidates: NotRequired[list[CandidateEntry]]
 
 
+class MovedEntry(TypedDict):
+    """A value that moved, by an estimate of the `difference` from its baseline's."""
+
+    name: str
+    difference: float
+
+
+class MovesEntry(TypedDict):
+    """Which of `compared` values the full run would print otherwise than their baselines have them.
+
+    The values are the metrics of gates that compare with a baseline, named `gate (model)`; or, with
+    `gate`, `model` and `slice`, those of the groups of one gate's cases, named as the slice's
+    values. Of what is `moved` a share of at most `rate` is expected not to have (the false
+    discovery rate), whenever the run ended. A description, and no verdict.
+    """
+
+    gate: str | None
+    model: str | None
+    slice: str | None
+    rate: float
+    compared: int
+    moved: list[MovedEntry]
+
+
 class UnscoredEntry(TypedDict):
     """A model under a task that was wanted but not scored, and why, as a clause."""
 
@@ -221,7 +245,8 @@ class UnjudgedEntry(TypedDict):
 class Report(TypedDict):
     """All results. `complete`: every case of every result is scored, and nothing is `unscored`.
 
-    `gates` are verdicts; `unjudged` are the gates of the spec that have none.
+    `gates` are verdicts; `unjudged` are the gates of the spec that have none. `moves` says what
+    moved against the gates' baselines, where it is not known for certain.
 
     `plan` holds the plan's total counts (`Plan.summary()["total"]`), `runs` the manifests of the
     runs that answered, as the store has them. `since` says what chose the tier, as `plan --json`.
@@ -235,6 +260,7 @@ class Report(TypedDict):
     unscored: list[UnscoredEntry]
     gates: NotRequired[list[GateEntry]]
     unjudged: NotRequired[list[UnjudgedEntry]]
+    moves: NotRequired[list[MovesEntry]]
     plan: dict[str, Any] | None
     runs: list[dict[str, Any]]
     since: NotRequired[dict[str, Any]]

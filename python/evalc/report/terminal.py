@@ -25,7 +25,12 @@ def report_view(
     if apart := verdicts.unjudged(report):
         parts += [*(_warning("not judged", line) for line in apart), Text()]
     parts.append(_table(report, slices))
-    notes = (*words.samples(report), *words.detectables(report), *words.costs(report))
+    notes = (
+        *verdicts.moves(report),
+        *words.samples(report),
+        *words.detectables(report),
+        *words.costs(report),
+    )
     parts += [Text(line, style="dim") for line in notes]
     if cases is not None:
         parts += [_cases(result, cases) for result in report["results"] if result.get("cases")]

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from evalc.errors import ExitCode
 from evalc.report import words
-from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry, Report
+from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry, MovesEntry, Report
+from evalc.spec.metrics import slice_name
 
 MARKS = {"pass": "pass", "fail": "FAIL", "inconclusive": "open"}
 CONDITIONS = {
@@ -126,6 +127,22 @@ def unjudged(report: Report) -> list[str]:
     for entry in report.get("unjudged", []):
         by_reason.setdefault(entry["why"], []).append(entry["gate"])
     return [f"{words.first(gates)}: {why}" for why, gates in by_reason.items()]
+
+
+def moves(report: Report) -> list[str]:
+    """A line for every family of values of which some moved against their baselines."""
+    return [_moves(entry) for entry in report.get("moves", []) if entry["moved"]]
+
+
+def _moves(entry: MovesEntry) -> str:
+    names = [f"{own['name']} by {words.signed(own['difference'])}" for own in entry["moved"]]
+    what = "metrics of gates"
+    if entry["slice"] is not None:
+        what = f"groups by {slice_name(entry['slice'])} of {entry['gate']} ({entry['model']})"
+    return (
+        f"moved: {words.first(names)}; {len(names):,} of {entry['compared']:,} {what} "
+        f"(false discovery rate at most {100 * entry['rate']:g} %)"
+    )
 
 
 def headline(gate: GateEntry) -> str:

@@ -45,6 +45,7 @@ def report_page(
         state=headline(report) if report.get("gates") else None,
         gates=gate_cards.gate_cards(report, sides),
         unjudged=verdicts.unjudged(report),
+        moves=verdicts.moves(report),
         warnings=words.warnings(report),
         figures=estimates.result_figures(report, sides),
         legend=estimates.scale_names(report),
