@@ -181,8 +181,11 @@ def test_groups_that_share_a_cluster_or_weigh_its_cases_differently_are_no_group
     assert len(unmoved_groups(even, after, before, LABELS)) == GROUPS
 
 
-def test_before_anything_is_seen_there_is_no_evidence() -> None:
+def test_what_nothing_was_seen_of_is_compared_and_has_no_evidence() -> None:
     before, _ = models({}, np.random.default_rng(8))
     trial = drop(before)
-    assert unmoved(trial) is None
-    assert unmoved_groups(trial, before, before, LABELS) == {}
+    whole, groups = unmoved(trial), unmoved_groups(trial, before, before, LABELS)
+    assert whole is not None
+    assert (whole.log_evidence, whole.complete, len(groups)) == (0.0, False, GROUPS)
+    assert {each.log_evidence for each in groups.values()} == {0.0}
+    assert named(dict(groups)) == set()

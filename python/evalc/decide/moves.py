@@ -51,9 +51,9 @@ def moved(log_evidence: FloatArray, level: float) -> BoolArray:
 
 
 def unmoved(trial: Trial) -> Unmoved | None:
-    """The hypothesis about a whole trial of a drop; None where no bet was made."""
+    """The hypothesis about a whole trial of a drop; None where no bet can be made."""
     condition = trial.condition
-    if not (trial.bounded and trial.evidence.seen and isinstance(condition, AtLeast)):
+    if not (trial.bounded and isinstance(condition, AtLeast)):
         return None
     return _hypothesis(trial, trial.evidence, condition.bound + condition.margin)
 
@@ -69,7 +69,7 @@ def unmoved_groups(
     """
     units, seen = trial.units, trial.evidence.seen
     owner = _owners(units, [labels[case] for case in trial.cases])
-    if owner is None or not trial.bounded or not seen:
+    if owner is None or not trial.bounded:
         return {}
     own, before = scores[trial.cases], baseline[trial.cases]
     if differs := trial.scope == "difference":
@@ -83,8 +83,8 @@ def unmoved_groups(
             first, last = evidence.seen, int(np.searchsorted(members, end))
             predicted = None if differs else known[members[first:]]
             evidence.add(values[members[first:last]], predicted)
-        if evidence.seen:
-            found[label] = _hypothesis(trial, evidence, float(evidence.weights @ known[members]))
+        # one of which nothing was seen counts too: how many are compared is settled before
+        found[label] = _hypothesis(trial, evidence, float(evidence.weights @ known[members]))
     return dict(sorted(found.items()))
 
 

@@ -135,7 +135,10 @@ def moves(report: Report) -> list[str]:
 
 
 def _moves(entry: MovesEntry) -> str:
-    names = [f"{own['name']} by {words.signed(own['difference'])}" for own in entry["moved"]]
+    names = [
+        f"{words.one_line(own['name'])} by {words.signed(own['difference'])}"
+        for own in entry["moved"]
+    ]
     what = "metrics of gates"
     if entry["slice"] is not None:
         what = f"groups by {slice_name(entry['slice'])} of {entry['gate']} ({entry['model']})"
