@@ -5,17 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from populations import Values, asked, family
-
-from evalc.decide.predictors import Known, Predictor, predictor_of
-from evalc.decide.trials import Trial
-from evalc.decide.units import Units
-from evalc.decide.verdicts import AtLeast
+from populations import GUIDES, asked, family, floor, guides
 
 SIZE = 3_000
-ALPHA = 0.05
 OTHERS = 4
-KINDS = ("none", "one", "mean", "ridge")
 
 
 @dataclass(frozen=True)
@@ -31,37 +24,16 @@ class Gain:
 def gains(runs: int) -> list[Gain]:
     """`runs` families of models for each way to use the others."""
     found = []
-    for kind in KINDS:
+    for kind in GUIDES:
         shares, wrong = [], 0
         for seed in range(runs):
             models = family(SIZE, 0.6, OTHERS + 1, np.random.default_rng(seed))
-            truth = float(models[0].mean())
-            shares.append(_decided(kind, models, truth - 0.02).seen / SIZE)
+            bound = float(models[0].mean()) - 0.02
+            done = asked(floor(SIZE, bound, guides(models[1:])[kind]), models[0])
+            shares.append(done.seen / SIZE)
             small = family(164, 0.75, OTHERS + 1, np.random.default_rng([1, seed]))
             above = float(small[0].mean()) + 0.5 / 164
-            wrong += _decided(kind, small, above).verdict.state == "pass"
+            done = asked(floor(164, above, guides(small[1:])[kind]), small[0])
+            wrong += done.verdict.state == "pass"
         found.append(Gain(kind, float(np.mean(shares)), wrong / runs))
     return found
-
-
-def _decided(kind: str, models: Values, bound: float) -> Trial:
-    size = models.shape[1]
-    # the cases are drawn in random order already
-    units = Units(np.full(size, 1 / size), np.arange(size), np.arange(size + 1), np.ones(size))
-    trial = Trial(
-        AtLeast(bound),
-        units,
-        np.arange(size),
-        alpha=ALPHA,
-        gates=1,
-        budget=size,
-        predictor=_predictor(kind, models[1:]),
-    )
-    return asked(trial, models[0])
-
-
-def _predictor(kind: str, others: Values) -> Predictor | None:
-    if kind == "mean":
-        return Known(others.mean(axis=0))
-    used = {"none": 0, "one": 1, "ridge": len(others)}[kind]
-    return predictor_of(list(others[:used]), leading=False)

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine_vs_lm_eval import ROOT, WORK, planned_work
+from engine_vs_lm_eval import WORK, planned_work, work_options
 from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS
 from evalc.exec.forest import Targets, needed
 from evalc.exec.linears import product, reordered
@@ -171,12 +171,7 @@ def line(name: str, options: argparse.Namespace, cache: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "smollm2-135m")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--task", nargs="*", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
+    options = work_options(TASKS).parse_args()
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} threads, float32")
     with tempfile.TemporaryDirectory() as folder:

@@ -192,13 +192,19 @@ def compared(name: str, options: argparse.Namespace, cache: Path) -> str:
     )
 
 
-def main() -> None:
+def work_options(names: Sequence[str]) -> argparse.ArgumentParser:
+    """Options of a bench on some of `WORK`: the model, the data, which of them, and threads."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "smollm2-135m")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--task", nargs="*", choices=list(WORK), default=list(WORK))
-    parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--task", nargs="*", choices=names, default=list(names))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser
+
+
+def main() -> None:
+    parser = work_options(list(WORK))
+    parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--numerics", choices=["stable", "fast"], default="stable")
     options = parser.parse_args()

@@ -9,12 +9,13 @@ from 259 on, in order. GPT-2's pre-tokenizer cuts words, so a merge acts inside 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 BOS, EOS = 0, 1
@@ -103,6 +104,20 @@ def write_model(
     )
     if chat is not None:
         (folder / "chat_template.jinja").write_text(chat, encoding="utf-8")
+    return folder
+
+
+def write_noisy(source: Path, folder: Path, scale: float, seed: int = 1) -> Path:
+    """Write a copy of a model whose weights have noise of so many of their standard deviations."""
+    shutil.copytree(source, folder)
+    random = np.random.default_rng(seed)
+    for file in folder.glob("*.safetensors"):
+        weights = {
+            name: weight + np.float32(scale * weight.std()) * random.normal(size=weight.shape)
+            for name, weight in load_file(file).items()
+        }
+        kept = {name: weight.astype(np.float32) for name, weight in weights.items()}
+        save_file(kept, file, metadata={"format": "pt"})
     return folder
 
 

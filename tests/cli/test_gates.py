@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
 
+from tiny_models import write_noisy
 from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
 CASES = 240
@@ -55,17 +53,8 @@ def truth(workspace: Workspace) -> float:
 
 
 def noisy(workspace: Workspace, scale: float) -> Path:
-    """A copy of the model whose weights are noise."""
-    target = workspace.root / f"noisy-{scale}"
-    shutil.copytree(workspace.model, target)
-    draw = torch.Generator().manual_seed(1)
-    for file in target.glob("*.safetensors"):
-        tensors = load_file(file)
-        for name, tensor in tensors.items():
-            noise = torch.randn(tensor.shape, generator=draw, dtype=torch.float32)
-            tensors[name] = (tensor.float() + scale * tensor.float().std() * noise).to(tensor.dtype)
-        save_file(tensors, file, metadata={"format": "pt"})
-    return target
+    """A copy of the model with noise on its weights."""
+    return write_noisy(workspace.model, workspace.root / f"noisy-{scale}", scale)
 
 
 @pytest.mark.parametrize(

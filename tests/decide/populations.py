@@ -9,14 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from evalc.decide.betting import Evidence
+from evalc.decide.predictors import Known, Predictor, predictor_of
 from evalc.decide.rounds import next_round
 from evalc.decide.trials import Trial
 from evalc.decide.units import Units
+from evalc.decide.verdicts import AtLeast
 from evalc.score.columns import Column, Mean
 
 Values = npt.NDArray[np.float64]
+ALPHA = 0.05
 WAVE = 32
 PREDICTORS = ("none", "good", "opposite")
+GUIDES = ("none", "one", "mean", "ridge")
 WEIGHTS = ("equal", "macro", "clusters", "both")
 
 
@@ -97,6 +101,31 @@ def column(values: Values) -> Column:
     """A metric's values of all cases."""
     present = np.ones(len(values), dtype=np.bool_)
     return Column("m", "m", "", values, present, Mean(), True, "higher")
+
+
+def floor(size: int, bound: float, predictor: Predictor | None) -> Trial:
+    """A trial of a floor on cases that are in their order already, as `family` draws them."""
+    units = Units(np.full(size, 1 / size), np.arange(size), np.arange(size + 1), np.ones(size))
+    return Trial(
+        AtLeast(bound),
+        units,
+        np.arange(size),
+        alpha=ALPHA,
+        gates=1,
+        budget=size,
+        predictor=predictor,
+    )
+
+
+def guides(others: Values) -> dict[str, Predictor | None]:
+    """Every way to use the scores of other models, by its name in `GUIDES`."""
+    ways = (
+        None,
+        predictor_of(list(others[:1]), leading=False),
+        Known(others.mean(axis=0)),
+        predictor_of(list(others), leading=False),
+    )
+    return dict(zip(GUIDES, ways, strict=True))
 
 
 def asked(trial: Trial, values: Values) -> Trial:

@@ -21,7 +21,7 @@ from populations import (
 
 from evalc.decide.betting import Evidence
 from evalc.decide.expectation import expected_units
-from evalc.decide.verdicts import AtLeast, Narrow, half, moved, paired_values
+from evalc.decide.verdicts import AtLeast, Narrow, half, paired_values
 
 ALPHA = 0.05
 
@@ -162,9 +162,3 @@ def test_the_planned_cost_is_near_what_decisions_take() -> None:
             taken.append(evidence.seen)
         planned = expected_units(drop, variance, size, ALPHA)
         assert 0.75 < planned / float(np.median(taken)) < 1.3
-
-
-def test_e_bh_finds_what_moved() -> None:
-    logs = np.log(np.array([1.0, 1000.0, 2.0, 90.0, 0.5]))
-    assert moved(logs).tolist() == [False, True, False, True, False]
-    assert not moved(np.zeros(4)).any()

@@ -7,39 +7,11 @@ import os
 
 import numpy as np
 import pytest
-from populations import Values, asked, family
+from populations import ALPHA, asked, family, floor, guides
 
-from evalc.decide.predictors import STRENGTH, Known, Predictor, Ridge, predictor_of
-from evalc.decide.trials import Trial
-from evalc.decide.units import Units
-from evalc.decide.verdicts import AtLeast
+from evalc.decide.predictors import STRENGTH, Known, Ridge, predictor_of
 
 SIMULATIONS = int(os.environ.get("EVALC_SIMULATIONS", "200"))
-ALPHA = 0.05
-
-
-def trial(size: int, bound: float, predictor: Predictor | None) -> Trial:
-    """A trial on cases that are in their order already, as `family` draws them at random."""
-    units = Units(np.full(size, 1 / size), np.arange(size), np.arange(size + 1), np.ones(size))
-    return Trial(
-        AtLeast(bound),
-        units,
-        np.arange(size),
-        alpha=ALPHA,
-        gates=1,
-        budget=size,
-        predictor=predictor,
-    )
-
-
-def kinds(others: Values) -> dict[str, Predictor | None]:
-    """Every way to use the scores of other models."""
-    return {
-        "none": None,
-        "one": predictor_of(list(others[:1]), leading=False),
-        "mean": Known(others.mean(axis=0)),
-        "ridge": predictor_of(list(others), leading=False),
-    }
 
 
 def test_what_is_on_hand_chooses_the_predictor() -> None:
@@ -100,8 +72,8 @@ def test_more_models_decide_sooner() -> None:
     shares: dict[str, list[float]] = {}
     for seed in range(40):
         models = family(3000, 0.6, 5, np.random.default_rng(seed))
-        for name, predictor in kinds(models[1:]).items():
-            done = asked(trial(3000, 0.57, predictor), models[0])
+        for name, predictor in guides(models[1:]).items():
+            done = asked(floor(3000, 0.57, predictor), models[0])
             assert done.verdict.state == "pass"
             shares.setdefault(name, []).append(done.seen / 3000)
     share = {name: float(np.mean(found)) for name, found in shares.items()}
@@ -117,7 +89,7 @@ def test_a_learning_predictor_leaves_wrong_decisions_rare(kind: str) -> None:
         models = family(164, 0.75, 4, np.random.default_rng([7, seed]))
         truth = float(models[0].mean())
         at, above = (
-            asked(trial(164, bound, kinds(models[1:])[kind]), models[0])
+            asked(floor(164, bound, guides(models[1:])[kind]), models[0])
             for bound in (truth, truth + 0.5 / 164)
         )
         failed += at.verdict.state == "fail"

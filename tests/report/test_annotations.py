@@ -34,5 +34,15 @@ def test_what_github_reads_as_its_own_is_escaped() -> None:
     assert "(24 %25)" in text
 
 
+def test_a_gate_that_was_not_judged_is_a_notice_after_the_verdicts(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text("evalc = 1\n[gates.floor]\n")
+    report = build_report([], gates=[gate("g")], unjudged=[("floor", "quiz", "task not selected")])
+    lines = gate_annotations(report, {"floor": Place(spec, Span(10, 23))}, tmp_path).splitlines()
+    assert lines[1:] == [
+        "::notice file=spec.toml,line=2,title=evalc gate floor%3A not judged::task not selected"
+    ]
+
+
 def test_without_gates_nothing_is_said() -> None:
     assert gate_annotations(build_report([quiz([1])]), {}, Path()) == ""

@@ -43,6 +43,17 @@ def test_the_title_is_the_verdict(gates, title: str) -> None:
     assert report_markdown(build_report([], gates=gates)).splitlines()[1] == f"## {title}"
 
 
+def test_gates_that_were_not_judged_are_counted_in_the_title_and_grouped_by_why() -> None:
+    apart = [(f"g{n}", f"task{n}", "task not selected") for n in range(9)]
+    apart.append(("best", "quiz", "candidates not selected: `b`"))
+    lines = report_markdown(build_report([], gates=[gate("a")], unjudged=apart)).splitlines()
+    assert lines[1] == "## ✅ evalc: the gate passed, 10 not judged"
+    assert [line for line in lines if "Not judged" in line] == [
+        "- Not judged: g0, g1, g2, g3, g4, g5 and 3 more: task not selected",
+        "- Not judged: best: candidates not selected: \\`b\\`",
+    ]
+
+
 def test_what_changed_says_by_how_much_how_certain_and_in_which_cases() -> None:
     moved = gate("drop", baseline="main", change=change(p=0.21875, compared=500))
     text = report_markdown(build_report([], gates=[moved]))

@@ -245,7 +245,16 @@ def test_every_kind_of_condition_has_its_sentence(
 )
 def test_the_headline_says_the_worst_first(states: list[str], headline: str, others: str) -> None:
     made = [gate("g", state) for state in states]
-    assert sentences.headline(made)[1:] == (headline, others)
+    assert sentences.headline(build_report([], gates=made))[1:] == (headline, others)
+
+
+def test_the_headline_counts_what_was_not_judged_and_the_page_says_why() -> None:
+    apart = [("floor", "sums", "task not selected"), ("drop", "sums", "task not selected")]
+    for judged, others in (["pass"], "2 not judged"), (["pass", "fail"], "1 passed, 2 not judged"):
+        made = build_report([], gates=[gate("g", state) for state in judged], unjudged=apart)
+        assert sentences.headline(made)[2] == others
+    alone = Tree(report_page(build_report([quiz([1])], unjudged=apart))).said()
+    assert "Gates Not judged: floor, drop: task not selected" in alone
 
 
 def race(state: str, *standings: str, **others: Any) -> Any:

@@ -113,6 +113,14 @@ def test_a_task_that_was_not_scored_is_skipped() -> None:
     assert next(root.iter("skipped")).attrib["message"] == "it needs a switch"
 
 
+def test_gates_that_were_not_judged_are_skipped_in_a_suite_of_their_own() -> None:
+    apart = [("floor", "sums", "task not selected")]
+    root = valid(junit_xml(build_report([], gates=[gate("g")], unjudged=apart)))
+    assert [suite.attrib["name"] for suite in root] == ["base", "evalc"]
+    assert outcomes(root) == {("quiz", "g (base)"): "passed", ("sums", "floor"): "skipped"}
+    assert next(root.iter("skipped")).attrib["message"] == "task not selected"
+
+
 def test_a_report_without_gates_is_a_document_without_cases() -> None:
     root = valid(junit_xml(build_report([quiz([1])])))
     assert (root.attrib["tests"], list(root)) == ("0", [])

@@ -9,7 +9,7 @@ from evalc.cli.files import is_file
 from evalc.decide.gates import Baseline, GateCell
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.report import Report, from_json
-from evalc.report.shape import ResultEntry
+from evalc.report.shape import RecordedEntry, ResultEntry, whole
 from evalc.score import CellScores
 from evalc.spec import Folder
 from evalc.spec.wording import did_you_mean
@@ -44,6 +44,15 @@ class Baselines:
         chosen = self._chosen(gate, name)
         found = [m for m in chosen["metrics"] if m["metric"] == gate.column]
         return found[0]["value"] if found and found[0]["complete"] else None
+
+    def recorded(self, gate: GateCell) -> RecordedEntry | None:
+        """What part of its cases a gate's report has; None for all of them, or no report."""
+        name = gate.spec.baseline
+        if name is None or name in self._folder.spec.models:
+            return None
+        result = self._chosen(gate, name)
+        total = whole(result)
+        return {"scored": result["scored"], "total": total} if result["scored"] < total else None
 
     def check(self, gates: Sequence[GateCell]) -> None:
         """Raise Faults for every baseline that is not there or does not hold what is compared."""

@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
-
 from evalc import env
 from evalc.cli import output
 from evalc.cli.files import replaceable, write_file
-from evalc.cli.options import F
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.diagnostics.render import one_line
 from evalc.report import Report, report_markdown
@@ -23,16 +20,6 @@ SUMMARY = 1 << 20
 """Bytes of a step's summary that GitHub takes; it shows nothing of a longer one."""
 LEAST = 2000
 """Bytes in which a report says something."""
-
-
-def junit_option(command: F) -> F:
-    """`--junit`."""
-    return click.option(
-        "--junit",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Write verdicts as JUnit XML into FILE; where the spec is wrong, what is wrong.",
-    )(command)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from evalc.decide.agenda import Agenda
 from evalc.decide.course import course, limits
 from evalc.decide.expectation import expected
 from evalc.decide.gates import (
+    Baseline,
     GateCell,
     beyond,
     by_rounds,
@@ -30,6 +32,7 @@ from evalc.decide.gates import (
 from evalc.decide.rounds import Budget
 from evalc.decide.trials import Trial
 from evalc.decide.units import Units
+from evalc.decide.unjudged import Unjudged
 from evalc.decide.verdicts import Narrow, Verdict, together
 from evalc.plan import Planned
 from evalc.report.build import finite
@@ -46,6 +49,16 @@ NO_BUDGET = TierSpec()
 def goes_by_rounds(planned: Planned) -> bool:
     """Whether gates or the tier have this run look at what it has before all is asked."""
     return by_rounds(planned.folder.spec, planned.selection)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A gate's trial of a drop: the scores that it is about, and those that it compares with."""
+
+    gate: GateCell
+    trial: Trial
+    scores: CellScores
+    baseline: Baseline
 
 
 class Decisions:
@@ -65,7 +78,8 @@ class Decisions:
         self._baselines = Baselines(self._planned.folder, scorer.store)
         gates = gate_cells(spec, selection)
         yet = [gate for gate in gates if self._baselines.only_named_by(gate, recording)]
-        self.unjudged = list(dict.fromkeys(gate.gate for gate in yet))
+        why = f"`{recording}` is recorded for the first time"
+        self.unjudged = list(dict.fromkeys(Unjudged(g.gate, g.task, why) for g in yet))
         self._gates = [gate for gate in gates if gate not in yet]
         self._trials = sum(len(conditions(gate.spec)) for gate in self._gates)
         self._baselines.check(self._gates)
@@ -248,6 +262,16 @@ class Decisions:
                 condition["rounds"] = _rounds(trial)
                 condition["pass_at"], condition["fail_at"] = limits(trial)
 
+    def drops(self) -> list[Drop]:
+        """What compares with a baseline, as far as `gates` went."""
+        found = []
+        for gate in self._gates:
+            trial, scores = self._own(gate).get("max_drop"), self._scores.get(gate.cell)
+            baseline = self._baseline(gate)
+            if trial is not None and scores is not None and baseline is not None:
+                found.append(Drop(gate, trial, scores, baseline))
+        return found
+
     def recorded(self) -> list[tuple[str, ResultEntry]]:
         """Results that gates compare with and that are no models of the spec, by their names."""
         return self._baselines.results(self._gates)
@@ -288,7 +312,7 @@ class Decisions:
             beside = beyond(self._baseline(gate) or {})
             fault = "has scores outside 0 to 1" if beside else "has answered none of its cases"
             why = f"`{gate.spec.baseline}` {fault}"
-        return {
+        found: GateEntry = {
             "gate": gate.gate,
             "model": gate.model,
             "task": gate.task,
@@ -302,6 +326,9 @@ class Decisions:
             "why": why,
             "conditions": entries,
         }
+        if (part := self._baselines.recorded(gate)) is not None:
+            found["recorded"] = part
+        return found
 
     def _condition(self, gate: GateCell, key: str, trial: Trial) -> ConditionEntry:
         foreseen = expected(key, gate.spec, len(trial.cases), self._baselines.value(gate))

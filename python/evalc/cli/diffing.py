@@ -76,6 +76,8 @@ def _page(
     )
     page: Report = {**reports[1], "results": right}
     page.pop("gates", None)
+    page.pop("unjudged", None)
+    page.pop("moves", None)
     others = [(names[0], result) for result in left]
     if reports[0] is reports[1] and models and models[0] != models[1]:
         page["results"], others = [*left, *right], []

@@ -15,12 +15,19 @@ import click
 from evalc import __version__, env
 from evalc.cli import output
 from evalc.cli.asking import PROBES, room, to_ask
-from evalc.cli.ci import faults_for_ci, junit_option
+from evalc.cli.ci import faults_for_ci
 from evalc.cli.expecting import with_decisions
 from evalc.cli.meter import RunMeter
-from evalc.cli.options import Request, rehash_option, request, selection_options, since_option
+from evalc.cli.options import (
+    Request,
+    junit_option,
+    rehash_option,
+    request,
+    selection_options,
+    since_option,
+)
 from evalc.cli.pinning import pinned_path, repeated
-from evalc.cli.recording import keep_result, require_name
+from evalc.cli.recording import keep_result, require_name, tell_shadowed
 from evalc.cli.reporting import Telling, show_nothing, show_report
 from evalc.cli.results import Results
 from evalc.cli.scoring import Scorer
@@ -88,6 +95,7 @@ def exec_command(
         if since is not None and since.nothing:
             return _nothing(asked, since, how, record, no_report)
         with repeated(path, asked) if path else opened(asked) as (planned, store):
+            tell_shadowed(planned, store, record)
             _ask_all(planned, store, Scorer(planned, store, allow_code_execution), record)
             if not no_report:
                 return show_report(planned, store, how, since, allow_code_execution, record)

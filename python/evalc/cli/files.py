@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
+from evalc.store.replacing import replacing
 
 
 def write_file(path: Path, text: str) -> None:
@@ -21,15 +20,8 @@ def write_file(path: Path, text: str) -> None:
             return
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as stream:
+            stream.write(text)
     except OSError as error:
         message = f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}"
         hint = "name a file that can be written"

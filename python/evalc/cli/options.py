@@ -12,6 +12,7 @@ import click
 from evalc import env
 
 F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(dir_okay=False, path_type=Path)
 FORMATS = click.Choice(["terminal", "line", "json", "github"])
 
 
@@ -67,9 +68,19 @@ def html_option(command: F) -> F:
     """`--html`."""
     return click.option(
         "--html",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=FILE,
         metavar="FILE",
         help="Also write a page into FILE that opens in any browser, offline.",
+    )(command)
+
+
+def junit_option(command: F) -> F:
+    """`--junit`."""
+    return click.option(
+        "--junit",
+        type=FILE,
+        metavar="FILE",
+        help="Write verdicts as JUnit XML into FILE; where the spec is wrong, what is wrong.",
     )(command)
 
 

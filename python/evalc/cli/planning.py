@@ -9,13 +9,19 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import Request, rehash_option, request, selection_options, since_option
+from evalc.cli.options import (
+    FILE,
+    Request,
+    rehash_option,
+    request,
+    selection_options,
+    since_option,
+)
 from evalc.cli.plan_table import plan_table
 from evalc.cli.told import ToldFile
 from evalc.errors import ExitCode
 
 NONE = "none"
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("plan")

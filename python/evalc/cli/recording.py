@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from evalc import env
 from evalc.cli import output
-from evalc.diagnostics import Diagnostic, Faults
-from evalc.report import Report, to_json
+from evalc.decide.gates import gate_cells
+from evalc.diagnostics import Diagnostic, Faults, render
+from evalc.plan import Planned
+from evalc.report import Report, to_json, words
+from evalc.report.shape import whole
 from evalc.store import Store
-from evalc.store.recorded import NAME, record_result
+from evalc.store.recorded import NAME, is_recorded, record_result
 
 
 def require_name(name: str) -> None:
@@ -17,9 +23,47 @@ def require_name(name: str) -> None:
         raise Faults([Diagnostic("bad-name", message, hint=hint)])
 
 
+def tell_shadowed(planned: Planned, store: Store, recording: str | None = None) -> None:
+    """Warn of recorded results in whose place gates compare with models of their names.
+
+    `recording` is what the run records its result under. That is no fault: where another spec has
+    no such model, its gates compare with the result.
+    """
+    if found := list(_shadowed(planned, store, recording)):
+        output.diagnostics(found, "terminal")
+        if env.on_github():
+            output.say(render(found, "github", root=env.github_workspace()))
+
+
+def _shadowed(planned: Planned, store: Store, recording: str | None) -> Iterator[Diagnostic]:
+    """One for each name, at the first gate that has it for its baseline, else at the model."""
+    folder = planned.folder
+    models = folder.spec.models
+    gates: dict[str, str] = {}
+    for cell in gate_cells(folder.spec, planned.selection):
+        if cell.spec.baseline in models:
+            gates.setdefault(cell.spec.baseline, cell.gate)
+    recorded = [name for name in gates if name != recording and is_recorded(store, name)]
+    for name in [*recorded, *([recording] if recording in models else [])]:
+        loc = ("gates", gates[name], "baseline") if name in gates else ("models", name)
+        message = f"gates compare with the model `{name}`, not with what is recorded as `{name}`"
+        hint = "record the result under another name, or rename the model"
+        yield Diagnostic("shadowed-result", message, folder.place(loc), "warning", hint=hint)
+
+
 def keep_result(report: Report, store: Store, name: str) -> None:
-    """Record a report that lists its cases."""
+    """Record a report that lists its cases, and say of which results it has a part."""
     store.require_writable()
     record_result(store, name, to_json(report).encode())
     scored = sum(result["scored"] for result in report["results"])
     output.talk(f"recorded as `{name}`: {scored:,} scored cases")
+    parts = [
+        f"{result['task']} ({result['model']}) on {result['scored']:,} of {whole(result):,} cases"
+        for result in report["results"]
+        if result["scored"] < whole(result)
+    ]
+    if parts:
+        output.talk(
+            f"warning: gates compare with `{name}` on a part of its cases alone, as it has "
+            f"{words.first(parts)}; a full run records all"
+        )

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.ci import faults_for_ci, junit_option, tell_ci
-from evalc.cli.options import html_option, request, selection_options, since_option
+from evalc.cli.ci import faults_for_ci, tell_ci
+from evalc.cli.options import html_option, junit_option, request, selection_options, since_option
 from evalc.cli.pages import require_page, write_page
-from evalc.cli.recording import keep_result
+from evalc.cli.recording import keep_result, tell_shadowed
 from evalc.cli.results import Results
 from evalc.cli.session import folder_of, opened
 from evalc.cli.since import Since, settled
@@ -47,6 +47,7 @@ def report_command(allow_code_execution: bool, **arguments: Any) -> int:
         if since is not None and since.nothing:
             return show_nothing(folder_of(asked), since, how)
         with opened(asked) as (planned, store):
+            tell_shadowed(planned, store)
             return show_report(planned, store, how, since, allow_code_execution)
 
 

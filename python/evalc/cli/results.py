@@ -8,7 +8,9 @@ from typing import Any
 
 from evalc.cli.changes import with_changes
 from evalc.cli.deciding import Decisions, goes_by_rounds
+from evalc.cli.moves import moves
 from evalc.cli.scoring import Scorer
+from evalc.decide.unjudged import Unjudged, unjudged
 from evalc.plan import Planned
 from evalc.report import Report, build_report
 from evalc.report.html import report_page
@@ -43,13 +45,16 @@ class Results:
 
     def report(self, cases: bool) -> Report:
         """The report, with `cases` every case listed."""
-        decisions, gates = self.decisions, None
+        decisions, gates, told = self.decisions, None, []
         if decisions is not None:
             gates = with_changes(decisions.gates(), self.planned, self.store, self.scores)
+            told = moves(decisions.drops())
         return build_report(
             self.scores,
             unscored=self.unscored,
             gates=gates,
+            unjudged=self._unjudged(),
+            moves=told,
             ended={} if decisions is None else decisions.ended(),
             chosen=set() if decisions is None else decisions.chosen(),
             tier=self.planned.selection.tier,
@@ -57,6 +62,10 @@ class Results:
             runs=_runs(self.planned, self.store),
             cases=cases,
         )
+
+    def _unjudged(self) -> list[Unjudged]:
+        found = unjudged(self.planned.folder.spec, self.planned.selection)
+        return sorted([*found, *(self.decisions.unjudged if self.decisions else ())])
 
     def page(self, report: Report) -> str:
         """An HTML page of a report that lists its cases, with their texts and every look."""

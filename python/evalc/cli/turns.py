@@ -53,7 +53,7 @@ def turns_of(planned: Planned, scorer: Scorer, recording: str | None = None) -> 
         return AtOnce(planned)
     decisions = Decisions(scorer, recording)
     for gate in decisions.unjudged:
-        output.talk(f"{gate} is not judged: `{recording}` is recorded for the first time")
+        output.talk(f"{gate.gate} is not judged: {gate.why}")
     return ByRounds(planned, decisions)
 
 

@@ -164,6 +164,22 @@ class Evidence:
         gains, mean, control, expected = self._gains(theta)
         return self._most(-gains, 1.0 - mean + control * expected)
 
+    def apart(self, theta: float) -> float:
+        """Natural log of the evidence there is now, on either side, that the value is not `theta`.
+
+        Half the wealth of each process: an e-value at any one time of stopping, as `up` and `down`,
+        the highest there ever were, are not. Infinite where the value cannot be `theta` any more.
+        """
+        least, most = self.scored, self.scored + self.open
+        if not least - SLACK <= theta <= most + SLACK:
+            return math.inf
+        if not self.seen:
+            return 0.0
+        gains, mean, control, expected = self._gains(theta)
+        up = self._logs(gains, mean + control * (1.0 - expected))
+        down = self._logs(-gains, 1.0 - mean + control * expected)
+        return _peak(np.concatenate([up, down])[:, -1:]) - math.log(2.0)
+
     def _gains(self, theta: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         n = self.seen
         values, control, expected = self._values[:n], self._control[:n], self._expected[:n]
@@ -173,13 +189,17 @@ class Evidence:
         return gains, mean, control, expected
 
     def _most(self, gains: FloatArray, loss: FloatArray) -> float:
-        """Log of the highest mean wealth over the stakes, from gains and worst losses float64[n].
+        """Log of the highest mean wealth over the stakes, or of that before anything was seen."""
+        return max(0.0, _peak(self._logs(gains, loss))) if self.seen else 0.0
+
+    def _logs(self, gains: FloatArray, loss: FloatArray) -> FloatArray:
+        """float64[stakes, n]: logs of each stake's wealth after each unit, its share counted in.
+
+        From gains and worst losses float64[n].
 
         A stake is best at gap / variance for a gap between the value and what it is asked about, in
         units of the remaining weight's inverse. None can lose more than `MOST` of its wealth.
         """
-        if not self.seen:
-            return 0.0
         variance, remaining = self._variance[: self.seen], self.remaining[: self.seen]
         bets = np.empty((len(self._shares), self.seen))
         np.divide(self._gaps, np.sqrt(variance) * remaining, out=bets[:STAKES])
@@ -190,7 +210,8 @@ class Evidence:
         bets += 1.0
         logs = np.cumsum(np.log(bets, out=bets), axis=1, out=bets)
         logs += self._shares
-        return max(0.0, _peak(logs))
+        found: FloatArray = logs
+        return found
 
     def interval(self, alpha: float) -> Interval:
         """The values that neither process refutes at alpha / 2, and the estimate."""

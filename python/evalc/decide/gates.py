@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,11 +50,21 @@ def gate_cells(spec: Spec, selection: Selection) -> list[GateCell]:
             continue
         task, metric, extraction = parts
         for cell, (model, own) in enumerate(selection.cells):
-            judged = not gate.models or any(matching(p, {model: ()}) for p in gate.models)
-            if own == task and judged and model != gate.baseline:
+            if own == task and judges(gate, model):
                 column = column_name(metric, extraction)
                 found.append(GateCell(name, gate, model, task, cell, column))
     return found
+
+
+def judges(gate: GateSpec, model: str) -> bool:
+    """Whether a gate that is no race judges a model, should it answer the gate's task."""
+    named = not gate.models or any(matching(p, {model: ()}) for p in gate.models)
+    return named and model != gate.baseline
+
+
+def candidates(gate: GateSpec, models: Iterable[str]) -> list[str]:
+    """Those of the models that a race is among."""
+    return [m for m in models if any(matching(p, {m: ()}) for p in gate.among or ())]
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ def race_cells(spec: Spec, selection: Selection) -> list[RaceCells]:
         if parts is None or gate.among is None:
             continue
         task, metric, extraction = parts
-        models = [m for m in spec.models if any(matching(p, {m: ()}) for p in gate.among)]
+        models = candidates(gate, spec.models)
         cells = {m: c for c, (m, own) in enumerate(selection.cells) if own == task and m in models}
         if len(models) > 1 and len(cells) == len(models):
             column = column_name(metric, extraction)
@@ -163,7 +173,7 @@ def trials_of(
 
     `guides` are what else is known of the cases: scores of other models by the same metric.
     """
-    known = None if baseline is None or beyond(baseline) else _aligned(scores, baseline)
+    known = None if baseline is None or beyond(baseline) else aligned(scores, baseline)
     every = np.arange(len(scores.cell), dtype=np.int64)
     found = {}
     for key in conditions(gate.spec):
@@ -209,8 +219,8 @@ def _predictor(
 ) -> Predictor | None:
     """From all that is complete, the gate's own baseline first."""
     own = _complete(baseline)
-    aligned = [baseline, *(_aligned(scores, guide) for guide in guides)]
-    known = [units.values(each) for each in aligned if each is not None and _complete(each)]
+    every = [baseline, *(aligned(scores, guide) for guide in guides)]
+    known = [units.values(each) for each in every if each is not None and _complete(each)]
     return predictor_of(known, leading=own)
 
 
@@ -218,9 +228,7 @@ def _complete(known: FloatArray | None) -> bool:
     return known is not None and bool(np.isfinite(known).all())
 
 
-def _aligned(scores: CellScores, baseline: Baseline | None) -> FloatArray | None:
+def aligned(scores: CellScores, baseline: Baseline) -> FloatArray:
     """float64[n]: the baseline's score of each case, NaN where it has none in [0, 1]."""
-    if baseline is None:
-        return None
     found = np.array([baseline.get(case, np.nan) for case in scores.cell.case_ids])
     return np.where((found >= 0) & (found <= 1), found, np.nan)

@@ -11,10 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from evalc.decide.betting import SLACK, Evidence
-from evalc.score.cells import BoolArray, FloatArray
+from evalc.score.cells import FloatArray
 
 State = Literal["pass", "fail", "open"]
 Basis = Literal["certain", "evidence", "none"]
@@ -119,19 +117,3 @@ def paired_values(values: FloatArray, baseline: FloatArray) -> FloatArray:
 def half(drop: float) -> float:
     """The bound on a mean of `paired_values` that a drop of at most `drop` means."""
     return (1.0 - drop) / 2.0
-
-
-def moved(log_evidence: FloatArray, level: float = 0.05) -> BoolArray:
-    """Which of K hypotheses the e-BH procedure rejects (Wang and Ramdas 2022), bool[K].
-
-    Takes logs of e-values at one stopping time, which `Evidence.up` and `down` are not: the highest
-    there ever were is no e-value. A description of what moved, never a gate.
-    """
-    count = len(log_evidence)
-    order = np.argsort(-log_evidence, kind="stable")
-    needed = np.log(count / (level * np.arange(1, count + 1)))
-    enough = np.flatnonzero(log_evidence[order] >= needed)
-    found = np.zeros(count, dtype=np.bool_)
-    if len(enough):
-        found[order[: enough[-1] + 1]] = True
-    return found

@@ -31,6 +31,7 @@ CATALOGUE: dict[str, str] = {
     "unknown-suite": "a suite is named that no spec defines",
     "unknown-tier": "a tier is named that no spec defines",
     "unknown-baseline": "a gate compares with a result that is not there or does not fit",
+    "shadowed-result": "gates compare with a model, and not with what is recorded under its name",
     "unknown-gate": "a gate is named that no spec defines",
     "unknown-variable": "a path uses a `${variable}` that `[paths]` does not define",
     "unknown-metric": "a metric is named that does not exist, or that the task does not report",

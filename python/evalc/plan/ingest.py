@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
 from evalc.plan.functions import load_function, source_digest
 from evalc.plan.sums import is_whole, keep_sum
+from evalc.store.replacing import replacing
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -119,26 +118,15 @@ def _unreadable(path: Path, kind: str, error: Exception, place: Place | None) ->
 def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
     """Write rows as JSON Lines, atomically: a reader sees all of them or no file."""
     try:
-        _write_rows(rows, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # rows may be a gated dataset's, which others on the machine are not to read
+        with replacing(target, mode=0o600) as stream:
+            stream.writelines(_lines(rows))
     except OSError as error:
         message = f"`{target.parent}` cannot be written: {(error.strerror or str(error)).lower()}"
         hint = "make room, or choose another cache with `--cache`"
         found = Diagnostic("cache-failed", message, hint=hint)
         raise Faults([found], exit_code=ExitCode.FAILURE) from None
-
-
-def _write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.writelines(_lines(rows))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:

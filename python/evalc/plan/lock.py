@@ -18,9 +18,7 @@ Entries stand in the order of their addresses, files in that of their paths.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,7 @@ import tomli
 
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.plan.addresses import Kind
+from evalc.store.replacing import replacing
 
 NAME = "evalc.lock"
 VERSION = 1
@@ -108,15 +107,8 @@ def write_lock(folder: Path, entries: Iterable[Entry]) -> None:
     try:
         if path.exists() and path.read_text(encoding="utf-8") == text:
             return
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{NAME}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as stream:
+            stream.write(text)
     except OSError as error:
         message = f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}"
         hint = "run `evalc lock` where the spec folder can be written, and commit the lock"

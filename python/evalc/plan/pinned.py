@@ -22,8 +22,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +37,7 @@ from evalc.plan.planned import Planned
 from evalc.plan.provenance import MODEL_PARTS, Provenance, digest, task_parts
 from evalc.spec.models import TierSpec
 from evalc.store import Store
+from evalc.store.replacing import replacing
 
 FAMILY = "evalc.pinned/"
 SCHEMA = FAMILY + "1"
@@ -122,16 +121,8 @@ def write_pinned(
     content["digest"] = digest(content)
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.absolute().parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as stream:
+            stream.write(text)
     except OSError as error:
         message = f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}"
         hint = "give another file, in a folder that exists"

@@ -15,12 +15,25 @@ LEVELS = ("error", "warning", "notice")
 
 
 def gate_annotations(report: Report, places: Mapping[str, Place], root: Path) -> str:
-    """A command for every gate, those that fail the run first; empty without gates.
+    """A command for every gate, those that fail the run first, those that were not judged last.
 
-    `places` says where gates are in the spec. Files below `root` are named relative to it.
+    Empty without gates. `places` says where gates are in the spec. Files below `root` are named
+    relative to it.
     """
     gates = sorted(report.get("gates", []), key=lambda gate: LEVELS.index(_level(gate)))
-    return "".join(_annotation(gate, places.get(gate["gate"]), root) + "\n" for gate in gates)
+    commands = [
+        (gate["gate"], _level(gate), verdicts.headline(gate), "\n".join(verdicts.told(gate)))
+        for gate in gates
+    ]
+    commands += [
+        (entry["gate"], "notice", f"{entry['gate']}: not judged", entry["why"])
+        for entry in report.get("unjudged", [])
+    ]
+    return "".join(
+        workflow_command(level, text, _at(places.get(name), root) | {"title": f"evalc gate {head}"})
+        + "\n"
+        for name, level, head, text in commands
+    )
 
 
 def _level(gate: GateEntry) -> str:
@@ -30,9 +43,7 @@ def _level(gate: GateEntry) -> str:
     return "warning" if warns else "error"
 
 
-def _annotation(gate: GateEntry, place: Place | None, root: Path) -> str:
-    properties: dict[str, str | int | None] = {}
-    if place is not None and place.text is None:
-        properties = {"file": named(place.path, root), "line": located(place).line}
-    properties["title"] = f"evalc gate {verdicts.headline(gate)}"
-    return workflow_command(_level(gate), "\n".join(verdicts.told(gate)), properties)
+def _at(place: Place | None, root: Path) -> dict[str, str | int | None]:
+    if place is None or place.text is not None:
+        return {}
+    return {"file": named(place.path, root), "line": located(place).line}

@@ -20,6 +20,7 @@ from evalc.report.shape import (
     GateEntry,
     IntervalEntry,
     MetricEntry,
+    MovesEntry,
     Report,
     ResultEntry,
 )
@@ -36,6 +37,8 @@ def build_report(
     runs: Sequence[Mapping[str, Any]] = (),
     unscored: Sequence[tuple[str, str, str]] = (),
     gates: Sequence[GateEntry] | None = None,
+    unjudged: Sequence[tuple[str, str, str]] = (),
+    moves: Sequence[MovesEntry] = (),
     ended: Mapping[tuple[str, str], Literal["decided", "budget"]] = {},
     chosen: Collection[tuple[str, str]] = (),
     cases: bool = False,
@@ -44,9 +47,10 @@ def build_report(
 
     `plan` is `Plan.summary()`, `runs` the manifests of the runs behind the records; both are
     optional. `unscored` has (model, task, why) of what was wanted but could not be scored: the
-    report is then incomplete. `gates` are verdicts, and `ended` says of (model, task) why a run by
-    rounds did not ask all its cases; `chosen` are those whose results may have chosen how many are
-    answered. With `cases` every case is listed, which `diff` needs.
+    report is then incomplete. `gates` are verdicts, `unjudged` has (gate, task, why) of those that
+    have none, `moves` what moved against their baselines. `ended` says of (model, task) why a run
+    by rounds did not ask all its cases; `chosen` are those whose results may have chosen how many
+    are answered. With `cases` every case is listed, which `diff` needs.
     """
     results = []
     for own in scores:
@@ -64,6 +68,10 @@ def build_report(
     }
     if gates is not None:
         report["gates"] = list(gates)
+    if unjudged:
+        report["unjudged"] = [{"gate": g, "task": t, "why": why} for g, t, why in unjudged]
+    if moves:
+        report["moves"] = list(moves)
     return report
 
 

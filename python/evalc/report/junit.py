@@ -15,7 +15,13 @@ from xml.etree.ElementTree import Element, SubElement
 
 from evalc.diagnostics import Diagnostic
 from evalc.report import verdicts
-from evalc.report.shape import ConditionEntry, GateEntry, Report, UnscoredEntry
+from evalc.report.shape import (
+    ConditionEntry,
+    GateEntry,
+    Report,
+    UnjudgedEntry,
+    UnscoredEntry,
+)
 
 NAME = "evalc"
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -25,7 +31,8 @@ NUMBERS = ("bound", "value", "low", "high", "seen", "total", "looks")
 
 def junit_xml(report: Report) -> str:
     """The document. A gate that failed is a failure; so is one that is not decided, unless it only
-    warns: that is skipped, and so is a task that was not scored."""
+    warns: that is skipped, and so are a task that was not scored and, in a suite of their own, the
+    gates that judged no model."""
     root = Element("testsuites", {"name": NAME})
     gates = report.get("gates", [])
     models = dict.fromkeys([entry["model"] for entry in (*gates, *report["unscored"])])
@@ -36,6 +43,8 @@ def junit_xml(report: Report) -> str:
         suite = _suite(root, model, own, unscored)
         if len(models) == 1 and seconds is not None:
             suite.set("time", seconds)
+    if report.get("unjudged"):
+        _unjudged(root, report["unjudged"])
     if seconds is not None:
         root.set("time", seconds)
     return _document(root)
@@ -85,6 +94,13 @@ def _suite(
         case = _case(suite, entry["task"], f"scored ({entry['model']})")
         _outcome(case, "skipped", "not-scored", entry["why"], [])
     return suite
+
+
+def _unjudged(root: Element, entries: Sequence[UnjudgedEntry]) -> None:
+    suite = SubElement(root, "testsuite", {"name": NAME})
+    for entry in entries:
+        case = _case(suite, entry["task"], entry["gate"])
+        _outcome(case, "skipped", "not-judged", entry["why"], [])
 
 
 def _gate(suite: Element, gate: GateEntry) -> None:

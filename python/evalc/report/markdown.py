@@ -29,8 +29,11 @@ def report_markdown(report: Report, *, cases: int | None = None, limit: int = CO
     gates = report.get("gates", [])
     if gates:
         _gates(body, gates)
-        _changes(body, gates)
+    apart = [f"- Not judged: {cell(line)}" for line in verdicts.unjudged(report)]
+    body.lines(apart, "reasons why gates were not judged", MOST_LINES)
+    _changes(body, gates)
     notes = [
+        *verdicts.moves(report),
         *savings(report),
         *words.costs(report),
         *words.samples(report),
@@ -53,7 +56,7 @@ def _head(report: Report) -> str:
     if gates:
         code = verdicts.exit_code(gates)
         sign = "❌" if any(gate["state"] == "fail" for gate in gates) else "⚠️" if code else "✅"
-        title = f"## {sign} evalc: {verdicts.outcome(gates)}{tier}"
+        title = f"## {sign} evalc: {verdicts.outcome(report)}{tier}"
     lines = [MARKER, title]
     if (since := report.get("since")) is not None:
         told = f"tier by what changed since {since['revision']}: {since['why']}"

@@ -88,6 +88,11 @@ class ResultEntry(TypedDict):
     cases: NotRequired[list[CaseEntry]]
 
 
+def whole(result: ResultEntry) -> int:
+    """How many cases there are without a budget."""
+    return max(result["total"], result["population"] or 0)
+
+
 class RoundEntry(TypedDict):
     """What was known when `seen` cases had been looked at: the value with its anytime interval.
 
@@ -148,6 +153,13 @@ class ChangeEntry(TypedDict):
     p: float | None
 
 
+class RecordedEntry(TypedDict):
+    """What a gate's baseline was recorded on: `scored` of `total` cases, fewer than all."""
+
+    scored: int
+    total: int
+
+
 class CandidateEntry(TypedDict):
     """A candidate of a race. `seen` of its cases were looked at; `value` is an estimate from them.
 
@@ -168,8 +180,9 @@ class GateEntry(TypedDict):
     """A gate's verdict on a model. `error` bounds the probability that it is wrong.
 
     `needed` tells whether a verdict that is inconclusive fails the run. `why` says why nothing
-    could be judged. A race has `candidates` and no conditions, and `model` is its leader; it passes
-    when it is known which is best.
+    could be judged, `recorded` that the baseline is the record of a part of its cases. A race has
+    `candidates` and no conditions, and `model` is its leader; it passes when it is known which is
+    best.
     """
 
     gate: str
@@ -185,7 +198,32 @@ class GateEntry(TypedDict):
     why: str | None
     conditions: list[ConditionEntry]
     change: NotRequired[ChangeEntry]
+    recorded: NotRequired[RecordedEntry]
     candidates: NotRequired[list[CandidateEntry]]
+
+
+class MovedEntry(TypedDict):
+    """A value that moved, by an estimate of the `difference` from its baseline's."""
+
+    name: str
+    difference: float
+
+
+class MovesEntry(TypedDict):
+    """Which of `compared` values the full run would print otherwise than their baselines have them.
+
+    The values are the metrics of gates that compare with a baseline, named `gate (model)`; or, with
+    `gate`, `model` and `slice`, those of the groups of one gate's cases, named as the slice's
+    values. Of what is `moved` a share of at most `rate` is expected not to have (the false
+    discovery rate), whenever the run ended. A description, and no verdict.
+    """
+
+    gate: str | None
+    model: str | None
+    slice: str | None
+    rate: float
+    compared: int
+    moved: list[MovedEntry]
 
 
 class UnscoredEntry(TypedDict):
@@ -196,8 +234,19 @@ class UnscoredEntry(TypedDict):
     why: str
 
 
+class UnjudgedEntry(TypedDict):
+    """A gate that judged no model, and why, as a clause."""
+
+    gate: str
+    task: str
+    why: str
+
+
 class Report(TypedDict):
     """All results. `complete`: every case of every result is scored, and nothing is `unscored`.
+
+    `gates` are verdicts; `unjudged` are the gates of the spec that have none. `moves` says what
+    moved against the gates' baselines, where it is not known for certain.
 
     `plan` holds the plan's total counts (`Plan.summary()["total"]`), `runs` the manifests of the
     runs that answered, as the store has them. `since` says what chose the tier, as `plan --json`.
@@ -210,6 +259,8 @@ class Report(TypedDict):
     results: list[ResultEntry]
     unscored: list[UnscoredEntry]
     gates: NotRequired[list[GateEntry]]
+    unjudged: NotRequired[list[UnjudgedEntry]]
+    moves: NotRequired[list[MovesEntry]]
     plan: dict[str, Any] | None
     runs: list[dict[str, Any]]
     since: NotRequired[dict[str, Any]]

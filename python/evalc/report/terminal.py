@@ -19,19 +19,26 @@ def report_view(
 
     `slices` adds a line per slice; `cases` lists so many cases of every result that has them.
     """
-    parts: list[RenderableType] = [_warning(line) for line in words.warnings(report)]
+    parts: list[RenderableType] = [_warning("incomplete", line) for line in words.warnings(report)]
     if report.get("gates"):
         parts += [_gates(report["gates"]), Text()]
+    if apart := verdicts.unjudged(report):
+        parts += [*(_warning("not judged", line) for line in apart), Text()]
     parts.append(_table(report, slices))
-    notes = (*words.samples(report), *words.detectables(report), *words.costs(report))
+    notes = (
+        *verdicts.moves(report),
+        *words.samples(report),
+        *words.detectables(report),
+        *words.costs(report),
+    )
     parts += [Text(line, style="dim") for line in notes]
     if cases is not None:
         parts += [_cases(result, cases) for result in report["results"] if result.get("cases")]
     return Group(*parts)
 
 
-def _warning(line: str) -> Text:
-    return Text.assemble(("incomplete ", "bold yellow"), line)
+def _warning(what: str, line: str) -> Text:
+    return Text.assemble((f"{what} ", "bold yellow"), line)
 
 
 STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}

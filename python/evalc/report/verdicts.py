@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from evalc.errors import ExitCode
 from evalc.report import words
-from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry
+from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry, MovesEntry, Report
+from evalc.spec.metrics import slice_name
 
 MARKS = {"pass": "pass", "fail": "FAIL", "inconclusive": "open"}
 CONDITIONS = {
@@ -95,7 +96,7 @@ def rests_on(gate: GateEntry, condition: ConditionEntry) -> str:
     predicted = "" if foreseen is None or seen == total else f", predicted {foreseen:,}"
     cases = "cases"
     if condition["scope"] == "difference":
-        cases = f"cases that {gate['baseline']} has answered"
+        cases = f"cases that {recorded(gate)} has answered"
     text = f"{seen:,} of {total:,} {cases}{share}{predicted}"
     if condition["basis"] == "certain":
         return f"{text}, certain"
@@ -104,12 +105,47 @@ def rests_on(gate: GateEntry, condition: ConditionEntry) -> str:
     return text
 
 
+def recorded(gate: GateEntry) -> str:
+    """What a gate compares with: `main`, or `main, recorded on 40 of 240 cases,`."""
+    name, part = gate["baseline"] or words.NOTHING, gate.get("recorded")
+    if part is None:
+        return name
+    return f"{name}, recorded on {part['scored']:,} of {part['total']:,} cases,"
+
+
 def why(gate: GateEntry) -> str | None:
     """Why a gate is inconclusive, and what that does."""
     if gate["state"] != "inconclusive":
         return None
     reason = gate["why"] or "the budget ended before it was decided"
     return reason if gate["needed"] else f"{reason}; it does not fail the run"
+
+
+def unjudged(report: Report) -> list[str]:
+    """A line for every reason why gates were not judged: `floor, drop: task not selected`."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in report.get("unjudged", []):
+        by_reason.setdefault(entry["why"], []).append(entry["gate"])
+    return [f"{words.first(gates)}: {why}" for why, gates in by_reason.items()]
+
+
+def moves(report: Report) -> list[str]:
+    """A line for every family of values of which some moved against their baselines."""
+    return [_moves(entry) for entry in report.get("moves", []) if entry["moved"]]
+
+
+def _moves(entry: MovesEntry) -> str:
+    names = [
+        f"{words.one_line(own['name'])} by {words.signed(own['difference'])}"
+        for own in entry["moved"]
+    ]
+    what = "metrics of gates"
+    if entry["slice"] is not None:
+        what = f"groups by {slice_name(entry['slice'])} of {entry['gate']} ({entry['model']})"
+    return (
+        f"moved: {words.first(names)}; {len(names):,} of {entry['compared']:,} {what} "
+        f"(false discovery rate at most {100 * entry['rate']:g} %)"
+    )
 
 
 def headline(gate: GateEntry) -> str:
@@ -129,8 +165,13 @@ def told(gate: GateEntry) -> list[str]:
     return [*lines, *([reason] if reason else [])] or [metric]
 
 
-def outcome(gates: Sequence[GateEntry]) -> str:
-    """All verdicts in a sentence: `1 of 3 gates failed, 1 is not decided`."""
+def outcome(report: Report) -> str:
+    """All verdicts in a sentence: `1 of 3 gates failed, 1 is not decided, 2 not judged`."""
+    apart = len(report.get("unjudged", []))
+    return _outcome(report["gates"]) + (f", {apart:,} not judged" if apart else "")
+
+
+def _outcome(gates: Sequence[GateEntry]) -> str:
     failed = sum(gate["state"] == "fail" for gate in gates)
     open_ = sum(gate["state"] == "inconclusive" for gate in gates)
     of = f"{len(gates):,} gate" + ("s" if len(gates) != 1 else "")

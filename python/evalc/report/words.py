@@ -114,6 +114,12 @@ ENOUGH = 30
 """Cases from which on a standard error is told as what it could show."""
 
 
+def first(names: Sequence[str]) -> str:
+    """The first few of many, and how many more there are."""
+    more = f" and {len(names) - MANY:,} more" if len(names) > MANY else ""
+    return ", ".join(names[:MANY]) + more
+
+
 def detectables(report: Report) -> list[str]:
     """What the first metric of each result would show of a difference from another model."""
     found = [

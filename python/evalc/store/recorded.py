@@ -41,6 +41,11 @@ def recorded_result(store: Store, name: str) -> bytes | None:
     return None
 
 
+def is_recorded(store: Store, name: str) -> bool:
+    """Whether anything is recorded under a name, intact or not."""
+    return bool(_entries(store, name))
+
+
 def recorded_names(store: Store) -> list[str]:
     """Every name that a result is recorded under."""
     found = {name.partition(b"\0")[0] for batch in store.scan(RECORDED) for name, _ in batch}

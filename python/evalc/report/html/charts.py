@@ -15,6 +15,18 @@ LONG = 25
 LETTER, LABEL = 7.2, 330
 """Pixels of a letter of a label, and of the longest label."""
 
+BASELINE: Chart = {
+    "type": "point",
+    "shape": "diamond",
+    "size": 90,
+    "filled": True,
+    "fill": "var(--paper)",
+    "stroke": "var(--ink)",
+    "strokeWidth": 1.5,
+    "opacity": 1,
+}
+"""The mark of what a gate compares with."""
+
 
 def _x(field: str, title: str | None = None, domain: Sequence[float] | None = None) -> Chart:
     scale: Chart = {"zero": False, "nice": True}
@@ -83,20 +95,7 @@ def intervals(rows: Sequence[Row], width: int) -> Chart:
             "bound",
             x=_x("bound"),
         ),
-        _layer(
-            {
-                "type": "point",
-                "shape": "diamond",
-                "size": 90,
-                "filled": True,
-                "fill": "var(--paper)",
-                "stroke": "var(--ink)",
-                "strokeWidth": 1.5,
-                "opacity": 1,
-            },
-            "baseline",
-            x=_x("baseline"),
-        ),
+        _layer(BASELINE, "baseline", x=_x("baseline")),
     ]
     if above:
         text = {"type": "text", "align": "left", "dy": -14, "color": "var(--ink)", "limit": width}
@@ -150,21 +149,7 @@ def condition(entry: ConditionEntry, baseline: float | None, width: int) -> Char
             x=x("value"),
             y={"value": 22},
         ),
-        _layer(
-            {
-                "type": "point",
-                "shape": "diamond",
-                "size": 90,
-                "filled": True,
-                "fill": "var(--paper)",
-                "stroke": "var(--ink)",
-                "strokeWidth": 1.5,
-                "opacity": 1,
-            },
-            "baseline",
-            x=x("baseline"),
-            y={"value": 22},
-        ),
+        _layer(BASELINE, "baseline", x=x("baseline"), y={"value": 22}),
     ]
     return {"data": {"values": [row]}, "width": width, "height": 44, "layer": layers}
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-from evalc.report import words
+from evalc.report import verdicts, words
 from evalc.report.html import accounts, estimates, gate_cards
 from evalc.report.html.cases import case_data
 from evalc.report.html.extra import package
@@ -33,7 +33,6 @@ def report_page(
     """
     style, script = _asset("page.css"), _asset("page.js")
     sides = sides_of(report, others)
-    gates = report.get("gates", [])
     texts = {(cell.cell.model, cell.cell.task): cell for cell in cells}
     return _rendered(
         title=title,
@@ -43,8 +42,10 @@ def report_page(
         report=report,
         words=words,
         run=_run(report),
-        state=headline(gates) if gates else None,
+        state=headline(report) if report.get("gates") else None,
         gates=gate_cards.gate_cards(report, sides),
+        unjudged=verdicts.unjudged(report),
+        moves=verdicts.moves(report),
         warnings=words.warnings(report),
         figures=estimates.result_figures(report, sides),
         legend=estimates.scale_names(report),

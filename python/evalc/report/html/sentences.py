@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalc.report import verdicts, words
-from evalc.report.shape import ConditionEntry, GateEntry
+from evalc.report.shape import ConditionEntry, GateEntry, Report
 
 STATES = {"pass": "passed", "fail": "failed", "inconclusive": "not decided"}
 ORDER = ("fail", "inconclusive", "pass")
 """The worst first."""
 
 
-def headline(gates: Sequence[GateEntry]) -> tuple[str, str, str]:
+def headline(report: Report) -> tuple[str, str, str]:
     """The state that all gates come to, how a page says so, and what it says of the others."""
+    state, told, others = _headline(report["gates"])
+    apart = len(report.get("unjudged", []))
+    return state, told, ", ".join([*others, *([f"{apart:,} not judged"] if apart else [])])
+
+
+def _headline(gates: Sequence[GateEntry]) -> tuple[str, str, list[str]]:
     counts = {state: sum(gate["state"] == state for gate in gates) for state in ORDER}
     state = next(state for state in ORDER if counts[state])
     others = [f"{counts[s]} {STATES[s]}" for s in ORDER if counts[s] and s != state]
     open_ = state == "inconclusive"
     if len(gates) == 1:
-        return state, f"The gate {'is ' * open_}{STATES[state]}", ""
+        return state, f"The gate {'is ' * open_}{STATES[state]}", []
     if not others:
-        return state, f"All {len(gates)} gates {'are ' * open_}{STATES[state]}", ""
+        return state, f"All {len(gates)} gates {'are ' * open_}{STATES[state]}", []
     are = ("is " if counts[state] == 1 else "are ") * open_
-    return state, f"{counts[state]} of {len(gates)} gates {are}{STATES[state]}", ", ".join(others)
+    return state, f"{counts[state]} of {len(gates)} gates {are}{STATES[state]}", others
 
 
 def verdict(gate: GateEntry) -> str:
@@ -98,8 +104,8 @@ def _ground(gate: GateEntry) -> str:
     entries = _decisive(gate)
     seen = max((entry["seen"] for entry in entries), default=0)
     total = max((entry["total"] for entry in entries), default=0)
+    shared = any(entry["scope"] == "difference" for entry in entries)
+    which = f" that {verdicts.recorded(gate)} has answered" if shared else ""
     if gate["basis"] == "certain" and seen == total:
-        shared = any(entry["scope"] == "difference" for entry in entries)
-        which = f" that {gate['baseline']} has answered" if shared else ""
         return f"All {total:,} cases{which} were looked at, so this is certain."
-    return _sure(gate, f"{seen:,} of {total:,} cases")
+    return _sure(gate, f"{seen:,} of {total:,} cases{which}")
