@@ -221,7 +221,20 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     settle_numerics()
     peak = peaks(options.device, options.dtype)
     print(f"peaks: {peak['flops'] / 1e12:.2f} TFLOP/s, {peak['bytes'] / 1e9:.1f} GB/s")
-    small, found = options.size[0], {"label": label, "machine": about, "peaks": peak}
+    found: dict[str, Any] = {"label": label, "machine": about, "peaks": peak}
+    if not options.speed_only:
+        found |= correctness(options)
+    found["speed"] = []
+    for size in options.size:
+        for row in speed(size, options, peak):
+            found["speed"].append(row)
+            print(shown(row), flush=True)
+    return found
+
+
+def correctness(options: argparse.Namespace) -> dict[str, Any]:
+    """What is right and which bits are equal, on four layers of the first size."""
+    small, found = options.size[0], dict[str, Any]()
     found["right"] = {d: right(small, d, options.device) for d in ("float32", "bfloat16")}
     for dtype, result in found["right"].items():
         print(f"right, {dtype}: {result}")
@@ -230,11 +243,6 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     found["bits"] = {d: bits(small, d, options.device) for d in ("float32", "bfloat16")}
     for dtype, result in found["bits"].items():
         print(f"bits, {dtype}: {result}")
-    found["speed"] = []
-    for size in options.size:
-        for row in speed(size, options, peak):
-            found["speed"].append(row)
-            print(shown(row), flush=True)
     return found
 
 
@@ -245,6 +253,7 @@ def main() -> None:
     parser.add_argument("--work", nargs="+", choices=list(FORMS), default=list(FORMS))
     parser.add_argument("--dtype", choices=list(DTYPES), default=None)
     parser.add_argument("--batch", type=int, default=None, help="rows of transformers' batches")
+    parser.add_argument("--speed-only", action="store_true")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -141,7 +140,7 @@ def test_a_model_that_fails_its_self_check_cannot_be_run(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(_self: Any, _picked: Any, _index: Any, tokens: Any) -> Any:
-        return np.full(len(tokens), -1.0), np.zeros(len(tokens), np.bool_)
+        return torch.full((2, len(tokens)), -1.0)
 
     monkeypatch.setattr(Forward, "scores", wrong)
     code, found = examined(specs(workspace))

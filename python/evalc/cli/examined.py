@@ -64,6 +64,7 @@ def _model(model: Mapping[str, Any]) -> Iterator[str]:
     yield f"  generation: {GENERATIONS[model['generation']]}"
     yield from _check(model["check"])
     yield from _bits(model)
+    yield from _programs(model["programs"])
     yield from _budget(model)
 
 
@@ -73,11 +74,14 @@ def _check(check: Mapping[str, Any]) -> Iterator[str]:
         return
     for trial in check["trials"]:
         drafts = "" if trial["drafts"] is None else f", greedy tokens {trial['drafts']:.1e}"
-        passed = max(trial["scores"], trial["drafts"] or 0.0) <= check["allowed"]
+        passed = trial["steady"] and (
+            max(trial["scores"], trial["drafts"] or 0.0) <= check["allowed"]
+        )
+        unsteady = "" if trial["steady"] else "; a token's bits depend on its place in a pass"
         yield (
             f"  self-check: {WAYS[trial['path']]} {'passed' if passed else 'FAILED'} on "
             f"{check['rows']} rows; log-likelihoods differ by {trial['scores']:.1e}{drafts}, "
-            f"allowed {check['allowed']:g}"
+            f"allowed {check['allowed']:g}{unsteady}"
         )
     if not check["plain_head"]:
         yield "  output head: not a plain one, so whole logits are computed"
@@ -93,6 +97,20 @@ def _bits(model: Mapping[str, Any]) -> Iterator[str]:
     if model["path"] == "tree" and shapes["constant"]:
         smaller = ", ".join(map(str, bits["tiles"])) or "none"
         yield f"  tiles: {shapes['tile']} tokens; smaller ones with equal bits: {smaller}"
+
+
+def _programs(programs: Mapping[str, Any] | None) -> Iterator[str]:
+    """What runs by programs of our own on a GPU."""
+    if programs is None:
+        return
+    if programs["fault"] is not None:
+        yield f"  programs: torch's own, as Triton does not run: {programs['fault']}"
+        return
+    graphs = "replayed as CUDA graphs" if programs["graphs"] else "NOT replayed as CUDA graphs"
+    yield (
+        f"  programs: Triton; passes are {graphs}; {programs['fused_norms']} norms and "
+        f"{programs['fused_rotaries']} rotary functions are one program each"
+    )
 
 
 def _budget(model: Mapping[str, Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.exec.bases import Bases
 from evalc.exec.engine import Engine
+from evalc.exec.kernels import triton_fault
 from evalc.exec.loop import ready
 from evalc.exec.memory import Memory
 from evalc.exec.models import DTYPES, require
@@ -29,6 +30,8 @@ from evalc.exec.weights import first_line
 from evalc.plan.sources import ModelSource
 
 SAMPLES = 4
+RECORDED = 3
+"""The runs after which a pass has been recorded as a graph, if that is possible."""
 JOINED = 6
 """Texts of the probes that make one sample, so that it is longer than a trial row."""
 
@@ -128,6 +131,7 @@ def _examined(source: ModelSource, bases: Bases) -> dict[str, Any]:
             "generation": "slots" if checked.capability.path == "tree" else "lockstep",
             "check": _check(checked),
             "bits": _bits(engine, rows) if checked.rows else None,
+            "programs": _programs(engine, rows),
             "shapes": _shapes(engine),
             "memory": memory and asdict(memory),
             "budget": _budget(engine),
@@ -165,6 +169,27 @@ def _bits(engine: Engine, rows: Sequence[Ids]) -> dict[str, Any]:
         "alone": dict(enumerate(alone)) == together,
         "held": scored(again, rows) == together,
         "tiles": list(way.tiles),
+    }
+
+
+def _programs(engine: Engine, rows: Sequence[Ids]) -> dict[str, Any] | None:
+    """On a GPU: why Triton does not run, if so, else what runs by it; None on a CPU."""
+    forward = engine.forward
+    if forward.device.type != "cuda":
+        return None
+    if engine.passes is None:
+        return {"fault": triton_fault()}
+    from evalc.exec.gpu.fused import fused  # noqa: PLC0415  needs triton
+
+    for _ in range(RECORDED):
+        engine.store.truncate(0)
+        scored(engine, rows)
+    norms, rotaries = fused(forward.loaded.model)
+    return {
+        "fault": None,
+        "graphs": engine.passes.recorded,
+        "fused_norms": norms,
+        "fused_rotaries": rotaries,
     }
 
 

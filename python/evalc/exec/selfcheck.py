@@ -48,17 +48,19 @@ T = TypeVar("T")
 class Trial:
     """How far a path is from the plain model call, relative to it, and from generating by it.
 
-    `drafts` is None where generation was not tried.
+    `drafts` is None where generation was not tried. A path that is not `steady` gives a token other
+    bits at another place of a pass, where numerics are to be stable.
     """
 
     path: Path
     scores: float
     drafts: float | None
+    steady: bool = True
 
     @property
     def gap(self) -> float:
         """The larger difference."""
-        return max(self.scores, self.drafts or 0.0)
+        return max(self.scores, self.drafts or 0.0) if self.steady else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def checked(
         if scores <= allowed:
             tiles = _equal_counts(forward, way, samples, observer)
             if tiles is None:
-                trials.append(Trial(path, float("inf"), None))
+                trials.append(Trial(path, scores, None, steady=False))
                 continue
             way = replace(way, tiles=tiles)
         trials.append(_generated(forward, way, rows, scores, decoder))

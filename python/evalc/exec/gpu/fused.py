@@ -58,14 +58,27 @@ def fuse(model: Any) -> tuple[int, int]:
 
 def unfuse(model: Any) -> None:
     """Put everything back that was replaced."""
-    for module in model.modules():
-        own = vars(module).get("forward")
-        if isinstance(own, partial) and own.func is _normal:
-            del module.forward
-    for home in _homes(model):
-        held = getattr(home, ROTARY)
-        if isinstance(held, partial) and held.func is _rotated:
-            setattr(home, ROTARY, held.args[0])
+    norms, homes = _fused(model)
+    for module in norms:
+        del module.forward
+    for home in homes:
+        setattr(home, ROTARY, getattr(home, ROTARY).args[0])
+
+
+def fused(model: Any) -> tuple[int, int]:
+    """How many norms and rotary functions of a model are replaced."""
+    norms, homes = _fused(model)
+    return len(norms), len(homes)
+
+
+def _fused(model: Any) -> tuple[list[Any], list[Any]]:
+    """The norms whose forward is ours, and the modules whose rotary function is."""
+
+    def ours(found: Any, work: Any) -> bool:
+        return isinstance(found, partial) and found.func is work
+
+    norms = [module for module in model.modules() if ours(vars(module).get("forward"), _normal)]
+    return norms, [home for home in _homes(model) if ours(getattr(home, ROTARY), _rotated)]
 
 
 def _norms(model: Any, dtype: torch.dtype) -> Iterator[tuple[Any, float]]:
@@ -82,7 +95,7 @@ def _norms(model: Any, dtype: torch.dtype) -> Iterator[tuple[Any, float]]:
 
 
 def _same_norm(module: Any, epsilon: float, device: torch.device, dtype: torch.dtype) -> bool:
-    some = 3 * torch.randn(ROWS, 1, len(module.weight), device=device).to(dtype)
+    some = 3 * _drawn(ROWS, 1, len(module.weight)).to(device, dtype)
     return _alike(module(some), _normal(module, epsilon, some))
 
 
@@ -122,10 +135,9 @@ def _rotaries(model: Any) -> list[tuple[Any, int]]:
 def _same_rotary(plain: Any, width: int, device: torch.device, dtype: torch.dtype) -> bool:
     """Whether a rotary function gives what the program gives; some take other arguments."""
     query, key = (
-        torch.randn(1, ROWS, heads, width, device=device).to(dtype).transpose(1, 2)
-        for heads in (4, 2)
+        _drawn(1, ROWS, heads, width).to(device, dtype).transpose(1, 2) for heads in (4, 2)
     )
-    cos, sin = (torch.randn(1, ROWS, width, device=device).to(dtype) for _ in range(2))
+    cos, sin = (_drawn(1, ROWS, width).to(device, dtype) for _ in range(2))
     try:
         expected = plain(query, key, cos, sin)
         found = _rotated(plain, device.type, query, key, cos, sin)
@@ -170,6 +182,11 @@ def _turned(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
             num_warps=4,
         )  # fmt: skip
     return out
+
+
+def _drawn(*shape: int) -> torch.Tensor:
+    """Random numbers, drawn on the CPU: a GPU's generator is of no use after a failed capture."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(len(shape)))
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor, allowed: float | None = None) -> bool:

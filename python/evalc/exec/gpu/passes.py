@@ -44,6 +44,11 @@ class Passes:
             **handed(TreeAttention(self.store, chunks, self.size)),
         ).picked
 
+    @property
+    def recorded(self) -> int:
+        """How many widths of passes have been recorded as graphs."""
+        return sum(held.run.graph is not None for held in self._fixed.values())
+
     def forget(self) -> None:
         """Give the memory of recorded passes back."""
         self._fixed.clear()
