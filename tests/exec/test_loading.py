@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from evalc.diagnostics import Faults
+from evalc.exec import models
 from evalc.exec.forward import Forward
 from evalc.exec.models import load
 from evalc.exec.shapes import Shapes
@@ -189,3 +190,15 @@ def test_an_adapter_without_all_its_tensors_is_refused(
 
 def test_an_adapter_of_another_model_is_refused(source: Callable[..., Any], adapter: Path) -> None:
     assert codes(source("gpt2", adapter=adapter)) == ["bad-model"]
+
+
+def test_stable_numerics_on_a_gpu_need_programs_that_run(
+    source: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(models, "triton_fault", lambda: "there is no C compiler")
+    with pytest.raises(Faults) as caught:
+        load(source(device="cuda", numerics="stable"))
+    (found,) = caught.value.diagnostics
+    assert found.code == "missing-package" and "no C compiler" in found.message
+    assert found.hint is not None and '"fast"' in found.hint

@@ -15,7 +15,7 @@ from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.forest import depth_first, unread
 from evalc.exec.outcomes import Outcomes
 from evalc.exec.packs import Ids, PackColumns
-from evalc.exec.slots import Rows, SlotAttention, Slots, ids_of, positions_of
+from evalc.exec.slots import SPAN, Rows, SlotAttention, Slots, ids_of, positions_of
 from evalc.exec.tiles import Tile, slots_at
 from evalc.exec.transcripts import Decoder
 from evalc.exec.walking import walk
@@ -44,7 +44,7 @@ class Continuous:
         node_of = self.columns.req_node
         self.waiting.extend(sorted(prompts, key=lambda p: (place[int(node_of[p.request])], p.key)))
         self.longest = max(len(prompt.ids) + prompt.limit for prompt in prompts)
-        most = min(self.engine.shapes.decode, self.engine.budget.rows_for(self.longest))
+        most = min(self.engine.shapes.decode, self.engine.budget.rows_for(self._kept()))
         self._open(min(most, len(prompts)))
         while self.waiting or self.writers:
             vacant = self.rows.capacity - len(self.writers)
@@ -52,6 +52,10 @@ class Continuous:
                 self._admit(vacant)
             if self.writers:
                 self._step()
+
+    def _kept(self) -> int:
+        """Tokens whose states a row takes memory for, at most."""
+        return -(-self.longest // SPAN) * SPAN
 
     def _open(self, capacity: int) -> None:
         self.rows = self.slots = Slots(capacity, self.longest, self.engine.kernel)

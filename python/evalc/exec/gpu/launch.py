@@ -52,6 +52,11 @@ def padded_width(width: int) -> int:
     return max(16, 1 << (width - 1).bit_length())
 
 
+def along(states: torch.Tensor) -> torch.Tensor:
+    """`states` with elements of a row next to each other, as every program reads them."""
+    return states if states.stride(-1) == 1 else states.contiguous()
+
+
 def grouped(repeats: int) -> int:
     """How many of the query heads that share a key head a program takes."""
     return min(GROUPED, 1 << (repeats - 1).bit_length())
@@ -73,6 +78,7 @@ def attend_tree(
 
     Rows that no chunk names are zero.
     """
+    query = along(query)
     keys, values = states
     heads, tokens, width = query.shape
     groups, wide = keys.shape[0], values.shape[-1]
@@ -100,7 +106,7 @@ def append(
 
     Pages are [P, K, SPAN, D or E]; `table` int32[W, spans] names those of each row.
     """
-    key, value = new
+    key, value = (along(side) for side in new)
     heads, rows, width = key.shape
     wide = value.shape[-1]
     kernels.append_states[(rows, heads)](
@@ -124,6 +130,7 @@ def attend_pages(
     A row attends to its `lengths` [W] keys and the one behind them; a row of length -1 is zero.
     `scratch` is float32 [W, H, spans, E] and [W, H, spans].
     """
+    query = along(query)
     keys, values = pages
     heads, rows, width = query.shape
     groups, wide = keys.shape[1], values.shape[-1]

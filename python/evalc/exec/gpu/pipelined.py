@@ -10,6 +10,7 @@ import numpy as np
 
 from evalc.exec.continuous import Continuous
 from evalc.exec.gpu.decoding import NOBODY, Decoding, Flight
+from evalc.exec.gpu.launch import SPAN
 from evalc.exec.gpu.pages import Pages
 from evalc.exec.writers import Prompt, Writer, taken, written
 
@@ -31,6 +32,9 @@ class Pipelined(Continuous):
 
     pages: Pages
     decoding: Decoding
+
+    def _kept(self) -> int:
+        return -(-self.longest // SPAN) * SPAN
 
     def _open(self, capacity: int) -> None:
         engine = self.engine
