@@ -18,6 +18,22 @@ LOG2E = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
+def summed(query, key, value, seen, most, total, out, scale, PRECISION: tl.constexpr):
+    """One more block of keys: the highest score so far, the sum of shares, the weighted values.
+
+    Scores are in units of log 2; what is not `seen` has no share.
+    """
+    score = tl.dot(query, tl.trans(key), input_precision=PRECISION) * (scale * LOG2E)
+    score = tl.where(seen, score, float("-inf"))
+    higher = tl.maximum(most, tl.max(score, 1))
+    share = tl.exp2(score - higher[:, None])
+    fade = tl.exp2(most - higher)
+    total = total * fade + tl.sum(share, 1)
+    out = tl.dot(share.to(value.dtype), value, out * fade[:, None], input_precision=PRECISION)
+    return higher, total, out
+
+
+@triton.jit
 def tree_attention(
     Q, K, V, OUT, ROWS, SLOTS, OFFSETS, LENGTHS, scale,
     q_head, q_row, k_head, k_slot, v_head, v_slot, o_row, o_head, repeats,
@@ -60,16 +76,8 @@ def tree_attention(
                 V + head * v_head + slot[:, None] * v_slot + v_at[None, :],
                 mask=(at < length)[:, None] & (v_at < V_W)[None, :], other=0.0,
             )  # fmt: skip
-            score = tl.dot(query, tl.trans(key), input_precision=PRECISION) * (scale * LOG2E)
-            score = tl.where(at[None, :] <= position[:, None], score, float("-inf"))
-            higher = tl.maximum(most, tl.max(score, 1))
-            share = tl.exp2(score - higher[:, None])
-            fade = tl.exp2(most - higher)
-            total = total * fade + tl.sum(share, 1)
-            out = tl.dot(
-                share.to(value.dtype), value, out * fade[:, None], input_precision=PRECISION
-            )
-            most = higher
+            seen = at[None, :] <= position[:, None]
+            most, total, out = summed(query, key, value, seen, most, total, out, scale, PRECISION)
         out = out / total[:, None]
         o_to = OUT + row * o_row + (head * repeats + repeat).to(tl.int64) * o_head
         tl.store(
@@ -149,16 +157,8 @@ def decode_attention(
                 VALUES + (first + at)[:, None] * V_W + v_at[None, :],
                 mask=(at < end)[:, None] & (v_at < V_W)[None, :], other=0.0,
             )  # fmt: skip
-            score = tl.dot(query, tl.trans(key), input_precision=PRECISION) * (scale * LOG2E)
-            score = tl.where((at < end)[None, :], score, float("-inf"))
-            higher = tl.maximum(most, tl.max(score, 1))
-            share = tl.exp2(score - higher[:, None])
-            fade = tl.exp2(most - higher)
-            total = total * fade + tl.sum(share, 1)
-            out = tl.dot(
-                share.to(value.dtype), value, out * fade[:, None], input_precision=PRECISION
-            )
-            most = higher
+            seen = (at < end)[None, :]
+            most, total, out = summed(query, key, value, seen, most, total, out, scale, PRECISION)
         heads = tl.num_programs(1) * repeats
         to = (row * heads + head * repeats + repeat) * spans + span
         tl.store(SUMS + to, most + tl.log2(total), mask=live)
