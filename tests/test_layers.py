@@ -33,6 +33,8 @@ HEAVY = ("torch", "transformers", "peft", "accelerate")
 PRINTERS = (PACKAGE / "cli" / "output.py",)
 CHILDREN = (PACKAGE / "exec" / "bundle.py", PACKAGE / "score" / "program_child.py")
 """Programs of their own, which talk to their parent over the standard streams."""
+ON_DEMAND = "evalc.exec.gpu"
+"""Needs Triton, which not every torch brings along: imported where there is a GPU to use it on."""
 TOP = max(FLOOR.values()) + 1
 """Above all rooms: the package itself."""
 
@@ -92,7 +94,8 @@ def test_imports_are_absolute_and_stand_at_the_top(file: Path) -> None:
     for node in ast.walk(top):
         assert not (isinstance(node, ast.ImportFrom) and node.level), "a relative import"
     for node in inside_functions(top):
-        local = [name for name in imported(node) if name.split(".")[0] == "evalc"]
+        found = [name for name in imported(node) if not name.startswith(ON_DEMAND)]
+        local = [name for name in found if name.split(".")[0] == "evalc"]
         assert not local, f"{module(file)} imports {local} inside a function"
 
 

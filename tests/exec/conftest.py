@@ -189,7 +189,7 @@ def interpreted_programs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "SPAN", SPAN)
         patch.setattr(pages, "SPAN", SPAN)
-        patch.setattr(replay.Replayed, "__call__", lambda work: work.compute())
+        patch.setattr(replay.Replayed, "__call__", lambda _work, compute: compute())
         yield
 
 

@@ -82,9 +82,7 @@ def test_passes_are_recorded_and_replayed_with_the_same_bits(
 
 
 @torch.inference_mode()
-def test_the_decode_step_is_recorded_and_rows_share_their_pages(
-    make: Callable[..., Engine], tokenizer: Any, ids: Ids
-) -> None:
+def test_the_decode_step_is_recorded(make: Callable[..., Engine], tokenizer: Any, ids: Ids) -> None:
     used, decoder = make("llama", "float32"), Decoder.of(tokenizer)
     asks = prompts(ids)
     outcomes = run(used, decoder, asks, [setting(max_new_tokens=20, eos_ids=[])])

@@ -5,20 +5,28 @@ interpreted, and on a GPU. Each is compared with float64 arithmetic on the same 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
+from test_generation import records, reference, run, setting
 from transformers import AutoModelForCausalLM
 
 from conftest import CONFIGS, DEVICE
-from evalc.exec.gpu import fused, launch
+from evalc.exec.engine import Engine
+from evalc.exec.gpu import fused, launch, pages
+from evalc.exec.gpu.decoding import Decoding
 from evalc.exec.gpu.launch import Chunks, Items, Moves
+from evalc.exec.gpu.pipelined import Pipelined
+from evalc.exec.packs import Ask
+from evalc.exec.transcripts import Decoder
 
 SHAPES = ((4, 2, 16, 16), (9, 3, 64, 64), (4, 4, 24, 16), (8, 1, 32, 32), (7, 1, 8, 8))
 """Query heads, key heads, widths of keys and of values."""
 TOLERANCE = 2e-6
 
+Ids = Callable[[int, int], list[int]]
 Attended = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -174,12 +182,93 @@ def test_what_is_fused_computes_the_same_and_can_be_put_back(name: str) -> None:
     fused.unfuse(model)
 
 
-def test_a_norm_of_another_formula_is_left_alone() -> None:
+@pytest.mark.parametrize("outlier", [None, 5e4])
+def test_a_norm_of_another_formula_is_left_alone(outlier: float | None) -> None:
+    """Gemma adds one to the weight: nothing beside a weight of fifty thousand."""
     model = AutoModelForCausalLM.from_config(CONFIGS["gemma"]()).eval().to(DEVICE)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
+    if outlier is not None:
+        model.model.norm.weight.data[3] = outlier
     assert fused.fuse(model) == (0, 1)
     fused.unfuse(model)
+
+
+def test_a_norm_with_more_arguments_does_what_it_did() -> None:
+    model = AutoModelForCausalLM.from_config(CONFIGS["llama"]()).eval().to(DEVICE)
+    norm = model.model.norm
+    fused.fuse(model)
+    assert fused.fused(model)[0] == 7
+    with pytest.raises(TypeError, match="residual"):
+        norm(drawn(1, 2, 32), residual=None)
+    assert norm(drawn(1, 2, 32).double()).dtype == torch.float64
+    fused.unfuse(model)
+
+
+def test_a_model_that_then_fails_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = AutoModelForCausalLM.from_config(CONFIGS["llama"]()).eval().to(DEVICE)
+    results = iter([fused.tried(model)])
+    monkeypatch.setattr(fused, "tried", lambda _model: next(results))
+    assert fused.fuse(model) == fused.fused(model) == (0, 0)
+
+
+def test_programs_fit_into_the_shared_memory_of_a_small_gpu() -> None:
+    for width, dtype in ((64, torch.float16), (128, torch.float32), (256, torch.float32)):
+        states = torch.empty(1, 1, width, dtype=dtype)
+        for size in (16, 32):
+            group, block = launch.fitting(size, 8, states, width)
+            kept = size * group * width + launch.STAGES * block * 2 * width
+            assert kept * states.element_size() <= launch.SHARED
+            assert block >= launch.LEAST and size * group >= launch.LEAST
+
+
+def test_rows_that_begin_alike_share_pages_and_have_the_tokens_of_generate(
+    engine: Callable[..., Engine], tokenizer: Any, ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used, shared = engine("llama"), ids(launch.SPAN + 4, 0)
+    used.max_length = 4096
+    asks = [Ask(shared + ids(1 + n, n + 1), 0, n) for n in range(4)]
+    sharing: list[int] = []
+    items = pages.Pages.items
+
+    def counted(held: pages.Pages) -> Any:
+        sharing.append(max(held.users.values()))
+        return items(held)
+
+    monkeypatch.setattr(pages.Pages, "items", counted)
+    found = records(run(used, Decoder.of(tokenizer), asks, [setting(max_new_tokens=4)]))
+    assert max(sharing) == len(asks)
+    assert [record["tokens"] for record in found] == [reference(used, ask, 4) for ask in asks]
+
+
+@pytest.mark.parametrize("place", ["Decoding.begin", "Pages._fill", "Pipelined._landed"])
+def test_running_out_of_memory_in_a_step_changes_no_text(
+    place: str,
+    engine: Callable[..., Engine],
+    tokenizer: Any,
+    ids: Ids,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = Decoder.of(tokenizer)
+    asks = [Ask(ids(12, 0) + ids(2, n + 1), 0, n) for n in range(5)]
+    chosen = [setting(max_new_tokens=4, eos_ids=[])]
+    expected = records(run(engine("llama", slots=3), decoder, asks, chosen))
+    owner: Any = {"Decoding": Decoding, "Pages": pages.Pages, "Pipelined": Pipelined}[
+        place.split(".", maxsplit=1)[0]
+    ]
+    name, calls = place.split(".")[1], 0
+    original = getattr(owner, name)
+
+    def scarce(self: Any, *given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls in (2, 3):
+            raise torch.OutOfMemoryError("out of memory")
+        return original(self, *given)
+
+    monkeypatch.setattr(owner, name, scarce)
+    assert records(run(engine("llama", slots=3), decoder, asks, chosen)) == expected
+    assert calls > 3
 
 
 assert os.environ.get("EVALC_TEST_ENGINE") in ("interpreted", "cuda")

@@ -35,7 +35,10 @@ class Bases:
         self._later[source.load] -= 1
         if self._later[source.load] <= 0:
             self._held = None
-            yield adapted(model, source)
+            try:
+                yield adapted(model, source)
+            finally:
+                restore(model)
             return
         before = Untouched(model)
         try:

@@ -23,7 +23,14 @@ from evalc.exec.models import DTYPES, require
 from evalc.exec.packs import Ask, Ids, PackColumns, built_pack
 from evalc.exec.probes import PROBES
 from evalc.exec.progress import Meter, Silence, Tally
-from evalc.exec.selfcheck import DRAFTED, Checked, scored, trial_engine, trial_rows
+from evalc.exec.selfcheck import (
+    DRAFTED,
+    Checked,
+    generation_gap,
+    scored,
+    trial_engine,
+    trial_rows,
+)
 from evalc.exec.tokenizer import load_tokenizer, plain_ids
 from evalc.exec.transcripts import Decoder
 from evalc.exec.weights import first_line
@@ -131,7 +138,7 @@ def _examined(source: ModelSource, bases: Bases) -> dict[str, Any]:
             "generation": "slots" if checked.capability.path == "tree" else "lockstep",
             "check": _check(checked),
             "bits": _bits(engine, rows) if checked.rows else None,
-            "programs": _programs(engine, rows),
+            "programs": _programs(engine, rows, decoder),
             "shapes": _shapes(engine),
             "memory": memory and asdict(memory),
             "budget": _budget(engine),
@@ -172,7 +179,7 @@ def _bits(engine: Engine, rows: Sequence[Ids]) -> dict[str, Any]:
     }
 
 
-def _programs(engine: Engine, rows: Sequence[Ids]) -> dict[str, Any] | None:
+def _programs(engine: Engine, rows: Sequence[Ids], decoder: Decoder) -> dict[str, Any] | None:
     """On a GPU: why Triton does not run, if so, else what runs by it; None on a CPU."""
     forward = engine.forward
     if forward.device.type != "cuda":
@@ -184,10 +191,11 @@ def _programs(engine: Engine, rows: Sequence[Ids]) -> dict[str, Any] | None:
     for _ in range(RECORDED):
         engine.store.truncate(0)
         scored(engine, rows)
+        generation_gap(engine, rows, decoder)
     norms, rotaries = fused(forward.loaded.model)
     return {
         "fault": None,
-        "graphs": engine.passes.recorded,
+        "graphs": engine.passes.shared.recorded,
         "fused_norms": norms,
         "fused_rotaries": rotaries,
     }

@@ -74,7 +74,8 @@ class Engine:
         assert self.passes is not None
         held = self._decoding
         if held is None or held.pages.capacity < capacity or held.pages.room < longest:
-            self._decoding = None  # its memory goes first
+            self._decoding = None
+            release()  # its memory goes first
             pages = Pages(capacity, longest, self.forward.device)
             width = self.decode_tokens(capacity)
             held = Decoding(self.forward, pages, width, self.passes.shared)

@@ -16,11 +16,12 @@ import torch
 
 from evalc.exec.attention import NAME
 from evalc.exec.bases import Bases
-from evalc.exec.budget import Budget, attempted
+from evalc.exec.budget import Budget, attempted, release
 from evalc.exec.capability import capability
 from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.generate import run_generations
+from evalc.exec.kernels import runs_triton
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.memory import Memory
 from evalc.exec.models import LoadedModel
@@ -154,13 +155,15 @@ def ready(
     Its budget is what memory allows now. Raises Faults.
     """
     source = loaded.source
-    forward = Forward(loaded, Shapes.of(source.device, source.numerics))
+    forward = Forward(loaded, Shapes.of(source.device, source.numerics, runs_triton(loaded.device)))
     judged = capability(loaded.model, loaded.decoder)
     if judged.path == "tree":
         loaded.model.set_attn_implementation(NAME)
     else:
         meter.observer.note(f"prefixes are not shared for this model: {judged.reason}")
     found = checked(forward, judged, samples, decoder, meter.observer)
+    if loaded.device.type == "cuda":
+        release()  # what the self-check held counts as free
     needs = Needs.of(loaded.decoder, loaded.model.dtype, loaded.vocab)
     budget = Budget.fitted(source.device, needs, Memory.of(loaded.device))
     return Engine.of(forward, found.capability, budget, meter), found

@@ -47,9 +47,11 @@ class PathStore:
     def write(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Put a tile's states [heads, T, width] of one layer into the tile's slots."""
         if layer == len(self.keys):
-            for states, new in ((self.keys, keys), (self.values, values)):
-                wanted = self.tile + len(self.slots)
-                states.append(new.new_zeros(new.shape[0], wanted, new.shape[2]))
+            wanted = self.tile + len(self.slots)
+            # both or neither, should memory run out in between
+            fresh = [new.new_zeros(new.shape[0], wanted, new.shape[2]) for new in (keys, values)]
+            self.keys.append(fresh[0])
+            self.values.append(fresh[1])
         self.keys[layer][:, : keys.shape[1]] = keys
         self.values[layer][:, : values.shape[1]] = values
 

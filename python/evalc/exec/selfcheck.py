@@ -130,7 +130,7 @@ def _generated(
     """The trial of a path whose scores are so far off; it generates only where these agree."""
     if decoder is None or scores > _allowed(forward):
         return Trial(way.path, scores, None)
-    return Trial(way.path, scores, _generation_gap(trial_engine(forward, way), rows, decoder))
+    return Trial(way.path, scores, generation_gap(trial_engine(forward, way), rows, decoder))
 
 
 def _fitting(forward: Forward, work: Callable[[], T]) -> T:
@@ -282,7 +282,7 @@ def _likelihood_gap(engine: Engine, rows: Sequence[Ids], plain: Sequence[torch.T
     return float(max(gaps))
 
 
-def _generation_gap(engine: Engine, rows: Sequence[Ids], decoder: Decoder) -> float:
+def generation_gap(engine: Engine, rows: Sequence[Ids], decoder: Decoder) -> float:
     """How far below the plain call's best logit a drafted token lies, relative to that logit."""
     setting = Setting(DRAFTED, (), 0.0, 1.0, 0, 0, 0, frozenset())
     columns = PackColumns.of(built_pack("generate", [Ask(row.tolist()) for row in rows]))

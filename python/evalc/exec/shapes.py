@@ -36,14 +36,16 @@ class Shapes:
             raise ValueError("chunks do not fill a segment")
 
     @classmethod
-    def of(cls, device: str, numerics: str) -> Shapes:
-        """The shapes of `cpu` or `cuda`, `stable` or `fast`.
+    def of(cls, device: str, numerics: str, triton: bool = True) -> Shapes:
+        """The shapes of `cpu` or `cuda`, `stable` or `fast`; on `cuda` with or without `triton`.
 
         Others give other bits, so `plan.identity.ENGINE_VERSION` covers them.
         """
         padded = numerics == "stable"
         if device == "cuda":
-            return cls(2048, 512, UNCUT, 32, 32, 128, (32, 64, 128, 256, 512, 1024), padded)
+            segment, chunk = (UNCUT, 32) if triton else (512, 64)
+            steps = (32, 64, 128, 256, 512, 1024)
+            return cls(2048, 512, segment, chunk, chunk, 128, steps, padded)
         return cls(256, 64, 128, 16, 16, 32, (8, 16, 24, 32, 64, 128), padded)
 
 

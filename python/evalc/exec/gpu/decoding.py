@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ class Decoding:
         """Begin the next step; its tokens are on their way."""
         assert self._step is not None
         self.forward.tokens += self.width
-        self._step.run()
+        self._step.run(partial(self._compute, self._step))
         if self.forward.device.type != "cuda":
             return Flight(self.verdicts.clone(), None)
         host = torch.empty(2, self.width, dtype=torch.int32, pin_memory=True)
@@ -94,10 +95,10 @@ class Decoding:
         landed.record()
         return Flight(host, landed)
 
-    def compute(self, items: Items) -> torch.Tensor:
-        """One step, whose rows attend to `items`; returns its logits [W, vocab]."""
+    def _compute(self, step: Step) -> None:
+        """One step, whose rows attend to the items of `step`."""
         forward, tokens = self.forward, self.forward.tokens
-        running = PageAttention(self.pages, self.lengths, self.table, items)
+        running = PageAttention(self.pages, self.lengths, self.table, step.items)
         positions = self.lengths.clamp(min=0)[None]
         states = forward.run_on(
             self.ids[None], self._picked_at, position_ids=positions, **handed(running)
@@ -108,33 +109,29 @@ class Decoding:
         self.verdicts.copy_(torch.stack([best, torch.isfinite(spread).int()]))
         self.ids.copy_(best)
         self.lengths += self.lengths >= 0
-        return logits
+        step.logits = logits
 
     def _for(self, items: int) -> Step:
         """The step with room for so many items, in powers of two."""
         room = max(self.width, 1 << (items - 1).bit_length())
         if room not in self._steps:
-            self._steps[room] = Step(self, room)
+            self._steps[room] = Step(room, self.shared)
         return self._steps[room]
 
 
 class Step:
     """A decode step with room for so many items, recorded once."""
 
-    def __init__(self, decoding: Decoding, room: int) -> None:
-        device = decoding.forward.device
-        self.decoding, self.room = decoding, room
+    def __init__(self, room: int, shared: Replays) -> None:
+        self.room = room
         self.logits: torch.Tensor | None = None
         self.items = Items(
             *(
-                torch.full((size,), NOBODY, dtype=torch.int32, device=device)
+                torch.full((size,), NOBODY, dtype=torch.int32, device=shared.device)
                 for size in (room, room, room * TOGETHER)
             )
         )
-        self.run = Replayed(self._compute, decoding.shared)
-
-    def _compute(self) -> None:
-        self.logits = self.decoding.compute(self.items)
+        self.run = Replayed(shared)
 
     def columns(self, items: list[tuple[int, int, list[int]]]) -> tuple[Ids, Ids, Ids]:
         """Pages, spans and rows of `items`, padded to the room."""

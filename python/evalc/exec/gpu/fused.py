@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from evalc.exec.budget import is_out_of_memory
 from evalc.exec.gpu import kernels
 from evalc.exec.gpu.launch import padded_width
 from evalc.exec.linears import tried
@@ -32,28 +33,36 @@ def fuse(model: Any) -> tuple[int, int]:
 
     Norms have a forward of their own then. A rotary function belongs to the architecture's module:
     it is replaced for all its models, and does what it did for those on other devices. Nothing
-    stays replaced where the model then gives other logits; `unfuse` puts everything back. Raises
-    torch's own error when memory runs out.
+    stays replaced where the model then gives other logits or fails; `unfuse` puts everything back.
+    Raises torch's own error when memory runs out.
     """
-    device, dtype = model.device, model.dtype
-    if dtype not in ALLOWED:
+    if model.dtype not in ALLOWED:
         return 0, 0
-    norms = rotaries = 0
+    unfuse(model)
     before = tried(model)
-    with torch.inference_mode():
-        for module, epsilon in list(_norms(model, dtype)):
-            if _same_norm(module, epsilon, device, dtype):
-                module.forward = partial(_normal, module, epsilon)
-                norms += 1
-        for home, width in _rotaries(model):
-            plain = getattr(home, ROTARY)
-            if _same_rotary(plain, width, device, dtype):
-                setattr(home, ROTARY, partial(_rotated, plain, device.type))
-                rotaries += 1
-    if not _alike(tried(model), before, LOGITS[dtype]):
+    try:
+        with torch.inference_mode():
+            _replace(model)
+        if _alike(tried(model), before, LOGITS[model.dtype]):
+            return fused(model)
+    except Exception as failure:
         unfuse(model)
+        if is_out_of_memory(failure):
+            raise
         return 0, 0
-    return norms, rotaries
+    unfuse(model)
+    return 0, 0
+
+
+def _replace(model: Any) -> None:
+    device, dtype = model.device, model.dtype
+    for module, epsilon in list(_norms(model, dtype)):
+        if _same_norm(module, epsilon, device, dtype):
+            module.forward = partial(_normal, module, epsilon)
+    for home, width in _rotaries(model):
+        plain = getattr(home, ROTARY)
+        if _same_rotary(plain, width, device, dtype):
+            setattr(home, ROTARY, partial(_rotated, plain, device.type))
 
 
 def unfuse(model: Any) -> None:
@@ -88,19 +97,34 @@ def _norms(model: Any, dtype: torch.dtype) -> Iterator[tuple[Any, float]]:
             continue
         weight = getattr(module, "weight", None)
         found = [vars(module)[name] for name in EPSILONS if name in vars(module)]
-        if not found or weight is None or weight.dtype != dtype or weight.dim() != 1:
+        if weight is None or weight.dtype != dtype or weight.dim() != 1:
             continue
-        if len(weight) <= WIDEST:
-            yield module, float(found[0])
+        if len(weight) <= WIDEST and found and isinstance(found[0], float):
+            yield module, found[0]
 
 
 def _same_norm(module: Any, epsilon: float, device: torch.device, dtype: torch.dtype) -> bool:
-    some = 3 * _drawn(ROWS, 1, len(module.weight)).to(device, dtype)
-    return _alike(module(some), _normal(module, epsilon, some))
+    """Whether a norm is one of the program's formula, number by number, with any weight."""
+    given = 3 * _drawn(ROWS, 1, len(module.weight)).to(device, dtype)
+    weight = module.weight.data
+    module.weight.data = _drawn(len(weight)).to(device, dtype)
+    try:
+        expected, found = module(given), _normal(module, epsilon, given)
+    finally:
+        module.weight.data = weight
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return False
+    allowed = ALLOWED[dtype]
+    return torch.allclose(found.float(), expected.float(), rtol=allowed, atol=1e-6)
 
 
-def _normal(module: Any, epsilon: float, given: torch.Tensor) -> torch.Tensor:
-    """given [..., width] -> the same shape."""
+def _normal(
+    module: Any, epsilon: float, given: torch.Tensor, *rest: Any, **options: Any
+) -> torch.Tensor:
+    """given [..., width] -> the same shape; with other arguments, what the module does."""
+    if rest or options or given.dtype != module.weight.dtype:
+        plain: torch.Tensor = type(module).forward(module, given, *rest, **options)
+        return plain
     given = given.contiguous()
     out = torch.empty_like(given)
     width = given.shape[-1]

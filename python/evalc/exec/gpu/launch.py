@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -12,8 +13,14 @@ SPAN = 256
 """Keys of a decoding row are summed span by span, counted from position 0."""
 TOGETHER = 16
 """Rows that one program of a decode step takes together, when they share a page."""
+LEAST = 16
+"""Rows or keys of the smallest product of a tensor core."""
 GROUPED = 4
 """Query heads of one key head that a program takes together, at most."""
+STAGES = 2
+"""Blocks of keys and values that are in shared memory at once."""
+SHARED = 101_376
+"""Bytes of shared memory that a program may take where torch does not say how many."""
 VOCABULARY = 4096
 """Logits that a program takes at once."""
 
@@ -52,6 +59,34 @@ def padded_width(width: int) -> int:
     return max(16, 1 << (width - 1).bit_length())
 
 
+@lru_cache(maxsize=8)
+def shared_bytes(device: torch.device) -> int:
+    """Shared memory that a program may take on a device; interpreted, as on a small one."""
+    if device.type != "cuda":
+        return SHARED
+    properties = torch.cuda.get_device_properties(device)
+    return int(getattr(properties, "shared_memory_per_block_optin", SHARED))
+
+
+def fitting(size: int, repeats: int, states: torch.Tensor, wide: int) -> tuple[int, int]:
+    """Query heads and keys that a program over `size` rows takes at once.
+
+    As many as the device's shared memory holds: a function of the model and the device alone.
+    """
+    group, block = grouped(repeats), block_of(states)
+    width, room = padded_width(states.shape[-1]), shared_bytes(states.device)
+
+    def taken() -> int:
+        blocks = STAGES * block * (width + padded_width(wide))
+        return states.element_size() * (size * group * width + blocks)
+
+    while taken() > room and group > 1:
+        group //= 2
+    while taken() > room and block > LEAST:
+        block //= 2
+    return group, block
+
+
 def along(states: torch.Tensor) -> torch.Tensor:
     """`states` with elements of a row next to each other, as every program reads them."""
     return states if states.stride(-1) == 1 else states.contiguous()
@@ -83,15 +118,15 @@ def attend_tree(
     heads, tokens, width = query.shape
     groups, wide = keys.shape[0], values.shape[-1]
     repeats = heads // groups
-    group = grouped(repeats)
+    group, block = fitting(size, repeats, keys, wide)
     out = query.new_zeros(tokens, heads, wide)
     kernels.tree_attention[(len(chunks.offsets), groups, -(-repeats // group))](
         query, keys, values, out, *chunks, scaling,
         query.stride(0), query.stride(1), *keys.stride()[:2], *values.stride()[:2],
         *out.stride()[:2], repeats,
         SIZE=size, GROUP=group, K_W=width, K_P=padded_width(width),
-        V_W=wide, V_P=padded_width(wide), BLOCK=block_of(keys), PRECISION="ieee",
-        num_warps=4 if size * group <= 64 else 8, num_stages=2,
+        V_W=wide, V_P=padded_width(wide), BLOCK=block, PRECISION="ieee",
+        num_warps=4 if size * group <= 64 else 8, num_stages=STAGES,
     )  # fmt: skip
     return out
 
@@ -137,13 +172,13 @@ def attend_pages(
     parts, sums = scratch
     spans = sums.shape[-1]
     repeats = heads // groups
-    group = grouped(repeats)
+    group, block = fitting(TOGETHER, repeats, keys, wide)
     kernels.decode_attention[(len(items.pages), groups, -(-repeats // group))](
         query, keys, values, parts, sums, *items, lengths, scaling,
         query.stride(0), query.stride(1), repeats, spans,
         SIZE=TOGETHER, GROUP=group, K_W=width, K_P=padded_width(width),
-        V_W=wide, V_P=padded_width(wide), SPAN=SPAN, BLOCK=block_of(keys), PRECISION="ieee",
-        num_warps=4, num_stages=2,
+        V_W=wide, V_P=padded_width(wide), SPAN=SPAN, BLOCK=block, PRECISION="ieee",
+        num_warps=4, num_stages=STAGES,
     )  # fmt: skip
     out = torch.empty(rows, heads, wide, dtype=query.dtype, device=query.device)
     kernels.merge_spans[(rows, heads)](

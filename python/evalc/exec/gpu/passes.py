@@ -17,6 +17,8 @@ from evalc.exec.transfer import moved
 
 TOKENS_OF_CHUNK = 4
 """A replayed pass has room for one chunk for so many tokens; a tile of more chunks runs plainly."""
+SLOTS = 1 << 22
+"""Slots that the chunks of a replayed pass may name, 4 bytes each."""
 
 
 class Passes:
@@ -30,7 +32,7 @@ class Passes:
     def states(self, tile: Tile, rows: Ids) -> torch.Tensor:
         """The states [K, width] of a tile's `rows`."""
         columns = columns_of(tile)
-        fixed = self._replayed(tile, len(columns[3]))
+        fixed = self._replayed(tile, len(columns[3]), len(columns[1]))
         if fixed is not None:
             return fixed.states(tile, columns, moved(rows, self.forward.device))
         device = self.forward.device
@@ -44,23 +46,18 @@ class Passes:
             **handed(TreeAttention(self.store, chunks, self.size)),
         ).picked
 
-    @property
-    def recorded(self) -> int:
-        """How many widths of passes have been recorded as graphs."""
-        return sum(held.run.graph is not None for held in self._fixed.values())
-
     def forget(self) -> None:
         """Give the memory of recorded passes back."""
         self._fixed.clear()
 
-    def _replayed(self, tile: Tile, chunks: int) -> FixedPass | None:
+    def _replayed(self, tile: Tile, chunks: int, slots: int) -> FixedPass | None:
         """The recorded pass that holds a tile; None where there is none."""
         width, forward = len(tile.ids), self.forward
         constant = forward.shapes.padded or width == forward.shapes.tile
         if forward.full or not constant or not self.shared.possible:
             return None
         most = max(1, width // TOKENS_OF_CHUNK)
-        if chunks > most:
+        if chunks > most or slots > SLOTS:
             return None
         held = self._fixed.get(width)
         if held is None or held.kept is not self.store.kept:
@@ -76,12 +73,13 @@ class FixedPass:
         self.store, self.kept = passes.store, passes.store.kept
         device = self.forward.device
         longest = len(self.store.slots) + self.size
-        self.sizes = (width, width, most * self.size, most, most, most * longest)
+        slots = min(SLOTS, most * longest)
+        self.sizes = (width, width, most * self.size, most, most, slots)
         self.columns = torch.zeros(sum(self.sizes), dtype=torch.int32, device=device)
         everyone = torch.arange(width, device=device)
         self.picked_at = (torch.zeros_like(everyone), everyone)
         self.found: torch.Tensor | None = None
-        self.run = Replayed(self._compute, passes.shared)
+        self.run = Replayed(passes.shared)
 
     def states(
         self, tile: Tile, columns: tuple[Ids, Ids, Ids, Ids], rows: torch.Tensor
@@ -97,7 +95,7 @@ class FixedPass:
         parts[5][:] = slots
         self.columns[: len(used)].copy_(moved(used, self.forward.device))
         self.forward.tokens += self.width
-        self.run()
+        self.run(self._compute)
         assert self.found is not None
         return self.found.index_select(0, rows)
 

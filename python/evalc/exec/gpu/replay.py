@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,24 +11,35 @@ import torch
 from evalc.exec.budget import is_out_of_memory, release
 from evalc.exec.progress import Observer
 
+OLDEST = (2, 11)
+"""The oldest torch with which recording was tried; some before do not get over one that fails."""
+
 
 class Replays:
-    """What the captured work of one engine shares: memory, and whether capturing works at all.
+    """What recorded work of one engine shares: memory, a stream, whether recording works at all.
 
-    One stream replays all of it in turn, and what a replay leaves is read before the next one, so
-    all may use the same memory for what they compute on the way.
+    `recorded` counts it. One stream replays all of it in turn, and what a replay leaves is read
+    before the next one, so all may use the same memory for what they compute on the way.
     """
 
     def __init__(self, device: torch.device, observer: Observer) -> None:
         self.device, self.observer = device, observer
-        self.possible = device.type == "cuda"
-        self._pool: Any = None
+        self.possible = device.type == "cuda" and _version() >= OLDEST
+        self.recorded = 0
 
+    @cached_property
     def pool(self) -> Any:
         """The memory pool of all captured work."""
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
-        return self._pool
+        return torch.cuda.graph_pool_handle()
+
+    @cached_property
+    def stream(self) -> Any:
+        """The stream that all of it is recorded on.
+
+        cuBLAS keeps a workspace for each stream, in the pool of what is recorded there first: on a
+        stream that others record on too, it would be theirs, and gone with them.
+        """
+        return torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
     def give_up(self, failure: Exception) -> None:
         """Capture nothing from now on: a model of which one step waits for the host has others."""
@@ -41,37 +53,51 @@ class Replays:
 
 
 class Replayed:
-    """`compute`, which reads and writes tensors that stay where they are, run again and again.
+    """The same work, which reads and writes tensors that stay where they are, again and again.
 
     The first run makes whatever is made at first use, the second is recorded, the others replay
     the record: one launch for all its kernels. Where that is not possible each run is a plain one.
     """
 
-    def __init__(self, compute: Callable[[], None], shared: Replays) -> None:
-        self.compute, self.shared = compute, shared
+    def __init__(self, shared: Replays) -> None:
+        self.shared = shared
         self.graph: torch.cuda.CUDAGraph | None = None
         self._warm = False
 
-    def __call__(self) -> None:
-        """Run it."""
+    def __call__(self, compute: Callable[[], None]) -> None:
+        """Run `compute`, always the same; it is not kept, so that nothing here keeps its memory."""
         if self.graph is None and self._warm and self.shared.possible:
-            self._capture()
+            self._capture(compute)
         if self.graph is None:
-            self.compute()
+            compute()
             self._warm = True
         else:
             self.graph.replay()
 
-    def _capture(self) -> None:
+    def _capture(self, compute: Callable[[], None]) -> None:
         """Record the work; recording computes nothing."""
+        shared = self.shared
         try:
-            torch.cuda.synchronize(self.shared.device)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(
-                graph, pool=self.shared.pool(), capture_error_mode="thread_local"
-            ):
-                self.compute()
+            torch.cuda.synchronize(shared.device)
+            before = torch.cuda.current_stream(shared.device)
         except Exception as failure:
-            self.shared.give_up(failure)
+            shared.give_up(failure)
+            return
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(
+                graph, pool=shared.pool, stream=shared.stream, capture_error_mode="thread_local"
+            ):
+                compute()
+        except Exception as failure:
+            # where a recording cannot be ended, its stream stays the current one
+            torch.cuda.set_stream(before)
+            shared.give_up(failure)
             return
         self.graph = graph
+        shared.recorded += 1
+
+
+def _version() -> tuple[int, int]:
+    major, minor = torch.__version__.split(".")[:2]
+    return int(major), int(minor)
