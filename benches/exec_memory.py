@@ -69,18 +69,18 @@ def spied(part, original, after=None):
     def run(*arguments, **named):
         began(part)
         if part == "execute":
-            commit = arguments[4]
+            asking, packs, commit = arguments
             def noted(keys, payloads):
                 commit(keys, payloads)
                 parts[-1]["own"].append(kib("RssAnon"))
-            arguments = (*arguments[:4], noted, *arguments[5:])
+            arguments = (asking, packs, noted)
         found = original(*arguments, **named)
         if after:
             began(after)
         return found
     return run
 
-loop.execute = spied("execute", loop.execute, "log")
+loop.Asking.ask = spied("execute", loop.Asking.ask, "log")
 executing.show_report = spied("report", executing.show_report)
 began("plan")
 evalc.main(args=sys.argv[1:], standalone_mode=False)
