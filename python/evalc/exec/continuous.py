@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ class Continuous:
     """Generates for prompts of one manner. Results go to `outcomes`."""
 
     rows: Rows
+    span: ClassVar[int] = SPAN
+    """Rows take memory for tokens in multiples of so many."""
 
     def __init__(
         self, engine: Engine, columns: PackColumns, decoder: Decoder, outcomes: Outcomes
@@ -44,7 +47,8 @@ class Continuous:
         node_of = self.columns.req_node
         self.waiting.extend(sorted(prompts, key=lambda p: (place[int(node_of[p.request])], p.key)))
         self.longest = max(len(prompt.ids) + prompt.limit for prompt in prompts)
-        most = min(self.engine.shapes.decode, self.engine.budget.rows_for(self._kept()))
+        kept = -(-self.longest // self.span) * self.span
+        most = min(self.engine.shapes.decode, self.engine.budget.rows_for(kept))
         self._open(min(most, len(prompts)))
         while self.waiting or self.writers:
             vacant = self.rows.capacity - len(self.writers)
@@ -52,10 +56,6 @@ class Continuous:
                 self._admit(vacant)
             if self.writers:
                 self._step()
-
-    def _kept(self) -> int:
-        """Tokens whose states a row takes memory for, at most."""
-        return -(-self.longest // SPAN) * SPAN
 
     def _open(self, capacity: int) -> None:
         self.rows = self.slots = Slots(capacity, self.longest, self.engine.kernel)

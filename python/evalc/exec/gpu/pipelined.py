@@ -30,11 +30,9 @@ class Pipelined(Continuous):
     begins at once, for rows that then turn out to have ended too; what these find is dropped.
     """
 
+    span = SPAN
     pages: Pages
     decoding: Decoding
-
-    def _kept(self) -> int:
-        return -(-self.longest // SPAN) * SPAN
 
     def _open(self, capacity: int) -> None:
         engine = self.engine
