@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TextIO
 
@@ -12,6 +14,27 @@ from typing import TextIO
 def prepare_accelerator() -> None:
     """Fix the cuBLAS workspaces, which decide the order of sums; has to precede CUDA's start."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+LAST_NS = 253_402_300_799 * 10**9
+"""The last second of the year 9999, the last that Python's dates and ISO 8601 have."""
+
+
+def clock_ns() -> int:
+    """Nanoseconds since 1970; a clock outside the years 1970 to 9999 counts as the nearest.
+
+    A clock that was never set shows such times, and Python cannot express them all.
+    """
+    try:
+        return min(max(0, time.time_ns()), LAST_NS)
+    except OverflowError:
+        return LAST_NS
+
+
+def clock() -> datetime:
+    """The time by the same clock, in UTC."""
+    seconds, rest = divmod(clock_ns(), 10**9)
+    return datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=rest // 1000)
 
 
 def cache_directory() -> Path:

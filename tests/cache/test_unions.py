@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import tempfile
 from pathlib import Path
@@ -31,7 +32,8 @@ def test_imports_and_merges_in_any_order_and_number_give_one_union(
         for index, (name, numbers) in enumerate(zip(NAMES, sets, strict=True)):
             fill(root / name, sorted(numbers))
             with opened(root / name) as store:
-                store.write_run(f"2026010{index + 1}T000000.0".encode(), name.encode())
+                manifest = json.dumps({"name": name}).encode()
+                store.write_run(f"2026010{index + 1}T000000.0".encode(), manifest)
             assert run("cache", "export", f"{name}.evalc", "--cache", name).code == 0
         # every cache at least once, then whatever the steps say
         for name, how in [*[(name, "segment") for name in NAMES], *steps]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
-from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from evalc.cli import executing
 from evalc.store.marks import DAY_SECONDS
 from tiny_models import write_model
 from workspaces import Workspace
@@ -24,17 +21,10 @@ Jump = Callable[[float], None]
 @pytest.fixture
 def jump(monkeypatch: pytest.MonkeyPatch) -> Jump:
     """Puts the clock that evalc sees some seconds off the machine's."""
-    plain, plain_ns = time.time, time.time_ns
+    plain = time.time_ns
 
     def to(seconds: float) -> None:
-        class Moved(datetime):
-            @classmethod
-            def now(cls, tz: Any = None) -> Any:
-                return datetime.fromtimestamp(plain() + seconds, tz or timezone.utc)
-
-        monkeypatch.setattr(time, "time", lambda: plain() + seconds)
-        monkeypatch.setattr(time, "time_ns", lambda: plain_ns() + int(seconds * 1e9))
-        monkeypatch.setattr(executing, "datetime", Moved)
+        monkeypatch.setattr(time, "time_ns", lambda: plain() + int(seconds * 1e9))
 
     return to
 
@@ -96,3 +86,25 @@ def test_records_from_the_future_are_young(mine: Workspace, jump: Jump) -> None:
     assert mine.call("cache", "gc", "--older-than", "30").code == 0
     assert len(mine.records()) == 15
     assert mine.call("plan", "specs", "--json").json["nothing_to_run"]
+
+
+@pytest.mark.parametrize("year", [1901, 1969, 9999, 12_000])
+def test_a_clock_that_no_date_can_express_stops_nothing(
+    mine: Workspace, monkeypatch: pytest.MonkeyPatch, year: int
+) -> None:
+    """Python's own `time` raises beyond 2262."""
+
+    def nanoseconds() -> int:
+        if year > 2262:
+            raise OverflowError("timestamp too large to convert to C _PyTime_t")
+        return (year - 1970) * int(YEAR * 1e9)
+
+    monkeypatch.setattr(time, "time_ns", nanoseconds)
+    assert mine.call("plan", "specs").code == 0
+    done = mine.call("exec", "specs", "--json", "--record", "main").json
+    assert done["runs"][0]["asked"] == 15
+    assert mine.call("exec", "specs", "--json", "--record", "main").json["runs"] == done["runs"]
+    assert mine.call("cache", "stat").code == 0
+    assert mine.call("cache", "export", "all.evalc").code == 0
+    assert mine.call("cache", "gc", "--older-than", "30").code == 0
+    assert len(mine.records()) == 15

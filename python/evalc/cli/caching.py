@@ -90,7 +90,10 @@ def _namespace(entry: Namespace) -> dict[str, Any]:
 
 
 def _date(day: int | None) -> str | None:
-    return None if day is None else (EPOCH + timedelta(days=day)).isoformat()
+    try:
+        return None if day is None else (EPOCH + timedelta(days=day)).isoformat()
+    except OverflowError:
+        return None
 
 
 def _table(document: dict[str, Any]) -> Table:

@@ -21,8 +21,9 @@ from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned
 from evalc.store import Store
+from evalc.store.answers import read_answers
 from evalc.store.environment import KEY_BYTES
-from evalc.store.records import LIKELIHOOD, decode_likelihoods, shown
+from evalc.store.records import decode_likelihoods, is_likelihood, shown
 
 SCHEMA = "evalc.cache-audit/1"
 TOLERANCE = 1e-3
@@ -113,7 +114,7 @@ def _audit(
     cells = _cells(planned)
     whole = {index: _whole(cell, chosen, hits) for index, cell in enumerate(cells)}
     asked = np.unique(np.concatenate([chosen, *(_requests(cells[i], w) for i, w in whole.items())]))
-    cached = _cached(planned, store, asked)
+    cached = _cached(planned, store, cells, asked)
     fresh = _asked(planned, store, asked)
     flips = _Audited(planned, cached, fresh, tolerance)
     return {
@@ -156,10 +157,14 @@ def _key(planned: Planned, place: int) -> bytes:
     return planned.keys[place * KEY_BYTES : (place + 1) * KEY_BYTES]
 
 
-def _cached(planned: Planned, store: Store, asked: Indices) -> Payloads:
-    places = asked.tolist()
-    payloads = store.read([_key(planned, place) for place in places])
-    return {p: found for p, found in zip(places, payloads, strict=True) if found is not None}
+def _cached(planned: Planned, store: Store, cells: Sequence[_Cell], asked: Indices) -> Payloads:
+    found: Payloads = {}
+    for generated in (False, True):
+        own = [c.requests for c in cells if (c.kind == "generate") is generated]
+        places = np.intersect1d(np.concatenate([np.zeros(0, np.int64), *own]), asked).tolist()
+        payloads = read_answers(store, [_key(planned, place) for place in places], generated)
+        found |= {p: got for p, got in zip(places, payloads, strict=True) if got is not None}
+    return found
 
 
 def _asked(planned: Planned, store: Store, asked: Indices) -> Payloads:
@@ -189,8 +194,8 @@ class _Audited:
         """What became of some records."""
         for place in places.tolist():
             if (before := self.cached.get(place)) is not None:
-                generated = len(before) != LIKELIHOOD.itemsize
                 after = self.fresh.get(place)
+                generated = not is_likelihood(before)
                 yield place, difference(before, after, self.tolerance, generated)
 
     def cell(self, cell: _Cell, chosen: Indices, cases: Indices) -> Flips:

@@ -14,6 +14,7 @@ from evalc.errors import ExitCode
 from evalc.plan.uses import Kept, discard, kept_files
 from evalc.store import Store
 from evalc.store.gc import Collected, Policy, collect
+from evalc.store.leases import collecting
 from evalc.store.marks import today
 from evalc.store.statistics import chosen_namespaces
 
@@ -69,8 +70,8 @@ def gc_command(
     """Remove records that no recorded run cites, chosen by model, age and size; and scores.
 
     At least one of --model, --older-than and --keep-bytes chooses, several together all have to
-    agree; or --scores alone, which removes no record. Not for use while `exec` runs on the same
-    cache: what a running `exec` has written is cited only when it ends.
+    agree; or --scores alone, which removes no record. Safe while other commands use the cache: what
+    a running `exec` rests on stays, and so do all files beside the records until it ends.
     """
     chooses = bool(models) or older_than is not None or keep_bytes is not None
     if not chooses and not scores:
@@ -92,13 +93,20 @@ def gc_command(
             score_day=None if score_age is None else now - score_age,
             quarantine=quarantine,
         )
-        found = collect(store, policy, dry_run)
-        files = _unused(cache, store, None if older_than is None else now - older_than, dry_run)
+        with collecting(store, _waiting) as held:
+            found = collect(store, policy, dry_run, held)
+            # a run may yet read its memo and its snapshots
+            free = older_than is not None and held == []
+            files = _unused(cache, store, now - (older_than or 0) if free else None, dry_run)
     if as_json:
         output.document(_document(found, files, dry_run))
     else:
         _tell(found, files, dry_run)
     return ExitCode.DONE
+
+
+def _waiting() -> None:
+    output.talk("waiting for commands that plan or report on this cache")
 
 
 def _unused(cache: Path, store: Store, day: int | None, dry: bool) -> list[Kept]:

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +30,18 @@ from evalc.cli.recording import keep_result, require_name, tell_shadowed
 from evalc.cli.reporting import Telling, show_nothing, show_report
 from evalc.cli.results import Results
 from evalc.cli.scoring import Scorer
-from evalc.cli.session import folder_of, opened
+from evalc.cli.session import folder_of, leased
 from evalc.cli.since import Since, settled
 from evalc.cli.turns import Turns, turns_of
 from evalc.errors import ExitCode
 from evalc.plan import Planned, cost
-from evalc.plan.citing import citations, remember_namespace
+from evalc.plan.citing import citations, held, remember_namespace
 from evalc.plan.ir import ResolvedModel
 from evalc.plan.provenance import Provenance
 from evalc.plan.why import Ledger, logged
 from evalc.plan.why import record as log
 from evalc.store import Store
+from evalc.store.leases import Lease
 from evalc.store.runs import run_name
 
 RUN_SCHEMA = "evalc.run/1"
@@ -94,9 +94,10 @@ def exec_command(
         asked, since = settled(asked, junit)
         if since is not None and since.nothing:
             return _nothing(asked, since, how, record, no_report)
-        with repeated(path, asked) if path else opened(asked) as (planned, store):
+        with repeated(path, asked) if path else leased(asked) as (planned, store, lease):
             tell_shadowed(planned, store, record)
-            _ask_all(planned, store, Scorer(planned, store, allow_code_execution), record)
+            scorer = Scorer(planned, store, allow_code_execution)
+            _ask_all(planned, store, lease, scorer, record)
             if not no_report:
                 return show_report(planned, store, how, since, allow_code_execution, record)
             if record is not None:
@@ -114,9 +115,12 @@ def _nothing(
     return ExitCode.DONE if no_report else show_nothing(folder_of(asked), since, how)
 
 
-def _ask_all(planned: Planned, store: Store, scorer: Scorer, record: str | None) -> None:
+def _ask_all(
+    planned: Planned, store: Store, lease: Lease, scorer: Scorer, record: str | None
+) -> None:
     turns = turns_of(planned, scorer, record)
     if turns.remain():
+        lease.hold(held(planned))
         _run(planned, store, turns)
         return
     output.talk(f"nothing to run: {turns.ended}")
@@ -216,7 +220,7 @@ def _write_run(
     planned: Planned, store: Store, priced: dict[str, Any], tallies: list[Any], seconds: float
 ) -> None:
     """The manifest is written last: its presence says that the run is complete."""
-    now = datetime.now(timezone.utc)
+    now = env.clock()
     total = priced["total"]
     expected = total.get("expected", total["estimate"])
     usd = planned.folder.spec.cost.usd_per_hour

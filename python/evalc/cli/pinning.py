@@ -17,7 +17,7 @@ from evalc.cli import output
 from evalc.cli.expecting import with_decisions
 from evalc.cli.options import Request, default_path
 from evalc.cli.plan_table import plan_table
-from evalc.cli.session import opened, with_reasons
+from evalc.cli.session import leased, opened, with_reasons
 from evalc.diagnostics import Diagnostic, Faults, render
 from evalc.errors import ExitCode
 from evalc.plan import Planned
@@ -25,6 +25,7 @@ from evalc.plan.outline import Outline
 from evalc.plan.pinned import is_pinned, pins, read_pinned, write_pinned
 from evalc.plan.staleness import changes, refusal
 from evalc.store import Store
+from evalc.store.leases import Lease
 
 
 def pin(path: Path, asked: Request) -> dict[str, Any]:
@@ -72,23 +73,23 @@ def refuse_selection(asked: Request, path: Path, others: bool) -> None:
 
 
 @contextmanager
-def repeated(path: Path, asked: Request) -> Iterator[tuple[Planned, Store]]:
+def repeated(path: Path, asked: Request) -> Iterator[tuple[Planned, Store, Lease]]:
     """Plan what a pinned plan planned, and refuse with exit code 5 unless all is as it was.
 
     `asked` adds `--rehash`, `--no-hooks` and, when it was given, `--cache`.
     """
     content = read_pinned(path)
-    with _again(content, asked, path) as (planned, store):
+    with _again(content, asked, path) as (planned, store, lease):
         now = pins(planned, store)
         if found := changes(content, now, planned):
             raise refusal(path, found, content["pins"]["specs"], now["specs"])
-        yield planned, store
+        yield planned, store, lease
 
 
 @contextmanager
 def _again(
     content: Mapping[str, Any], asked: Request, path: Path
-) -> Iterator[tuple[Planned, Store]]:
+) -> Iterator[tuple[Planned, Store, Lease]]:
     """A plan of the same request. What makes planning fail is a change too."""
     ask = content["ask"]
     if ask["overrides"] and Path(ask["directory"]).is_dir():
@@ -108,7 +109,7 @@ def _again(
     )
     with ExitStack() as stack:
         try:
-            found = stack.enter_context(opened(again))
+            found = stack.enter_context(leased(again))
         except Faults as faults:
             refused = all(found.code == "hook-refused" for found in faults.diagnostics)
             if faults.exit_code != ExitCode.USAGE or (asked.no_hooks and refused):

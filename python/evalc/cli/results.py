@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from evalc.report.html import report_page
 from evalc.report.shape import GateEntry
 from evalc.score import CellScores
 from evalc.store import Store
+from evalc.store.runs import recorded_runs
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,8 @@ def _runs(planned: Planned, store: Store) -> list[dict[str, Any]]:
     cells = [list(cell) for cell in planned.selection.cells]
     ids = {model.identity.model_id for model in planned.models}
     matching = []
-    for _, content in store.runs():
-        manifest = json.loads(content)
-        same_models = {model["model_id"] for model in manifest["models"]} == ids
-        if manifest["cells"] == cells and same_models:
-            matching.append(manifest)
+    for run in recorded_runs(store):
+        models = {model["model_id"] for model in run.manifest.get("models", ())}
+        if run.manifest.get("cells") == cells and models == ids:
+            matching.append(dict(run.manifest))
     return matching[-1:]

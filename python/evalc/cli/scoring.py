@@ -56,7 +56,7 @@ class Scorer:
     def _tell(self) -> None:
         if damaged := self.store.damaged - self._damaged:
             output.talk(
-                f"warning: {damaged} cached values failed their checksum while scoring; they were "
+                f"warning: {damaged} cached values are damaged, found while scoring; they were "
                 "put into quarantine, and scores among them were computed again"
             )
         if self._cache.unwritten:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ from evalc.plan.uses import remember_uses, uses
 from evalc.spec import Folder, Selection, load, select
 from evalc.store import Store
 from evalc.store.footprint import Footprint
+from evalc.store.leases import Lease, guarded
 from evalc.store.recorded import copy_recorded
 
 
@@ -58,11 +58,21 @@ def _store(asked: Request) -> Iterator[Store]:
 
 @contextmanager
 def opened(asked: Request) -> Iterator[tuple[Planned, Store]]:
-    """Open the store and plan the selection."""
-    with _resolved(asked, whole=True) as (folder, selection, ir, store):
+    """Open the store and plan the selection; nothing is collected before the block ends."""
+    with leased(asked) as (planned, store, _):
+        yield planned, store
+
+
+@contextmanager
+def leased(asked: Request) -> Iterator[tuple[Planned, Store, Lease]]:
+    """Open the store and plan the selection; nothing is collected before `lease` holds it."""
+    with (
+        _resolved(asked, whole=True) as (folder, selection, ir, store),
+        guarded(store) as lease,
+    ):
         planned = plan_resolved(folder, selection, ir, asked.cache, store)
         _warn_of_damage(store)
-        yield planned, store
+        yield planned, store, lease
 
 
 def outlined(asked: Request) -> dict[str, Any]:
@@ -70,7 +80,7 @@ def outlined(asked: Request) -> dict[str, Any]:
 
     What is remembered of it is taken where nothing has changed; then nothing is planned.
     """
-    began = time.time_ns()
+    began = env.clock_ns()
     with _resolved(asked) as (folder, selection, ir, store):
         file = OutlineFile.of(ir, folder, asked.cache, store)
         found = file.recall() if file and not asked.rehash else None
@@ -141,6 +151,6 @@ def with_reasons(
 def _warn_of_damage(store: Store) -> None:
     if store.damaged:
         output.talk(
-            f"warning: {store.damaged} cached values failed their checksum; they were "
+            f"warning: {store.damaged} cached values are damaged; they were "
             "put into quarantine and count as never asked"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evalc.decide.estimates import wilson
-from evalc.store.records import decode_answer
+from evalc.store.records import decode_answer, decode_likelihood, said
 
 Payload = bytes | None
-_LIKELIHOOD = struct.Struct("<dBI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +41,12 @@ def difference(cached: bytes, fresh: Payload, tolerance: float, generated: bool)
     """Compare two payloads of one request; None is a request that failed."""
     if fresh is None:
         return Difference(bits=True, failed=True)
+    bits = said(cached) != said(fresh)
     if generated:
-        text = decode_answer(cached).text != decode_answer(fresh).text
-        return Difference(bits=cached != fresh, text=text)
-    one, two = _LIKELIHOOD.unpack(cached), _LIKELIHOOD.unpack(fresh)
-    apart = abs(one[0] - two[0])
-    # a NaN is beyond any tolerance
-    beyond = not apart <= tolerance
-    return Difference(cached != fresh, beyond, apart, greedy=one[1] != two[1])
+        return Difference(bits, text=decode_answer(cached).text != decode_answer(fresh).text)
+    one, two = decode_likelihood(cached), decode_likelihood(fresh)
+    apart = abs(one.total - two.total)
+    return Difference(bits, apart > tolerance, apart, greedy=one.greedy != two.greedy)
 
 
 @dataclass(frozen=True, slots=True)

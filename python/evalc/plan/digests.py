@@ -8,12 +8,11 @@ a file of 538 MB (two cores, warm), and only the first time.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalc import _core
+from evalc import _core, env
 from evalc.store import Store
 
 RACY_NS = 100_000_000
@@ -36,7 +35,7 @@ class Digests:
         stamps = [_stamp(file) for file in files]
         known = [self._known(stamp) for stamp in stamps]
         missing = [str(file) for file, found in zip(files, known, strict=True) if found is None]
-        now = time.time_ns()
+        now = env.clock_ns()
         fresh = iter(_core.hash_files(missing))
         digests = []
         for file, stamp, found in zip(files, stamps, known, strict=True):

@@ -12,6 +12,7 @@ from evalc.diagnostics.location import located
 from evalc.plan.provenance import Provenance
 from evalc.plan.reasons import CellReasons, Reason, Reasons
 from evalc.store import Store
+from evalc.store.answers import read_answers
 from evalc.store.records import decode_answer, decode_likelihoods
 
 SCHEMA = "evalc.explain/1"
@@ -158,7 +159,7 @@ def _requests(
         }
         for key, payload, choice, context, continuation in zip(
             keys,
-            store.read(keys),
+            read_answers(store, keys, kind == "generate"),
             choices,
             numbers["context_tokens"],
             numbers["cont_tokens"],

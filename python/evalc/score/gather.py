@@ -13,6 +13,7 @@ from evalc.score.scoring import CodeSettings, Extract, Scoring
 from evalc.spec.metrics import slice_name
 from evalc.spec.models import TaskSpec
 from evalc.store import Store
+from evalc.store.answers import read_answers
 from evalc.store.environment import KEY_BYTES
 from evalc.store.records import decode_answer, decode_likelihoods
 
@@ -26,8 +27,8 @@ def gather(planned: Planned, index: int, store: Store) -> CellRecords:
     keys = [
         planned.keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at in requests.astype(int).tolist()
     ]
-    payloads = store.read(keys)
     generates = spec.type == "generate"
+    payloads = read_answers(store, keys, generates)
     empty: list[bytes | None] = []
     loglik, greedy = decode_likelihoods(empty if generates else payloads)
     texts = [None if p is None else decode_answer(p).text for p in payloads] if generates else []

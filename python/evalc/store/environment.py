@@ -87,14 +87,15 @@ class Store:
     def open(cls, directory: Path) -> Store:
         """Open or create the store in `directory`; read-only where it cannot be written."""
         directory = directory.expanduser().absolute()
-        new = not (directory / "data.mdb").exists()
-        made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
         try:
+            new = not (directory / "data.mdb").exists()
+            made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
             directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
             raise _fault(
                 "cache-unusable",
-                f"the cache directory `{directory}` cannot be made: {error.strerror}",
+                f"the cache directory `{directory}` cannot be made: {why}",
                 directory,
                 "give a writable directory with `--cache` or EVALC_CACHE",
             ) from None
@@ -216,7 +217,7 @@ class Store:
                     found[first:last] = intact
                     pairs = zip(batch, values, intact, strict=True)
                     bad += [key for key, value, ok in pairs if value is not None and not ok]
-        self._quarantine(RECORDS, bad)
+        self.distrust(RECORDS, bad)
         return bytes(found)
 
     def read(self, keys: Sequence[bytes], bucket: bytes = RECORDS) -> list[bytes | None]:
@@ -229,7 +230,7 @@ class Store:
         payloads = _core.unseal_values(values)
         pairs = zip(keys, values, payloads, strict=True)
         bad = [key for key, value, payload in pairs if value is not None and payload is None]
-        self._quarantine(bucket, dict.fromkeys(bad))
+        self.distrust(bucket, dict.fromkeys(bad))
         return payloads
 
     def commit(
@@ -262,7 +263,8 @@ class Store:
         for (name, _), value in zip(entries, sealed, strict=True):
             txn.put(name, value, db=self._buckets[DAYS])
 
-    def _quarantine(self, bucket: bytes, keys: Iterable[bytes]) -> None:
+    def distrust(self, bucket: bytes, keys: Iterable[bytes]) -> None:
+        """Count values as damaged, and set them aside unless the store is read-only."""
         keys = list(keys)
         self.damaged += len(keys)
         if not self.readonly and keys:

@@ -1,4 +1,4 @@
-"""Collecting what is no longer needed, and never what a recorded run cites.
+"""Collecting what is no longer needed, and never what a recorded run cites or a running one holds.
 
 Age is the last day (UTC) on which a record was written here; `evalc.store.marks` says how both are
 known. Records go oldest first, in key order within a day. The file keeps its size: LMDB uses the
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from evalc import _core
 from evalc.store.ages import Ages, Days, Marks, marks, packed, unpacked
 from evalc.store.environment import CITATIONS, DAYS, QUARANTINE, RECORDS, RUNS, SCORES, Store
+from evalc.store.leases import Held
 from evalc.store.marks import day_name, day_of
 from evalc.store.runs import Run, cited_marks, recorded_runs
 from evalc.store.statistics import held_namespaces
@@ -97,17 +98,21 @@ class _Quota:
         return chosen
 
 
-def collect(store: Store, policy: Policy, dry: bool = False) -> Collected:
+def collect(
+    store: Store, policy: Policy, dry: bool = False, held: Sequence[Held] | None = ()
+) -> Collected:
     """Remove what the policy lets go; with `dry` only count it.
 
-    A batch is one durable transaction, so an interrupted collection leaves a sound store.
+    `held` is what running commands rest on (`evalc.store.leases`); None where that is not known,
+    and every record may be of that. A batch is one durable transaction, so an interrupted
+    collection leaves a sound store.
     """
     runs = recorded_runs(store)
     kept = [run for run in runs if not _forgotten(run, policy)]
     found = Collected(runs=len(runs) - len(kept))
     if not dry:
         _forget(store, runs, kept)
-    view = _View(store, policy, kept)
+    view = _View(store, policy, kept, held)
     quota = _quota(view)
     for namespace in held_namespaces(store):
         survivors = _collect(view, namespace, quota, found, dry)
@@ -144,10 +149,11 @@ class _View:
     store: Store
     policy: Policy
     kept: Sequence[Run]
+    held: Sequence[Held] | None
 
     def batches(self, namespace: bytes) -> Iterator[_Batch]:
         """Records of a namespace, in key order."""
-        cited = _cited(self.store, self.kept, namespace)
+        cited = _cited(self, namespace)
         ages = Ages(_days(self.store, namespace))
         chosen = self.policy.namespaces
         inside = chosen is None or namespace in chosen
@@ -205,18 +211,21 @@ def _collect(
     return np.concatenate(survivors) if removed else None
 
 
-def _cited(store: Store, kept: Sequence[Run], namespace: bytes) -> Marks | None:
-    """Marks that recorded runs cite in a namespace; None where a run does not say which."""
+def _cited(view: _View, namespace: bytes) -> Marks | None:
+    """Marks that recorded runs cite in a namespace, or running ones hold; None: any may be."""
+    if view.held is None:
+        return None
     digests: set[bytes] = set()
-    for run in kept:
+    for run in view.kept:
         if run.cites is None:
             return None
         digests |= {cited.keys for cited in run.cites if cited.namespace == namespace}
-    sets = [cited_marks(store, digest) for digest in sorted(digests)]
+    sets = [cited_marks(view.store, digest) for digest in sorted(digests)]
     known = [found for found in sets if found is not None]
     if len(known) < len(sets):
         # a set that is lost may have named any record
         return None
+    known += [own for name, own in view.held if name == namespace]
     return np.unique(np.concatenate([np.zeros(0, np.uint32), *known]))
 
 

@@ -15,11 +15,10 @@ although it is not. Both errors keep a record that could have gone, and never th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from evalc import _core
+from evalc import _core, env
 
 NAMESPACE_BYTES = 8
 MARK_BYTES = 4
@@ -29,7 +28,7 @@ DAY_SECONDS = 86_400
 
 def today() -> int:
     """Days since 1970-01-01 in UTC."""
-    return int(time.time() // DAY_SECONDS)
+    return env.clock_ns() // (DAY_SECONDS * 10**9)
 
 
 def marked(key: bytes) -> bytes:

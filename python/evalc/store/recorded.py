@@ -7,15 +7,16 @@ are named by the name, the time and a digest, so that the union of two caches ne
 from __future__ import annotations
 
 import re
-import time
 import zlib
 
-from evalc import _core
+from evalc import _core, env
 from evalc.store.environment import RECORDED, Store
+from evalc.store.shapes import unpacked_result
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a result may be called."""
 TIME_BYTES = 8
+LAST_TIME = (1 << 8 * TIME_BYTES) - 1
 DIGEST_BYTES = 8
 
 
@@ -25,7 +26,7 @@ def record_result(store: Store, name: str, document: bytes) -> None:
     digest = bytes.fromhex(_core.digest_fields("evalc.recorded.v1", [document]))[:DIGEST_BYTES]
     # later than any before it, whatever the clock says
     last = max((_time(entry) for entry in before), default=0)
-    moment = max(time.time_ns(), last + 1).to_bytes(TIME_BYTES, "big")
+    moment = min(max(env.clock_ns(), last + 1), LAST_TIME).to_bytes(TIME_BYTES, "big")
     sealed = _core.seal_values([zlib.compress(document)])[0]
     store.write_sealed(RECORDED, [(_prefix(name) + moment + digest, sealed)])
     if before:
@@ -36,8 +37,9 @@ def recorded_result(store: Store, name: str) -> bytes | None:
     """The latest intact result under a name."""
     for entry in sorted(_entries(store, name), reverse=True):
         content = _core.unseal_values(store.sealed(RECORDED, [entry]))[0]
-        if content is not None:
-            return zlib.decompress(content)
+        document = None if content is None else unpacked_result(content)
+        if document is not None:
+            return document
     return None
 
 

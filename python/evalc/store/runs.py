@@ -8,19 +8,23 @@ with the digest of the set of record keys that it rests on (`evalc.store.marks`)
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import date, datetime
 from typing import Any
 
 from evalc import _core
 from evalc.store.ages import Marks, citation, unpacked
 from evalc.store.environment import CITATIONS, Pair, Store
-from evalc.store.marks import DAY_SECONDS, NAMESPACE_BYTES
+from evalc.store.marks import NAMESPACE_BYTES
+from evalc.store.shapes import manifest_fault
 
 NAMES = b"namespace:"
 RUN_NAME = "%Y%m%dT%H%M%S"
+_DATE = re.compile(rb"(\d{4})(\d{2})(\d{2})T")
+EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,10 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A recorded run. `cites` is None where the manifest does not say: then it cites everything."""
+    """A recorded run; a manifest that is none is empty.
+
+    `cites` is None where the manifest does not say: then it cites everything.
+    """
 
     name: bytes
     day: int | None
@@ -64,9 +71,10 @@ def run_name(store: Store, moment: datetime) -> bytes:
 def _run(name: bytes, content: bytes) -> Run:
     manifest: dict[str, Any] = {}
     cites = None
-    with suppress(ValueError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, RecursionError):
         loaded = json.loads(content)
-        manifest = loaded if isinstance(loaded, dict) else {}
+        if manifest_fault(loaded) is None:
+            manifest = loaded
         cites = tuple(
             Cited(
                 str(entry["model"]),
@@ -79,11 +87,11 @@ def _run(name: bytes, content: bytes) -> Run:
 
 
 def _day(name: bytes) -> int | None:
+    found = _DATE.match(name)
     try:
-        moment = datetime.strptime(name.decode().split(".")[0], RUN_NAME)
+        return None if found is None else date(*map(int, found.groups())).toordinal() - EPOCH
     except ValueError:
         return None
-    return int(moment.replace(tzinfo=timezone.utc).timestamp() // DAY_SECONDS)
 
 
 def cites(model: str, task: str, namespace: bytes, keys: Marks) -> tuple[dict[str, Any], Pair]:

@@ -34,6 +34,7 @@ from evalc.store.environment import (
     SCORES,
     Pair,
 )
+from evalc.store.shapes import misshapen, shown_name
 
 SUFFIX = ".evalc"
 HEADER = b"evalc segment 1\n"
@@ -188,8 +189,15 @@ def _entries(body: bytes, count: int, path: Path) -> Batch:
     bucket = BUCKETS.get(next(iter(kinds), 0)) if len(kinds) == 1 else None
     sound = at == len(body) and len(pairs) == count and bucket is not None
     sound = sound and (bucket not in DATED or all(len(name) == KEY_BYTES for name, _ in pairs))
-    if not sound or bucket is None or 0 in _core.sealed_intact([value for _, value in pairs]):
-        raise _bad(path, "an entry is malformed or fails its checksum")
+    if not sound or bucket is None:
+        raise _bad(path, "an entry is malformed")
+    payloads = _core.unseal_values([value for _, value in pairs])
+    opened = [(name, p) for (name, _), p in zip(pairs, payloads, strict=True) if p is not None]
+    if len(opened) < len(pairs):
+        raise _bad(path, "an entry fails its checksum")
+    if wrong := misshapen(bucket, opened):
+        name, why = wrong[0]
+        raise _bad(path, f"`{shown_name(bucket, name)}` cannot be what it says: {why}")
     return bucket, pairs
 
 

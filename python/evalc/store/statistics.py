@@ -20,6 +20,7 @@ from evalc.store.environment import (
 )
 from evalc.store.marks import NAMESPACE_BYTES, day_of
 from evalc.store.runs import NAMES, recorded_runs
+from evalc.store.shapes import unusable
 
 MOST_LISTED = 20
 
@@ -133,7 +134,7 @@ class Verified:
 
 
 def verify(store: Store) -> Verified:
-    """Check every checksum; bad values go into quarantine unless the store is read-only."""
+    """Check checksums and shapes; bad values go into quarantine unless the store is read-only."""
     found = Verified()
     for bucket in BUCKETS:
         if bucket == QUARANTINE:
@@ -141,8 +142,7 @@ def verify(store: Store) -> Verified:
         name = bucket.decode().partition(".")[0]
         found.checked[name] = found.bad[name] = 0
         for batch in store.scan(bucket):
-            flags = _core.sealed_intact([value for _, value in batch])
-            bad = [key for (key, _), intact in zip(batch, flags, strict=True) if not intact]
+            bad = unusable(bucket, batch)
             found.checked[name] += len(batch)
             found.bad[name] += len(bad)
             room = MOST_LISTED - len(found.listed)

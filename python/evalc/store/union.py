@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from evalc import _core
 from evalc.store.environment import CITATIONS, RECORDED, RECORDS, RUNS, SCORES, Pair, Store
+from evalc.store.records import malformed, said
 from evalc.store.runs import Run, recorded_runs
+from evalc.store.shapes import unusable
 
 MOST_EXAMPLES = 20
 
@@ -52,7 +54,7 @@ class Union:
             if mine is None:
                 broken.append(name)
                 new.append((name, value))
-            elif other is not None and mine != other:
+            elif other is not None and not _agree(bucket, mine, other):
                 self._refuse(Conflict(bucket, name, mine, other))
         if broken:
             store.set_aside(bucket, broken)
@@ -68,6 +70,14 @@ class Union:
         self.known -= 1
         if len(self.examples) < MOST_EXAMPLES:
             self.examples.append(conflict)
+
+
+def _agree(bucket: bytes, mine: bytes, other: bytes) -> bool:
+    """Whether two values are the same answer. What is known beside an answer may differ."""
+    if mine == other:
+        return True
+    # a value of this store that nobody can read contradicts nothing it can say
+    return bucket == RECORDS and not malformed(mine) and said(mine) == said(other)
 
 
 class Contents:
@@ -110,8 +120,8 @@ class Contents:
         return [(n, value) for n, value in zip(names, values, strict=True) if value is not None]
 
     def _intact(self, bucket: bytes, batch: Sequence[Pair]) -> Iterator[tuple[bytes, list[Pair]]]:
-        flags = _core.sealed_intact([value for _, value in batch])
-        kept = [pair for pair, intact in zip(batch, flags, strict=True) if intact]
+        bad = set(unusable(bucket, batch))
+        kept = [pair for pair in batch if pair[0] not in bad]
         self.damaged += len(batch) - len(kept)
         if kept:
             yield bucket, kept
