@@ -16,6 +16,7 @@ from evalc.cli.options import Request, default_path
 from evalc.cli.told import ToldFile
 from evalc.decide.gates import by_rounds, with_baselines
 from evalc.diagnostics import Faults
+from evalc.hooks.crew import take_told
 from evalc.plan import Planned, cost
 from evalc.plan.digests import Digests
 from evalc.plan.hooks import refuse_hooks, used_hooks
@@ -126,6 +127,8 @@ def _resolved(asked: Request, whole: bool = False) -> Iterator[tuple[Folder, Sel
         remember_uses(ir, asked.cache, store)
         for line in ir.locked:
             output.talk(line)
+        for line in take_told():
+            output.talk(f"note: {line}")
         yield folder, selection, ir, store
 
 

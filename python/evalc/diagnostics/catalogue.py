@@ -47,6 +47,7 @@ CATALOGUE: dict[str, str] = {
     "too-few-repeats": "a metric over k answers is asked of cases that have fewer",
     "unknown-hook": "a Python hook cannot be imported",
     "hook-failed": "a Python hook raised an error, or returned something unusable",
+    "hook-not-started": "the child process in which hooks run could not be started",
     "code-execution-off": "a metric would run programs that the model wrote, which was not allowed",
     "bad-program": "the program of a `code_pass@k` metric cannot be rendered for a case",
     "program-not-started": "the interpreter for a program that a model wrote could not be started",
