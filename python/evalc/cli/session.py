@@ -20,6 +20,7 @@ from evalc.hooks.crew import take_told
 from evalc.plan import Planned, cost
 from evalc.plan.digests import Digests
 from evalc.plan.hooks import refuse_hooks, used_hooks
+from evalc.plan.inspected import inspect_hooks
 from evalc.plan.ir import Ir, resolve
 from evalc.plan.outline import Outline, OutlineFile
 from evalc.plan.planned import plan_resolved
@@ -121,6 +122,7 @@ def _resolved(asked: Request, whole: bool = False) -> Iterator[tuple[Folder, Sel
     selection = with_baselines(folder.spec, selection)
     if asked.no_hooks:
         refuse_hooks(folder, used_hooks(folder, selection))
+    inspect_hooks(folder, used_hooks(folder, selection))
     whole = whole and by_rounds(folder.spec, selection)
     with _store(asked) as store:
         ir = resolve(folder, selection, asked.cache, store, asked.rehash, whole=whole)

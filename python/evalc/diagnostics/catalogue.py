@@ -46,6 +46,7 @@ CATALOGUE: dict[str, str] = {
     "unfit-metric": "a metric cannot be computed on the cases of this task",
     "too-few-repeats": "a metric over k answers is asked of cases that have fewer",
     "unknown-hook": "a Python hook cannot be imported",
+    "unfit-hook": "a Python hook cannot be called as its place in the spec calls it",
     "hook-failed": "a Python hook raised an error, or returned something unusable",
     "hook-not-started": "the child process in which hooks run could not be started",
     "code-execution-off": "a metric would run programs that the model wrote, which was not allowed",

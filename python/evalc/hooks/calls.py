@@ -66,7 +66,7 @@ class _Calls:
         self._hook, self._seen, self._limits, self._answers = hook, seen, limits, answers
         self._waiting = deque(range(count))
         self._desks: list[_Desk] = []
-        self._batches, self._ends, self._stopped = 0, 0, False
+        self._batches, self._ends, self._stopped, self._singly = 0, 0, False, False
         self._per_call: float | None = None
         self._first = 0.0
         self._check = as_score if hook.takes == "case" else as_text
@@ -113,7 +113,11 @@ class _Calls:
 
     def _feed(self, desk: _Desk) -> Iterator[Returned]:
         """Post batches to a child; tells of calls that are too large for that."""
-        while desk.serving.loaded and self._waiting and len(desk.posted) < POSTED:
+        while (
+            desk.serving.loaded
+            and self._waiting
+            and len(desk.posted) < (1 if self._singly else POSTED)
+        ):
             calls: list[int] = []
             bodies, size = [], 0
             most = self._batch_size()
@@ -142,7 +146,7 @@ class _Calls:
         desk.serving.worker.send(b"C", head + b",".join(bodies) + b"]}")
 
     def _batch_size(self) -> int:
-        if self._per_call is None:
+        if self._per_call is None or self._singly:
             return 1
         fair = len(self._waiting) // (2 * max(1, len(self._desks))) + 1
         return max(1, min(MOST, fair, int(BATCH_SECONDS / max(self._per_call, 1e-7))))
@@ -170,14 +174,15 @@ class _Calls:
         """The call that a child was at when it was lost; the others of it are asked again."""
         _, batch, place = desk.serving.worker.last
         at = None
-        for number, calls in desk.posted:
-            if number == batch and place < len(calls):
-                at = calls[place]
-        if at is None and desk.posted:
-            at = desk.posted[0][1][0]
+        calls_of = {number: calls for number, calls in desk.posted}
+        if failure.vague and sum(map(len, calls_of.values())) > 1:
+            self._singly = True  # which of them it was shows when each is alone
+        elif desk.posted:
+            own = calls_of.get(batch, [])
+            at = own[place] if place < len(own) else desk.posted[0][1][0]
         again = [call for _, calls in desk.posted for call in calls if call != at]
         self._waiting.extendleft(reversed(again))
-        self._ends += 1
+        self._ends += at is not None or not desk.posted
         self._stopped = self._ends >= ENDS or failure.hint is not None
         if at is not None:
             yield Returned(at, failure=failure)

@@ -19,11 +19,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
 from time import monotonic
-from typing import Any
 
 from evalc.hooks.frames import HEADER, LONGEST, VERSION, checked, frame, opened
 from evalc.hooks.modules import find_first, function_of
 from evalc.hooks.values import Unfit, as_score, as_text, line_of, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PROGRESS = struct.Struct("<QIII")
 """How often it was written, what is being done, in which batch, at which place of it."""
@@ -42,8 +45,9 @@ _leave, _own = os._exit, os.getpid
 
 def ask(what: str, value: Any) -> Any:
     """Ask evalc from within a hook; its answer. Raises LookupError for what it does not answer."""
-    assert _CHILD is not None, "only a child for hooks may ask"
-    return _CHILD.ask(what, value)
+    if not _CHILD:
+        raise LookupError("only a hook may ask, while evalc runs it")
+    return _CHILD[0].ask(what, value)
 
 
 class Channel:
@@ -187,7 +191,7 @@ class Child:
             _leave(0)
 
 
-_CHILD: Child | None = None
+_CHILD: list[Child] = []
 
 
 def _gathered(rows: Any) -> Iterator[list[str]]:
@@ -263,7 +267,6 @@ def _die_with_parent(life: int) -> None:
 
 def main(channel: str, life: str, progress: str) -> None:
     """Serve; called by the program that `evalc.hooks.worker` starts."""
-    global _CHILD
     sys.argv = ["evalc"]
     with suppress(ImportError, OSError):
         _die_with_parent(int(life))
@@ -272,10 +275,11 @@ def main(channel: str, life: str, progress: str) -> None:
     trace = os.dup(2)
     faulthandler.enable(trace, all_threads=False)
     faulthandler.register(signal.SIGUSR2, trace, all_threads=False)
-    _CHILD = Child(Channel(int(channel)), mmap.mmap(int(progress), PROGRESS.size))
+    child = Child(Channel(int(channel)), mmap.mmap(int(progress), PROGRESS.size))
+    _CHILD.append(child)
     os.close(int(progress))
     try:
-        _CHILD.serve()
+        child.serve()
     except EOFError:
         return
     except OSError:  # a hook has closed the channel

@@ -6,8 +6,8 @@
     sum            u32, little-endian: CRC-32 of the body
     body           JSON as UTF-8, for `D` text of rows
 
-To the child: `L` load a hook, `C` calls of it, `D` rows for `prepare`, `P` call it with them, `A` the
-answer to what a hook asked. From the child: `H` hello, `L` loaded, `R` returned, `D` rows that
+To the child: `L` load a hook, `C` calls of it, `D` rows for `prepare`, `P` call it with them, `A`
+the answer to what a hook asked. From the child: `H` hello, `L` loaded, `R` returned, `D` rows that
 `prepare` gave, `P` their end, `Q` a hook asks evalc.
 
 Used on both sides, and so of the standard library alone. Never unpickled: what a child writes is

@@ -41,11 +41,13 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a hook gave nothing. `ended`: its process is gone; `hint` where not the hook is at fault."""
+    """Why a hook gave nothing. `ended`: its process is gone; `vague`: nothing tells at
+    which call; `hint`: it went beyond a limit."""
 
     why: str
     notes: tuple[str, ...] = ()
     ended: bool = False
+    vague: bool = False
     hint: str | None = None
 
 

@@ -85,7 +85,8 @@ class Serving:
         worker = self.worker
         if worker.ended():
             notes = (*worker.where(self.hook.root, ask=False), *self.said())
-            return Failure(worker.ending(), notes, ended=True)
+            why = worker.ending()
+            return Failure(why, notes, ended=True, vague="channel" in why)
         now = time.monotonic()
         if now - self._looked < TICK:
             return None
