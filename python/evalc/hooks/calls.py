@@ -174,7 +174,7 @@ class _Calls:
         """The call that a child was at when it was lost; the others of it are asked again."""
         _, batch, place = desk.serving.worker.last
         at = None
-        calls_of = {number: calls for number, calls in desk.posted}
+        calls_of = dict(desk.posted)
         if failure.vague and sum(map(len, calls_of.values())) > 1:
             self._singly = True  # which of them it was shows when each is alone
         elif desk.posted:

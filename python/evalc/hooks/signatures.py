@@ -45,7 +45,9 @@ def inspect(name: str, root: Path, takes: Takes) -> Wrong | None:
     return None if file is None else _inspect(Path(file), root, function_name, takes, _FOLLOWED)
 
 
-def _inspect(file: Path, root: Path, name: str, takes: Takes, more: int) -> Wrong | None:
+def _inspect(  # noqa: PLR0911  a case each
+    file: Path, root: Path, name: str, takes: Takes, more: int
+) -> Wrong | None:
     try:
         module = ast.parse(file.read_bytes())
     except SyntaxError as error:
@@ -72,7 +74,7 @@ def _inspect(file: Path, root: Path, name: str, takes: Takes, more: int) -> Wron
     return _called(node, file, name, takes, method=bool(inner))
 
 
-def _imported(
+def _imported(  # noqa: PLR0917  as `_inspect`, and where it was imported
     file: Path, root: Path, node: ast.ImportFrom, name: str, takes: Takes, more: int
 ) -> Wrong | None:
     """What is wrong with a function that comes from another module of the folder."""
@@ -87,7 +89,7 @@ def _imported(
 
 
 def _bindings(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
-    """Names that statements bind at their level, and inside their branches, with what binds them."""
+    """Names that statements bind at their level or inside their branches, and what binds them."""
     for node in body:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
