@@ -119,7 +119,8 @@ FINE = {
     "os.chdir('/'); os.environ.clear(); sys.path.clear(); return 1": 1.0,
     "return os.waitpid(os.fork(), 0)[1] == 0": 1.0,
     "return os.waitpid(os.fork() or os._exit(9), 0)[1] >> 8 == 9": 1.0,
-    "import multiprocessing as m; p = m.Pool(2); v = p.map(abs, [-1])[0]; p.terminate(); return v": 1,
+    "import multiprocessing as m; p = m.Pool(2); v = p.map(abs, [-1]); p.terminate(); return v[0]"
+    "": 1.0,
     "import threading as t; t.Thread(target=input).start(); return 1": 1.0,
     "import subprocess; return len(subprocess.check_output(['echo', 'a']))": 2.0,
 }
