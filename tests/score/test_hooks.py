@@ -11,7 +11,10 @@ from evalc.diagnostics import Faults
 from evalc.hooks.crew import CREW
 from evalc.plan import functions
 from evalc.plan.functions import source_digest
-from evalc.score import INVALID, Extract, Scoring, score_cell
+from evalc.score import INVALID, Extract, Scoring, score_cell, scorers
+from evalc.score.cache import ScoreCache
+from evalc.store import Store
+from evalc.store.environment import SCORES
 
 
 @pytest.fixture
@@ -226,3 +229,51 @@ def test_a_module_of_the_same_name_in_another_folder_is_another(
         for root in (package, other.parent, package)
     ]
     assert found == [[1], [7], [1]]
+
+
+KEPT = {
+    "793d3ba81f725f5a105aca21df207e49531c943bd507153784a6bc83064d94b1",
+    "793d3ba81f725f5ae39353b2b0bd60282c98ed93a68ca85711ba2bbe11b0f7de",
+    "cb2a9dba693be9021b40b8eca284be6f01063694252353d7789fb0ce14eafb26",
+    "cb2a9dba693be9025a2188b90993ba70c8acb4bf0e22bd3856882bd337373184",
+}
+"""Keys that the first evalc which kept scores, and called hooks in its own process, gave these."""
+GOLDEN = """\
+def judge(case):
+    open(__file__ + '.calls', 'a').write('j')
+    return case['extracted'][0] == 'b'
+def last(text, case):
+    open(__file__ + '.calls', 'a').write('l')
+    return text.split()[-1]
+"""
+
+
+def test_scores_that_were_kept_before_hooks_had_a_process_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorers, "interpreter", lambda: "CPython 3.11.7")
+    (tmp_path / "golden_hook.py").write_text(GOLDEN)
+    scoring = Scoring(
+        ("golden_hook:judge", "exact_match"), {"": Extract(python="golden_hook:last")}
+    )
+    cell = generate_cell([["a b"], ["c"]], ["b", "c"])
+    with Store.open(tmp_path / "store") as store:
+        for _ in range(2):
+            score_cell(cell, scoring, root=tmp_path, cache=ScoreCache(store))
+        assert {key.hex() for batch in store.scan(SCORES) for key, _ in batch} == KEPT
+    assert sorted((tmp_path / "golden_hook.py.calls").read_text()) == ["j", "j", "l", "l"]
+
+
+@pytest.mark.parametrize(("value", "why"), [(b"1e308", "beyond"), (b"NaN", "finite")])
+def test_a_kept_score_that_no_hook_may_give_is_not_served(
+    package: Path, tmp_path: Path, value: bytes, why: str
+) -> None:
+    cell = generate_cell([["a"]], [None])
+    scoring = Scoring(("my_pkg.scorers:best",))
+    with Store.open(tmp_path / "store") as store:
+        score_cell(cell, scoring, root=package, cache=ScoreCache(store))
+        ((key, _),) = [pair for batch in store.scan(SCORES) for pair in batch]
+        store.commit([key], [value], SCORES)
+        with pytest.raises(Faults) as caught:
+            score_cell(cell, scoring, root=package, cache=ScoreCache(store))
+    assert why in caught.value.diagnostics[0].message
