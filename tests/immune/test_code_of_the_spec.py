@@ -130,6 +130,7 @@ def test_a_wrong_signature_is_told_before_a_model_is_asked(workspace: Workspace)
     for command in ("check", "plan", "exec", "report"):
         done = workspace.run(command, "specs")
         assert done.code == 2, done.text
+        assert "error[unfit-hook]" in done.err
         assert "takes 2 arguments" in done.err and "judges.py:2" in done.err
     assert workspace.untouched()
     assert not (workspace.root / "ran").exists()

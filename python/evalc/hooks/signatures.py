@@ -31,11 +31,12 @@ _FOLLOWED = 8
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """Why a hook cannot work, and the file and line that show it."""
+    """Why a hook cannot work, and the file and line that show it; `absent`: it is not there."""
 
     why: str
     file: Path
     line: int | None = None
+    absent: bool = False
 
 
 def inspect(name: str, root: Path, takes: Takes) -> Wrong | None:
@@ -51,13 +52,17 @@ def _inspect(  # noqa: PLR0911  a case each
     try:
         module = ast.parse(file.read_bytes())
     except SyntaxError as error:
-        return Wrong(f"SyntaxError: {error.msg}", file, error.lineno)
+        return Wrong(f"SyntaxError: {error.msg}", file, error.lineno, absent=True)
     except (OSError, ValueError, RecursionError, MemoryError):
         return None
     first, *inner = name.split(".")
     found = [node for bound, node in _bindings(module.body) if bound == first]
     if not found:
-        return None if _is_open(module) else Wrong(f"it has no function `{first}`", file)
+        return (
+            None
+            if _is_open(module)
+            else Wrong(f"its module has no function `{first}`", file, absent=True)
+        )
     if len(found) > 1:
         return None
     node = found[0]
@@ -69,7 +74,11 @@ def _inspect(  # noqa: PLR0911  a case each
         own = [each for bound, each in _bindings(node.body) if bound == part]
         if len(own) != 1:
             bare = not own and not node.bases and not _is_open(node)
-            return Wrong(f"it has no function `{name}`", file, node.lineno) if bare else None
+            return (
+                Wrong(f"its module has no function `{name}`", file, node.lineno, absent=True)
+                if bare
+                else None
+            )
         node = own[0]
     return _called(node, file, name, takes, method=bool(inner))
 

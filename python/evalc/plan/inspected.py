@@ -38,11 +38,12 @@ def _wrong(folder: Folder, hook: UsedHook) -> Diagnostic | None:
     wrong = inspect(hook.name, root, kind)
     if wrong is None:
         return None
-    message = f"hook `{hook.name}` cannot be called: {wrong.why}"
+    code, verb = ("unknown-hook", "loaded") if wrong.absent else ("unfit-hook", "called")
+    message = f"hook `{hook.name}` cannot be {verb}: {wrong.why}"
     at = Place(wrong.file, line=wrong.line)
     function = hook.name.rpartition(":")[2].rpartition(".")[2]
     hint = f"write it as `def {function}({', '.join(ARGUMENTS[kind])})`"
-    return Diagnostic("unfit-hook", message, place, hint=hint, related=((at, "it stands here"),))
+    return Diagnostic(code, message, place, hint=hint, related=((at, "it stands here"),))
 
 
 def _elsewhere(
