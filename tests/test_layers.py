@@ -18,6 +18,7 @@ ORDER = (
     ("diagnostics",),
     ("spec",),
     ("store",),
+    ("hooks",),
     ("plan",),
     ("exec",),
     ("score",),

@@ -138,6 +138,11 @@ def on_a_terminal() -> bool:
     return sys.stderr.isatty()
 
 
+def inherited() -> dict[str, str]:
+    """The environment that a child process for the user's own functions is given."""
+    return dict(os.environ)
+
+
 def untranslated() -> dict[str, str]:
     """The environment for a program whose messages are read, and so have to be in English."""
     return {**os.environ, "LC_ALL": "C"}

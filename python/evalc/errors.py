@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -15,7 +16,24 @@ class ExitCode(IntEnum):
     GATE_INCONCLUSIVE = 4
     STALE_PLAN = 5
     WORK_REMAINS = 6
+    CODE_FAILED = 7
     INTERRUPTED = 130
+
+
+PRECEDENCE = (
+    ExitCode.INTERRUPTED,
+    ExitCode.USAGE,
+    ExitCode.FAILURE,
+    ExitCode.CODE_FAILED,
+    ExitCode.GATE_FAILED,
+    ExitCode.GATE_INCONCLUSIVE,
+)
+"""Where several codes apply, the first of these is told: it is what has to be seen to first."""
+
+
+def foremost(codes: Iterable[ExitCode]) -> ExitCode:
+    """The code that goes before the others; those that are not listed come last."""
+    return min(codes, key=lambda code: PRECEDENCE.index(code) if code in PRECEDENCE else 99)
 
 
 class EvalcError(Exception):

@@ -124,10 +124,10 @@ def test_a_filter_that_fits_no_row_is_refused(workspace: Workspace, extra: str, 
     ("source", "code", "phrase"),
     [
         ("def make(rows):\n    raise KeyError('x')\n", "prepare-failed", "KeyError"),
-        ("def make(rows):\n    return 3\n", "prepare-failed", "TypeError"),
+        ("def make(rows):\n    return 3\n", "prepare-failed", "not rows"),
         ("def make(rows):\n    return []\n", "data-empty", "no rows"),
         ("def other(rows):\n    return rows\n", "unknown-hook", "make"),
-        ("import not_there_at_all\n", "unknown-hook", "not_there_at_all"),
+        ("import absent_one\ndef make(rows):\n    return 1\n", "unknown-hook", "absent_one"),
         ("def make(rows:\n", "unknown-hook", "SyntaxError"),
     ],
 )
@@ -138,6 +138,11 @@ def test_a_prepare_function_that_fails_is_named(
     workspace.write(QUIZ.replace("[tasks", f'prepare = "{module}:make"\n[tasks', 1))
     workspace.rows("quiz.jsonl", quiz_rows(6))
     (workspace.specs / f"{module}.py").write_text(source)
+    if code == "prepare-failed" or phrase == "absent_one":
+        done = workspace.call("plan", "specs")
+        assert (done.code, phrase in done.err) == (7, True), done.text
+        assert f"error[{code}]" in done.err
+        return
     assert phrase in refused(workspace, code)
 
 

@@ -132,6 +132,9 @@ NOTHING: dict[str, Callable[[Everything], object]] = {
     "a file of the spec's folder that no hook imports": lambda e: (
         e.specs / "unrelated.py"
     ).write_text("A = 1\n"),
+    "the limits of hooks: time, memory, processes": lambda e: setattr(
+        e, "extra", '[hooks]\nseconds = 30\nmemory = "1G"\nworkers = 1\n'
+    ),
 }
 OPTIONS = {"a tier": ("--tier", "all")}
 

@@ -103,6 +103,10 @@ SCORE: dict[str, tuple[tuple[str, ...], Callable[[Scores], object]]] = {
         lambda s: s.patch.setattr(functions, "package_state", lambda name: "99"),
     ),
     "the files of evalc's score room that take part": (PROGRAM, _room),
+    "the version of how evalc calls a hook": (
+        (),
+        lambda s: s.patch.setattr(scorers, "CALLED", {"metric": "2", "extract": "2"}),
+    ),
     "the Python that runs it": (
         PROGRAM,
         lambda s: s.patch.setattr(scorers, "interpreter", lambda: "CPython 3.99.0"),

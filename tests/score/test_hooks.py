@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +8,18 @@ import pytest
 from cell_builders import choice_cell, generate_cell
 
 from evalc.diagnostics import Faults
+from evalc.hooks.crew import CREW
 from evalc.plan import functions
-from evalc.plan.functions import load_function, source_digest
-from evalc.score import INVALID, Extract, Scoring, score_cell
-
-ROOT = Path(__file__).resolve().parents[2]
+from evalc.plan.functions import source_digest
+from evalc.score import INVALID, Extract, Scoring, score_cell, scorers
+from evalc.score.cache import ScoreCache
+from evalc.store import Store
+from evalc.store.environment import SCORES
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Iterator[Path]:
-    """A user's repository with the package `my_pkg`; forgotten by Python afterwards."""
+def package(tmp_path: Path) -> Path:
+    """A user's repository with the package `my_pkg`."""
     folder = tmp_path / "my_pkg"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
@@ -37,11 +36,7 @@ def package(tmp_path: Path) -> Iterator[Path]:
         "def number(text, case):\n    return 3\n"
         "class Judge:\n    @staticmethod\n    def fair(case):\n        return 0.25\n"
     )
-    path = list(sys.path)
-    yield tmp_path
-    sys.path[:] = path
-    for name in [name for name in sys.modules if name.split(".")[0] == "my_pkg"]:
-        del sys.modules[name]
+    return tmp_path
 
 
 def score(cell: Any, root: Path, metric: str, **extract: Any) -> Any:
@@ -137,28 +132,21 @@ def test_the_digest_follows_relative_imports(package: Path) -> None:
     assert source_digest("my_pkg.near:f", package) != before
 
 
-ASK = """
-import sys
-from pathlib import Path
-from evalc.plan.functions import load_function
-print(load_function("my_pkg.scorers:score", Path(sys.argv[1]))({}))
-"""
+def called(name: str, root: Path) -> float:
+    """What a metric hook makes of one case."""
+    return float(score(generate_cell([["a"]], [None]), root, name).columns[name].values[0])
 
 
 def test_an_edit_of_the_same_length_and_date_is_what_runs(package: Path) -> None:
     """Python's own cache of compiled modules would run the function of before."""
     scorers, rules = package / "my_pkg" / "scorers.py", package / "my_pkg" / "rules.py"
     scorers.write_text("from my_pkg.rules import BEST\ndef score(case):\n    return BEST\n")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
     for value in ("0.25", "0.75"):
         rules.write_text(f"BEST = {value}\n")
         os.utime(rules, (1_700_000_000, 1_700_000_000))
-        command = [sys.executable, "-c", ASK, str(package)]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True, cwd=package
-        )
-        assert done.stdout.strip() == value
-        assert load_function("my_pkg.scorers:score", package)({}) == float(value)
+        assert called("my_pkg.scorers:score", package) == float(value), "in a child that goes on"
+        CREW.close()
+        assert called("my_pkg.scorers:score", package) == float(value), "in a new one"
     assert not list(package.rglob("__pycache__"))
 
 
@@ -168,7 +156,7 @@ def test_modules_of_one_name_in_two_folders_are_told_apart(package: Path, tmp_pa
         root.mkdir()
         (root / "apart_scorer.py").write_text(f"def score(case):\n    return {index}\n")
     for index in (0, 1, 0):
-        assert load_function("apart_scorer:score", roots[index])({}) == index
+        assert called("apart_scorer:score", roots[index]) == index
 
 
 def test_a_digest_runs_nothing(package: Path) -> None:
@@ -184,7 +172,7 @@ def test_a_package_goes_before_a_module_of_its_name_as_in_python(package: Path) 
     (package / "my_pkg" / "twice.py").write_text("VALUE = 1\ndef f(case): return 1\n")
     (package / "my_pkg" / "twice").mkdir()
     (package / "my_pkg" / "twice" / "__init__.py").write_text("def f(case): return 2\n")
-    assert load_function("my_pkg.twice:f", package)({}) == 2
+    assert called("my_pkg.twice:f", package) == 2
     before = source_digest("my_pkg.twice:f", package)
     (package / "my_pkg" / "twice" / "__init__.py").write_text("def f(case): return 3\n")
     assert source_digest("my_pkg.twice:f", package) != before
@@ -241,3 +229,51 @@ def test_a_module_of_the_same_name_in_another_folder_is_another(
         for root in (package, other.parent, package)
     ]
     assert found == [[1], [7], [1]]
+
+
+KEPT = {
+    "793d3ba81f725f5a105aca21df207e49531c943bd507153784a6bc83064d94b1",
+    "793d3ba81f725f5ae39353b2b0bd60282c98ed93a68ca85711ba2bbe11b0f7de",
+    "cb2a9dba693be9021b40b8eca284be6f01063694252353d7789fb0ce14eafb26",
+    "cb2a9dba693be9025a2188b90993ba70c8acb4bf0e22bd3856882bd337373184",
+}
+"""Keys that the first evalc which kept scores, and called hooks in its own process, gave these."""
+GOLDEN = """\
+def judge(case):
+    open(__file__ + '.calls', 'a').write('j')
+    return case['extracted'][0] == 'b'
+def last(text, case):
+    open(__file__ + '.calls', 'a').write('l')
+    return text.split()[-1]
+"""
+
+
+def test_scores_that_were_kept_before_hooks_had_a_process_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorers, "interpreter", lambda: "CPython 3.11.7")
+    (tmp_path / "golden_hook.py").write_text(GOLDEN)
+    scoring = Scoring(
+        ("golden_hook:judge", "exact_match"), {"": Extract(python="golden_hook:last")}
+    )
+    cell = generate_cell([["a b"], ["c"]], ["b", "c"])
+    with Store.open(tmp_path / "store") as store:
+        for _ in range(2):
+            score_cell(cell, scoring, root=tmp_path, cache=ScoreCache(store))
+        assert {key.hex() for batch in store.scan(SCORES) for key, _ in batch} == KEPT
+    assert sorted((tmp_path / "golden_hook.py.calls").read_text()) == ["j", "j", "l", "l"]
+
+
+@pytest.mark.parametrize(("value", "why"), [(b"1e308", "beyond"), (b"NaN", "finite")])
+def test_a_kept_score_that_no_hook_may_give_is_not_served(
+    package: Path, tmp_path: Path, value: bytes, why: str
+) -> None:
+    cell = generate_cell([["a"]], [None])
+    scoring = Scoring(("my_pkg.scorers:best",))
+    with Store.open(tmp_path / "store") as store:
+        score_cell(cell, scoring, root=package, cache=ScoreCache(store))
+        ((key, _),) = [pair for batch in store.scan(SCORES) for pair in batch]
+        store.commit([key], [value], SCORES)
+        with pytest.raises(Faults) as caught:
+            score_cell(cell, scoring, root=package, cache=ScoreCache(store))
+    assert why in caught.value.diagnostics[0].message

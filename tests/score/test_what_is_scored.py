@@ -221,7 +221,7 @@ def test_a_hook_that_fails_keeps_the_scores_that_it_gave_and_no_other(workspace:
     bench.ask()
     bench.calls.write_text("")
     done = bench.workspace.call("report", "specs", "--json")
-    assert (done.code, "no judge" in done.text) == (2, True)
+    assert (done.code, "no judge" in done.text) == (7, True)
     (workspace.specs / "up").write_text("")
     assert bench.ran() == {"judge": 1}
 

@@ -10,6 +10,8 @@ from evalc.cli import output
 from evalc.cli.options import FORMATS, cache_option, request, spec_options
 from evalc.cli.session import folder_of
 from evalc.plan import check_data
+from evalc.plan.hooks import all_hooks
+from evalc.plan.inspected import inspect_hooks
 
 
 @click.command("check")
@@ -21,6 +23,7 @@ def check_command(form: str, specs_only: bool, **arguments: Any) -> None:
     """Check specs, data and templates: every fault at once, nothing run, nothing written."""
     asked = request(arguments)
     folder = folder_of(asked)
+    inspect_hooks(folder, all_hooks(folder))
     if not specs_only:
         check_data(folder, asked.cache)
     spec = folder.spec

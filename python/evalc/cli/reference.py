@@ -15,6 +15,7 @@ MEANINGS = {
     ExitCode.GATE_INCONCLUSIVE: "a gate is inconclusive",
     ExitCode.STALE_PLAN: "the plan is stale",
     ExitCode.WORK_REMAINS: "`plan --detailed-exitcode`: work remains",
+    ExitCode.CODE_FAILED: "code of the spec failed: a metric, an extraction or a `prepare`",
     ExitCode.INTERRUPTED: "interrupted; what was committed stays",
 }
 

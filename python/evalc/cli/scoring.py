@@ -6,7 +6,9 @@ from pathlib import Path
 
 from evalc.cli import output
 from evalc.diagnostics import Faults
+from evalc.hooks.crew import take_told
 from evalc.plan import Planned
+from evalc.plan.hooks import limits_of
 from evalc.score import CellScores, score_cell
 from evalc.score.cache import ScoreCache
 from evalc.score.gather import gather, scoring_of
@@ -35,6 +37,7 @@ class Scorer:
                 allow_code_execution=self._allow,
                 cache=self._cache,
                 extract_roots=_extract_roots(planned, task),
+                limits=limits_of(planned.folder.spec),
             )
         except Faults as faults:
             if [found.code for found in faults.diagnostics] != ["code-execution-off"]:
@@ -54,6 +57,8 @@ class Scorer:
         return scores, unscored
 
     def _tell(self) -> None:
+        for line in take_told():
+            output.talk(f"note: {line}")
         if damaged := self.store.damaged - self._damaged:
             output.talk(
                 f"warning: {damaged} cached values are damaged, found while scoring; they were "

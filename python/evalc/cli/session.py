@@ -15,9 +15,11 @@ from evalc.cli.options import Request, default_path
 from evalc.cli.told import ToldFile
 from evalc.decide.gates import by_rounds, with_baselines
 from evalc.diagnostics import Faults
+from evalc.hooks.crew import take_told
 from evalc.plan import Planned, cost
 from evalc.plan.digests import Digests
 from evalc.plan.hooks import refuse_hooks, used_hooks
+from evalc.plan.inspected import inspect_hooks
 from evalc.plan.ir import Ir, resolve
 from evalc.plan.outline import Outline, OutlineFile
 from evalc.plan.planned import plan_resolved
@@ -130,12 +132,15 @@ def _resolved(asked: Request, whole: bool = False) -> Iterator[tuple[Folder, Sel
     selection = with_baselines(folder.spec, selection)
     if asked.no_hooks:
         refuse_hooks(folder, used_hooks(folder, selection))
+    inspect_hooks(folder, used_hooks(folder, selection))
     whole = whole and by_rounds(folder.spec, selection)
     with _store(asked) as store:
         ir = resolve(folder, selection, asked.cache, store, asked.rehash, whole=whole)
         remember_uses(ir, asked.cache, store)
         for line in ir.locked:
             output.talk(line)
+        for line in take_told():
+            output.talk(f"note: {line}")
         yield folder, selection, ir, store
 
 

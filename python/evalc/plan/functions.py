@@ -1,41 +1,25 @@
-"""Functions of the user's own repository, named "pkg.mod:function" in a spec: import and digest."""
+"""Functions of the user's own repository, named "pkg.mod:function" in a spec: where and what."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.hooks.limits import Hook, Takes
 from evalc.plan.imports import files_of, module_under, packages_of
 from evalc.plan.packages import package_state
-from evalc.plan.user_modules import find_first
 
 
-def load_function(name: str, root: Path) -> Callable[..., Any]:
-    """Import a function with `root` (the spec's folder) first on sys.path. Raises Faults.
-
-    Modules of the user that were imported before are used again unless a source among them has
-    changed or another folder is asked for.
-    """
-    module_name, function_name = _parts(name)
-    find_first(root, (module_under(root, file) for file in files_of(module_name, root)))
-    importlib.invalidate_caches()
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's module raises while it is imported
-        raise _unknown(name, f"{type(error).__name__}: {error}") from None
-    function: Any = module
-    for part in function_name.split("."):
-        function = getattr(function, part, None)
-    if not callable(function):
-        raise _unknown(name, f"module `{module_name}` has no function `{function_name}`")
-    loaded: Callable[..., Any] = function
-    return loaded
+def hook_of(name: str, root: Path, takes: Takes) -> Hook:
+    """A hook as a child runs it; `root` is the spec's folder. Raises Faults."""
+    module_name, _ = _parts(name)
+    found = sorted(module_under(root, file) for file in files_of(module_name, root))
+    return Hook(name, root, takes, tuple(found))
 
 
 def source_digest(name: str, root: Path) -> str:
@@ -78,10 +62,31 @@ def _unknown(name: str, why: str) -> Faults:
 
 
 def _installed(name: str, module_name: str) -> Path:
-    try:
-        found = importlib.util.find_spec(module_name)
-    except (ImportError, ValueError) as error:
-        raise _unknown(name, str(error)) from None
+    found = installed(module_name)
     if found is None or found.origin is None or not Path(found.origin).is_file():
         raise _unknown(name, f"no module `{module_name}` was found")
     return Path(found.origin)
+
+
+def installed(module_name: str) -> ModuleSpec | None:
+    """Where Python would find a module; unlike `importlib.util.find_spec` without importing the
+    packages around it, whose code would run here."""
+    found, path = None, None
+    parts = module_name.split(".")
+    for end in range(1, len(parts) + 1):
+        found = _found(".".join(parts[:end]), path)
+        if found is None:
+            return None
+        path = found.submodule_search_locations
+        if path is None and end < len(parts):
+            return None
+    return found
+
+
+def _found(dotted: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        spec = find(dotted, path) if find else None
+        if spec is not None:
+            return cast(ModuleSpec, spec)
+    return None

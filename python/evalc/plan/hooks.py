@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.hooks.limits import Limits
 from evalc.spec import Folder, Selection
+from evalc.spec.fields import bytes_of
+from evalc.spec.models import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,26 @@ def _of_task(folder: Folder, task: str) -> Iterator[UsedHook]:
     for dataset in dict.fromkeys(datasets):
         if (prepare := folder.spec.datasets[dataset].prepare) is not None:
             yield UsedHook(prepare, ("datasets", dataset, "prepare"))
+
+
+def all_hooks(folder: Folder) -> list[UsedHook]:
+    """Hooks of every task, and of every dataset."""
+    spec = folder.spec
+    found = [hook for task in spec.tasks for hook in _of_task(folder, task)]
+    own = [
+        UsedHook(dataset.prepare, ("datasets", name, "prepare"))
+        for name, dataset in spec.datasets.items()
+        if dataset.prepare is not None
+    ]
+    return list(dict.fromkeys([*found, *own]))
+
+
+def limits_of(spec: Spec) -> Limits:
+    """What the spec lets hooks take."""
+    own = spec.hooks
+    if own.workers is None:
+        return Limits(own.seconds, bytes_of(own.memory))
+    return Limits(own.seconds, bytes_of(own.memory), own.workers)
 
 
 def refuse_hooks(folder: Folder, hooks: Sequence[UsedHook]) -> None:

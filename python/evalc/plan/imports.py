@@ -7,16 +7,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from evalc.hooks import modules
+
 _LOADERS = ("import_module", "__import__")
 
 
 def file_under(root: Path, module_name: str) -> Path | None:
     """The file of a module that lies under `root`; a package goes before a module of its name."""
-    stem = root.joinpath(*module_name.split("."))
-    for path in (stem / "__init__.py", stem.with_name(stem.name + ".py")):
-        if path.is_file():
-            return path
-    return None
+    found = modules.file_under(str(root), module_name)
+    return None if found is None else Path(found)
 
 
 def module_under(root: Path, path: Path) -> str:

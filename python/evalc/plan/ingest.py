@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,11 @@ from typing import Any
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
-from evalc.plan.functions import load_function, source_digest
+from evalc.hooks.faults import not_loaded, not_prepared
+from evalc.hooks.limits import HookFailed, Limits
+from evalc.hooks.rows import prepare
+from evalc.hooks.values import lines_of
+from evalc.plan.functions import hook_of, source_digest
 from evalc.plan.sums import is_whole, keep_sum
 from evalc.store.replacing import replacing
 
@@ -117,11 +120,16 @@ def _unreadable(path: Path, kind: str, error: Exception, place: Place | None) ->
 
 def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
     """Write rows as JSON Lines, atomically: a reader sees all of them or no file."""
+    write_lines(lines_of(rows), target)
+
+
+def write_lines(lines: Iterable[str], target: Path) -> None:
+    """The same of rows that are lines already."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # rows may be a gated dataset's, which others on the machine are not to read
         with replacing(target, mode=0o600) as stream:
-            stream.writelines(_lines(rows))
+            stream.writelines(lines)
     except OSError as error:
         message = f"`{target.parent}` cannot be written: {(error.strerror or str(error)).lower()}"
         hint = "make room, or choose another cache with `--cache`"
@@ -129,48 +137,29 @@ def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
         raise Faults([found], exit_code=ExitCode.FAILURE) from None
 
 
-def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    encode = json.JSONEncoder(
-        ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False
-    ).encode
-    for row in rows:
-        try:
-            yield encode(row) + "\n"
-        except ValueError:  # NaN or an infinity, which JSON does not have
-            yield encode(_finite(row)) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    """The value with null in the place of numbers that are not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
-
-
-def prepared(file: DataFile, hook: str, root: Path, cache: Path, place: Place | None) -> DataFile:
+def prepared(  # noqa: PLR0917  what a snapshot is made of
+    file: DataFile, hook: str, root: Path, cache: Path, place: Place | None, limits: Limits
+) -> DataFile:
     """Rows of `file` passed through the user's `prepare` function, snapshotted by content.
 
-    The function takes a list of rows and returns an iterable of rows. It runs again only when the
-    file or its own source changes. Raises Faults when it cannot be loaded or fails.
+    The function takes a list of rows and returns an iterable of rows. It runs again, in a child
+    process, only when the file or its own source changes. Raises Faults when it cannot be loaded or
+    fails.
     """
     digest = _core.hash_files([str(file.path)])[0]
     fields = [digest.encode(), source_digest(hook, root).encode()]
     name = _core.digest_fields(f"evalc.prepared.v{SNAPSHOT_VERSION}", fields)
     target = cache / "snapshots" / f"prepared.v{SNAPSHOT_VERSION}-{name}.jsonl"
     if not is_whole(target):
-        function = load_function(hook, root)
         try:
-            rows = json.loads(_core.read_rows(str(file.path), file.format, file.compression))
-            write_rows(function(rows), target)
-            keep_sum(target)
-        except Faults:
-            raise
-        except Exception as error:  # whatever the user's own code raises
-            message = f"`{hook}` failed: {type(error).__name__}: {error}"
-            hint = "make it take a list of rows and return rows"
-            raise Faults([Diagnostic("prepare-failed", message, place, hint=hint)]) from None
+            rows = _core.read_rows(str(file.path), file.format, file.compression)
+        except (OSError, ValueError) as error:
+            raise _unreadable(file.path, file.format, error, place) from None
+        try:
+            write_lines(prepare(hook_of(hook, root, "rows"), rows.encode(), limits), target)
+        except HookFailed as failed:
+            if failed.loading:
+                raise not_loaded(hook, failed.failure) from None
+            raise not_prepared(hook, failed.failure, place) from None
+        keep_sum(target)
     return DataFile(target, "jsonl", "none")

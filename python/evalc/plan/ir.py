@@ -10,11 +10,12 @@ from typing import Any
 
 from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
-from evalc.errors import ExitCode
+from evalc.errors import ExitCode, foremost
 from evalc.plan import identity, ingest, tokenizers
 from evalc.plan.addresses import is_remote
 from evalc.plan.checkpoint import Shape, read_checkpoint
 from evalc.plan.digests import Digests
+from evalc.plan.hooks import limits_of
 from evalc.plan.remotes import Remotes
 from evalc.plan.sources import ModelSource
 from evalc.spec import Folder, Selection
@@ -141,7 +142,7 @@ class _Findings:
     def check(self) -> None:
         if self._found:
             # where the spec is wrong too, that is what has to be corrected first
-            raise Faults(self._found, exit_code=max(self._codes))
+            raise Faults(self._found, exit_code=foremost(self._codes))
 
 
 def _model(folder: Folder, name: str, cache: Path, remotes: Remotes) -> ResolvedModel:
@@ -211,7 +212,9 @@ def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[s
     if spec.prepare is not None:
         root = folder.base(("datasets", name, "prepare"))
         prepare_place = folder.place(("datasets", name, "prepare"))
-        file = ingest.prepared(file, spec.prepare, root, cache, prepare_place)
+        file = ingest.prepared(
+            file, spec.prepare, root, cache, prepare_place, limits_of(folder.spec)
+        )
     return {
         "name": name,
         "path": str(file.path),

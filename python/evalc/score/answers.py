@@ -7,20 +7,16 @@ no metric takes part. Patterns are applied anew, which costs no more than lookin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-from evalc.diagnostics import Diagnostic
-from evalc.score.cache import ScoreCache, Scored
+from evalc.hooks.limits import Failure, Limits
+from evalc.hooks.values import Unfit, as_text
+from evalc.score.cache import ScoreCache
 from evalc.score.cells import CaseDict, CellRecords
 from evalc.score.extract import INVALID, Extractor
-from evalc.score.faults import faults
-from evalc.score.hooks import HookError, load_hook
+from evalc.score.hooks import Asked
 from evalc.score.keys import canonical
 from evalc.score.scorers import hook_scorer
-
-SOURCES = ("answers.py", "hooks.py")
-"""What of this room takes part in what an extraction hook finds."""
 
 SEEN = ("row", "prompt", "choices", "target")
 
@@ -37,7 +33,9 @@ def case_of(cell: CellRecords, case: int) -> CaseDict:
     return {**{name: fields[name] for name in SEEN}, "id": cell.case_ids[case]}
 
 
-def found_in(cell: CellRecords, extractor: Extractor, root: Path, cache: ScoreCache) -> Found:
+def found_in(
+    cell: CellRecords, extractor: Extractor, root: Path, cache: ScoreCache, limits: Limits
+) -> Found:
     """What is found in every text; a hook is imported from `root`, if anything is to be asked.
 
     Raises `Faults` (`hook-failed`) naming the cases.
@@ -47,35 +45,59 @@ def found_in(cell: CellRecords, extractor: Extractor, root: Path, cache: ScoreCa
     texts = [cell.texts_of(case) if answered[case] else [] for case in range(len(cell))]
     if hook is None:
         return [[extractor.find(text) for text in own] for own in texts]
-    found = iter(_asked(cell, hook, texts, root, cache))
+    found = iter(_asked(cell, hook, texts, root, cache, limits))
     return [[next(found) for _ in own] for own in texts]
 
 
-def _asked(
-    cell: CellRecords, name: str, texts: list[list[str]], root: Path, cache: ScoreCache
+def _asked(  # noqa: PLR0917
+    cell: CellRecords,
+    name: str,
+    texts: list[list[str]],
+    root: Path,
+    cache: ScoreCache,
+    limits: Limits,
 ) -> list[str | None]:
     """What the hook finds in each text, those of a case one after the other."""
     flat = [(case, text) for case, own in enumerate(texts) for text in own]
-    failures: list[Diagnostic] = []
+    ids = [cell.case_ids[case] for case, _ in flat]
+    views = _Views(cell)
+
+    def halves(at: int) -> tuple[bytes, bytes]:
+        case, text = flat[at]
+        return canonical(text), views.of(case)
+
+    asked = Asked(name, root, "text", ids, halves, limits)
 
     def keys() -> list[bytes]:
-        scorer = hook_scorer("extract", name, root, SOURCES)
-        views = [canonical(case_of(cell, case)) if own else b"" for case, own in enumerate(texts)]
-        return [scorer.key(canonical(text), views[case]) for case, text in flat]
+        scorer = hook_scorer("extract", name, root)
+        return [scorer.key(*asked.seen(at)) for at in range(len(flat))]
 
-    def compute(missing: list[int]) -> Iterator[Scored]:
-        hook = load_hook(name, root)
-        for at in missing:
-            case, text = flat[at]
-            try:
-                yield Scored(at, canonical(hook.text(text, case_of(cell, case))))
-            except HookError as error:
-                failures.append(error.diagnostic)
+    values = cache.values(len(flat), keys, asked.values)
+    found = [_kept(asked, at, value) for at, value in enumerate(values)]
+    asked.check()
+    return found
 
-    values = cache.values(len(flat), keys, compute)
-    if failures:
-        raise faults(failures)
-    return [json.loads(value or b"null") for value in values]
+
+def _kept(asked: Asked, at: int, value: bytes | None) -> str | None:
+    """A value of the store, which an earlier evalc may have taken without a look."""
+    try:
+        return as_text(json.loads(value or b"null"))
+    except Unfit as unfit:
+        asked.failed(at, Failure(str(unfit)))
+        return None
+
+
+class _Views:
+    """Cases as JSON texts; that of the last is kept, as repeats of a case follow one another."""
+
+    def __init__(self, cell: CellRecords) -> None:
+        self._cell = cell
+        self._last: tuple[int, bytes] = (-1, b"")
+
+    def of(self, case: int) -> bytes:
+        if self._last[0] != case:
+            self._last = (case, canonical(case_of(self._cell, case)))
+        return self._last[1]
 
 
 def answers_of(found: Found, extractor: Extractor) -> Answers:

@@ -2,75 +2,92 @@
 
 A metric hook is `hook(case: dict) -> float`, an extraction hook `hook(text: str, case: dict) ->
 str | None`. `case` has `id`, `row`, `prompt`, `target`, `choices`, `texts`, `extracted` and
-`logliks` (the last three as far as the task's kind has them).
+`logliks` (the last three as far as the task's kind has them). They run in child processes
+(`evalc.hooks`), several at a time, so that nothing is shared between two calls.
 """
 
 from __future__ import annotations
 
-import math
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from evalc.diagnostics import Diagnostic
-from evalc.plan.functions import load_function
-from evalc.score.cells import CaseDict
+from evalc.diagnostics import Diagnostic, Faults
+from evalc.errors import ExitCode
+from evalc.hooks.calls import call_all
+from evalc.hooks.faults import failed_on, not_loaded
+from evalc.hooks.limits import Failure, HookFailed, Limits, Takes
+from evalc.plan.functions import hook_of
+from evalc.score.cache import Scored
+from evalc.score.faults import faults
+from evalc.score.keys import canonical
+
+HELD = 1 << 26
+"""Bytes of cases that are held between their key and their call, rather than made twice."""
 
 
-class HookError(Exception):
-    """A hook failed on a case; `diagnostic` says where and why."""
+class Asked:
+    """The calls of one hook over a column: their values, and at the end what failed.
 
-    def __init__(self, diagnostic: Diagnostic) -> None:
-        self.diagnostic = diagnostic
-        super().__init__(diagnostic.message)
+    `ids` names the case of each call, `halves` gives the two JSON texts that a call sees, which
+    also make its key.
+    """
 
+    def __init__(  # noqa: PLR0917  what a call is made of
+        self,
+        name: str,
+        root: Path,
+        takes: Takes,
+        ids: Sequence[str],
+        halves: Callable[[int], tuple[bytes, bytes]],
+        limits: Limits,
+    ) -> None:
+        self._name, self._root, self._takes = name, root, takes
+        self._ids, self._halves, self._limits = ids, halves, limits
+        self._held: dict[int, tuple[bytes, bytes]] = {}
+        self._room = HELD
+        self._failed: dict[int, Failure] = {}
 
-@dataclass(frozen=True)
-class Hook:
-    """A loaded hook. Calls raise `HookError` instead of what the user's code raised."""
+    def seen(self, at: int) -> tuple[bytes, bytes]:
+        """What call `at` sees, held for its call as long as there is room."""
+        halves = self._halves(at)
+        self._room -= sum(map(len, halves))
+        if self._room >= 0:
+            self._held[at] = halves
+        return halves
 
-    name: str
-    function: Callable[..., Any]
+    def values(self, missing: Sequence[int]) -> Iterator[Scored]:
+        """Call the hook; `Scored` for what it gave. Raises Faults where it cannot be loaded."""
+        if not missing:
+            return
+        hook = hook_of(self._name, self._root, self._takes)
 
-    def value(self, case: CaseDict) -> float:
-        """A metric hook's score: a finite number (a bool counts as 0 or 1)."""
-        result = self._call(case, case)
+        def body(call: int) -> bytes:
+            at = missing[call]
+            found = self._held.pop(at, None) or self._halves(at)
+            return b"[%b,%b]" % found
+
         try:
-            score = float(result)
-        except (TypeError, ValueError):
-            score = math.nan
-        if isinstance(result, str) or not math.isfinite(score):
-            raise self._error(case, f"it returned `{result!r:.80}`, not a finite number")
-        return score
+            for one in call_all(hook, len(missing), body, self._limits):
+                if one.failure is None:
+                    yield Scored(missing[one.at], canonical(one.value))
+                else:
+                    self._failed[missing[one.at]] = one.failure
+        except HookFailed as failed:
+            raise not_loaded(self._name, failed.failure) from None
 
-    def text(self, text: str, case: CaseDict) -> str | None:
-        """An extraction hook's answer, or None for "no answer"."""
-        result = self._call(case, text, case)
-        if result is not None and not isinstance(result, str):
-            raise self._error(case, f"it returned `{result!r:.80}`, neither a text nor None")
-        return result
+    def failed(self, at: int, failure: Failure) -> None:
+        """Note that nothing can be made of what is kept for call `at`."""
+        self._failed.setdefault(at, failure)
 
-    def _call(self, case: CaseDict, *arguments: Any) -> Any:
-        try:
-            return self.function(*arguments)
-        except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)[1:]
-            notes = [f"raised at {frames[-1].filename}:{frames[-1].lineno}"] if frames else []
-            raise self._error(case, f"{type(error).__name__}: {error}", *notes) from None
-
-    def _error(self, case: CaseDict, why: str, *notes: str) -> HookError:
-        return HookError(
-            Diagnostic(
-                "hook-failed",
-                f"hook `{self.name}` failed on case `{case.get('id', '?')}`: {why}",
-                notes=notes,
-                hint="correct the hook; no score is reported until it passes on every case",
+    def check(self) -> None:
+        """Raise Faults (`hook-failed`) that name the cases on which the hook failed."""
+        if self._failed:
+            raise code_failed(
+                failed_on(self._name, self._ids[at], self._failed[at])
+                for at in sorted(self._failed)
             )
-        )
 
 
-def load_hook(name: str, root: Path) -> Hook:
-    """Import a hook with `root` (the spec's folder) first on sys.path. Raises `Faults`."""
-    return Hook(name, load_function(name, root))
+def code_failed(found: Iterator[Diagnostic]) -> Faults:
+    """Faults of code of the spec, the first of them shown."""
+    return Faults(faults(found).diagnostics, exit_code=ExitCode.CODE_FAILED)

@@ -53,4 +53,8 @@ class Scorer:
 
 def canonical(value: Any) -> bytes:
     """A JSON value as ASCII text. Members of objects keep their order, since a hook sees it."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _encode(value).encode()
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` makes another encoder at every call that names separators."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evalc.hooks.limits import Limits
 from evalc.score.answers import Answers
 from evalc.score.cache import ScoreCache
 from evalc.score.cells import CellRecords, IntArray
@@ -40,13 +41,14 @@ def score_cell(
     allow_code_execution: bool = False,
     cache: ScoreCache | None = None,
     extract_roots: Mapping[str, Path] | None = None,
+    limits: Limits | None = None,
 ) -> CellScores:
     """Score a cell. Asks no model; raises `Faults` for what the spec or a hook has wrong.
 
     `root` is the folder of the spec, from which hooks are imported; `extract_roots` has others for
     those of named extracts (--set may have put them elsewhere). Without
     `allow_code_execution` a metric that has to run programs is refused. Values of expensive scorers
-    come from `cache` and go there.
+    come from `cache` and go there. Hooks may take what `limits` says.
     """
     names = scoring.extracts if cell.kind == "generate" else {"": None}
     metrics = [(name, parse_metric(name, cell.kind)) for name in scoring.metrics]
@@ -60,6 +62,7 @@ def score_cell(
             (extract_roots or {}).get(extract, root or Path()),
             allow_code_execution,
             kept,
+            limits or Limits(),
         )
         for extract in names
     ]

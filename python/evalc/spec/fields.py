@@ -21,6 +21,8 @@ from evalc import _core
 HOOK = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 NAME = re.compile(r"\w[\w.+-]*")
 ROWS = re.compile(r"(\d*):(\d*)")
+MEMORY = re.compile(r"[1-9][0-9]{0,5}[KMGT]")
+LEAST_MEMORY = 32 << 20
 HUB = re.compile(r"hf:[^/@\s]+/[^/@\s]+(/[^@\s]+)?(@[^@\s]+)?")
 
 
@@ -85,6 +87,22 @@ def as_rows(text: str) -> str:
     return text
 
 
+def bytes_of(text: str) -> int:
+    """An amount of memory, `512M` or `4G`, in bytes."""
+    return int(text[:-1]) << {"K": 10, "M": 20, "G": 30, "T": 40}[text[-1]]
+
+
+def as_memory(text: str) -> str:
+    """Check an amount of memory; see `bytes_of`."""
+    if not MEMORY.fullmatch(text):
+        hint = "write a whole number and a unit, such as `512M` or `4G`"
+        raise fault("wrong-value", f"`{text}` is no amount of memory", hint=hint)
+    if bytes_of(text) < LEAST_MEMORY:
+        hint = f"give at least `{LEAST_MEMORY >> 20}M`"
+        raise fault("wrong-value", f"`{text}` is too little for a Python process", hint=hint)
+    return text
+
+
 def as_location(text: str) -> str:
     """Check a path: any local path, or a Hub name after `hf:`."""
     if not text:
@@ -140,6 +158,9 @@ Template = Annotated[str, AfterValidator(as_template)]
 Regex = Annotated[str, AfterValidator(as_regex), Field(json_schema_extra={"format": "regex"})]
 Hook = Annotated[str, AfterValidator(as_hook), Field(json_schema_extra={"pattern": HOOK.pattern})]
 Rows = Annotated[str, AfterValidator(as_rows), Field(json_schema_extra={"pattern": ROWS.pattern})]
+Memory = Annotated[
+    str, AfterValidator(as_memory), Field(json_schema_extra={"pattern": MEMORY.pattern})
+]
 Location = Annotated[str, AfterValidator(as_location)]
 Date = Annotated[str, BeforeValidator(as_date), Field(json_schema_extra={"format": "date"})]
 Text = Annotated[str, Field(min_length=1)]

@@ -15,6 +15,7 @@ from evalc.spec.models import (
     CostSpec,
     DatasetSpec,
     GateSpec,
+    HooksSpec,
     ModelSpec,
     Spec,
     SuiteSpec,
@@ -102,6 +103,7 @@ def _checked(tables: Merged, complete: bool) -> tuple[Spec | None, list[Diagnost
         for position, table in enumerate(raw["triggers"])
     ]
     cost = validated(CostSpec, ("cost",), raw["cost"], findings) or CostSpec()
+    hooks = validated(HooksSpec, ("hooks",), raw["hooks"], findings) or HooksSpec()
     paths = _paths(tables, findings)
     spec = Spec.model_construct(
         evalc=VERSION,
@@ -114,6 +116,7 @@ def _checked(tables: Merged, complete: bool) -> tuple[Spec | None, list[Diagnost
         triggers=[trigger for trigger in triggers if trigger is not None],
         gates=gates,
         cost=cost,
+        hooks=hooks,
     )
     for name, task in tasks.items():
         meaning.check_task(name, task, findings)

@@ -16,6 +16,7 @@ from evalc.spec.fields import (
     Date,
     Hook,
     Location,
+    Memory,
     Regex,
     Rows,
     Target,
@@ -309,6 +310,17 @@ class CostSpec(Table):
     """Price of the machine."""
 
 
+class HooksSpec(Table):
+    """What Python functions of the repository may take: `[hooks]`. In no key."""
+
+    seconds: Annotated[float, Field(gt=0, le=86400)] = 60.0
+    """Longest time for one call, of `prepare` with all its rows, and for importing a module."""
+    memory: Memory = "4G"
+    """Most memory of one child process with what it starts, as `512M` or `4G`."""
+    workers: Annotated[int, Field(gt=0, le=1024)] | None = None
+    """Child processes at once; else one for each processor."""
+
+
 class Spec(Table):
     """Everything that a folder of spec files says, merged."""
 
@@ -332,3 +344,5 @@ class Spec(Table):
     """What results must reach."""
     cost: CostSpec = CostSpec()
     """Prices for the preview."""
+    hooks: HooksSpec = HooksSpec()
+    """Limits of Python functions."""

@@ -19,7 +19,7 @@ from evalc.spec.wording import dotted, unknown_key
 
 FLAG = "--set "
 LABEL = Path("<command line>")
-FREE = ("paths", "cost")
+FREE = ("paths", "cost", "hooks")
 FORM = "write it as `--set tasks.NAME.key=value`"
 SINGULAR = {
     "models": "model",

@@ -15,6 +15,7 @@ from evalc.spec.models import (
     FewshotSpec,
     GateSpec,
     GenerateSpec,
+    HooksSpec,
     ModelSpec,
     SuiteSpec,
     Table,
@@ -37,6 +38,7 @@ TABLES: tuple[tuple[str, type[Table]], ...] = (
     ("[[triggers]]", TriggerSpec),
     ("[gates.NAME]", GateSpec),
     ("[cost]", CostSpec),
+    ("[hooks]", HooksSpec),
 )
 KINDS = {
     "string": "text",

@@ -3,51 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 
-from evalc.diagnostics import Diagnostic
+from evalc.hooks.limits import Failure
+from evalc.hooks.values import Unfit, as_score
 from evalc.score.answers import case_of
-from evalc.score.cache import Scored
 from evalc.score.cells import CaseDict
 from evalc.score.columns import Mean, Measured
-from evalc.score.faults import faults
-from evalc.score.hooks import HookError, load_hook
+from evalc.score.hooks import Asked
 from evalc.score.keys import canonical
 from evalc.score.metrics.inputs import Inputs
 from evalc.score.scorers import hook_scorer
-
-SOURCES = ("hooks.py", "metrics/hook.py")
-"""What of this room takes part in a hook's value."""
 
 
 def hook_metric(inputs: Inputs, name: str) -> Measured:
     """The hook's value for every answered case; it is imported and called for those only whose
     value is not kept. Raises `Faults` naming the cases it fails on."""
     cases = np.flatnonzero(inputs.answered).tolist()
-    failures: list[Diagnostic] = []
+    ids = [inputs.cell.case_ids[case] for case in cases]
+
+    def halves(at: int) -> tuple[bytes, bytes]:
+        case, said = case_of(inputs.cell, cases[at]), _said(inputs, cases[at])
+        return canonical(case), canonical(said)
+
+    asked = Asked(name, inputs.root, "case", ids, halves, inputs.limits)
 
     def keys() -> list[bytes]:
-        scorer = hook_scorer("metric", name, inputs.root, SOURCES)
-        views = ((_said(inputs, case), case_of(inputs.cell, case)) for case in cases)
-        return [scorer.key(canonical(said), canonical(case)) for said, case in views]
+        scorer = hook_scorer("metric", name, inputs.root)
+        return [scorer.key(said, case) for case, said in map(asked.seen, range(len(cases)))]
 
-    def compute(missing: list[int]) -> Iterator[Scored]:
-        hook = load_hook(name, inputs.root)
-        for at in missing:
-            view = {**case_of(inputs.cell, cases[at]), **_said(inputs, cases[at])}
-            try:
-                yield Scored(at, canonical(hook.value(view)))
-            except HookError as error:
-                failures.append(error.diagnostic)
-
-    found = inputs.cache.values(len(cases), keys, compute)
-    if failures:
-        raise faults(failures)
+    found = inputs.cache.values(len(cases), keys, asked.values)
+    scores = [
+        np.nan if value is None else _kept(asked, at, value) for at, value in enumerate(found)
+    ]
+    asked.check()
     values = np.full(len(inputs.cell), np.nan)
-    values[cases] = [json.loads(value) for value in found if value is not None]
+    values[cases] = scores
     return Measured(values, inputs.answered, Mean())
+
+
+def _kept(asked: Asked, at: int, value: bytes) -> float:
+    """A value of the store, which an earlier evalc may have taken without a look."""
+    try:
+        return as_score(json.loads(value))
+    except Unfit as unfit:
+        asked.failed(at, Failure(str(unfit)))
+        return np.nan
 
 
 def _said(inputs: Inputs, case: int) -> CaseDict:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from evalc.hooks.limits import Limits
 from evalc.score.answers import Answers, Found, answers_of, found_in
 from evalc.score.cache import ScoreCache
 from evalc.score.cells import BoolArray, CellRecords
@@ -28,6 +29,7 @@ class Inputs:
     extract_root: Path = field(default_factory=Path)
     allow_code_execution: bool = False
     cache: ScoreCache = field(default_factory=ScoreCache)
+    limits: Limits = field(default_factory=Limits)
 
     @cached_property
     def answered(self) -> BoolArray:
@@ -46,7 +48,7 @@ class Inputs:
     @cached_property
     def found(self) -> Found:
         """Per case and repeat, what was found in the text, as it stands there."""
-        return found_in(self.cell, self.extractor, self.extract_root, self.cache)
+        return found_in(self.cell, self.extractor, self.extract_root, self.cache, self.limits)
 
     @cached_property
     def answers(self) -> Answers:

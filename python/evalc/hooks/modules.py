@@ -1,4 +1,4 @@
-"""Importing modules of the user's repository as their files are now.
+"""Importing modules of the user's repository as their files are now; only a child does.
 
 A module is compiled from its source whenever it is imported. Python's `__pycache__` tells an edit
 by the second and the size of the file, so that an edit of the same length soon after a run, or one
@@ -7,15 +7,27 @@ whose date was restored, would run the function of before.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from importlib.abc import MetaPathFinder
+from collections.abc import Callable, Iterable, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from pathlib import Path
 from types import CodeType, ModuleType
 
-from evalc.plan.imports import file_under
+TYPE_CHECKING = False
+"""Not from `typing`, whose import is a tenth of a child's start."""
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def file_under(root: str, module_name: str) -> str | None:
+    """The file of a module that lies under `root`; a package goes before a module of its name."""
+    stem = os.path.join(root, *module_name.split("."))  # noqa: PTH118  pathlib is slow to start
+    for path in (os.path.join(stem, "__init__.py"), stem + ".py"):  # noqa: PTH118
+        if os.path.isfile(path):  # noqa: PTH113
+            return path
+    return None
 
 
 class _Source(SourceFileLoader):
@@ -31,15 +43,15 @@ class _Source(SourceFileLoader):
     def changed(self) -> bool:
         """Whether the file is no longer what was imported."""
         try:
-            return Path(self.path).read_bytes() != self.compiled
+            return self.get_data(self.path) != self.compiled
         except OSError:
             return True
 
 
-class _Sources(MetaPathFinder):
+class Sources:
     """Finds the modules under `root`; `found` are those that it was asked for."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: str) -> None:
         self.root = root
         self.found: dict[str, _Source] = {}
 
@@ -49,12 +61,13 @@ class _Sources(MetaPathFinder):
         file = file_under(self.root, fullname)
         if file is None:
             return None
-        self.found[fullname] = _Source(fullname, str(file))
+        self.found[fullname] = _Source(fullname, file)
+        package = file.endswith("__init__.py")
         return importlib.util.spec_from_file_location(
             fullname,
             file,
             loader=self.found[fullname],
-            submodule_search_locations=[str(file.parent)] if file.name == "__init__.py" else None,
+            submodule_search_locations=[os.path.dirname(file)] if package else None,  # noqa: PTH120
         )
 
     def forget(self) -> None:
@@ -64,20 +77,33 @@ class _Sources(MetaPathFinder):
         self.found.clear()
 
 
-def find_first(root: Path, names: Iterable[str]) -> None:
+def find_first(root: str, names: Iterable[str]) -> None:
     """Let modules be found under `root` before elsewhere, by functions that import late as well.
 
     `names` are modules under `root`; such as were imported from elsewhere are forgotten.
     """
-    known = [finder for finder in sys.meta_path if isinstance(finder, _Sources)]
+    known = [finder for finder in sys.meta_path if isinstance(finder, Sources)]
     for finder in known:
         if finder.root != root or any(loader.changed() for loader in finder.found.values()):
             finder.forget()
-    own = next((finder for finder in known if finder.root == root), None) or _Sources(root)
+    own = next((finder for finder in known if finder.root == root), None) or Sources(root)
     for name in names:
         if name not in own.found:
             sys.modules.pop(name, None)
     sys.meta_path[:] = [own, *(finder for finder in sys.meta_path if finder is not own)]
-    if str(root) in sys.path:
-        sys.path.remove(str(root))
-    sys.path.insert(0, str(root))
+    if root in sys.path:
+        sys.path.remove(root)
+    sys.path.insert(0, root)
+    importlib.invalidate_caches()
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """The function `pkg.mod:function`. Raises whatever importing raises, and LookupError."""
+    module_name, _, function_name = name.partition(":")
+    found: Any = importlib.import_module(module_name)
+    for part in function_name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise LookupError(f"module `{module_name}` has no function `{function_name}`")
+    function: Callable[..., Any] = found
+    return function

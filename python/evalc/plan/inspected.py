@@ -1,0 +1,59 @@
+"""Hooks of a spec, read before anything is asked: a wrong signature costs no answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.hooks.limits import Takes
+from evalc.hooks.signatures import ARGUMENTS, inspect
+from evalc.plan.functions import installed
+from evalc.plan.hooks import UsedHook
+from evalc.plan.imports import file_under
+from evalc.spec import Folder
+
+
+def inspect_hooks(folder: Folder, hooks: Iterable[UsedHook]) -> None:
+    """Raise Faults for every hook that cannot work, as far as its text tells. Runs nothing."""
+    found = [each for hook in hooks if (each := _wrong(folder, hook)) is not None]
+    if found:
+        raise Faults(found)
+
+
+def takes(hook: UsedHook) -> Takes:
+    """What the place of a hook in the spec calls it with."""
+    if hook.loc[0] == "datasets":
+        return "rows"
+    return "case" if hook.loc[2] == "metrics" else "text"
+
+
+def _wrong(folder: Folder, hook: UsedHook) -> Diagnostic | None:
+    root, place = folder.base(hook.loc), folder.place(hook.loc)
+    module_name = hook.name.partition(":")[0]
+    if file_under(root, module_name) is None:
+        return _elsewhere(hook, root, module_name, place)
+    kind = takes(hook)
+    wrong = inspect(hook.name, root, kind)
+    if wrong is None:
+        return None
+    code, verb = ("unknown-hook", "loaded") if wrong.absent else ("unfit-hook", "called")
+    message = f"hook `{hook.name}` cannot be {verb}: {wrong.why}"
+    at = Place(wrong.file, line=wrong.line)
+    function = hook.name.rpartition(":")[2].rpartition(".")[2]
+    hint = f"write it as `def {function}({', '.join(ARGUMENTS[kind])})`"
+    return Diagnostic(code, message, place, hint=hint, related=((at, "it stands here"),))
+
+
+def _elsewhere(
+    hook: UsedHook, root: Path, module_name: str, place: Place | None
+) -> Diagnostic | None:
+    """A module outside the folder: where Python finds none, neither would a child."""
+    top = module_name.split(".", maxsplit=1)[0]
+    known = top in sys.stdlib_module_names or (root / top).is_dir()
+    if known or installed(top) is not None:
+        return None
+    message = f"hook `{hook.name}` cannot be loaded: no module `{module_name}` was found"
+    hint = 'name it "pkg.mod:function", importable from the folder of the specs'
+    return Diagnostic("unknown-hook", message, place, hint=hint)
