@@ -167,7 +167,7 @@ BEYOND = frozenset(
         *("qwen4_exp_text", "roc_bert", "whisper", "xmod"),
     ]
 )
-"""Parts of models for pictures, speech or translation, and configs whose names do not tell sizes."""
+"""Parts of models for pictures, speech or translation, and configs that names do not shrink."""
 FIXED = {
     "initializer_range": 0.25,
     "bos_token_id": tiny_models.BOS,

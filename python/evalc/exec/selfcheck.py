@@ -22,6 +22,7 @@ from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.outcomes import LIKELIHOOD
 from evalc.exec.packs import Ask, Ids, PackColumns, built_pack
+from evalc.exec.places import same_everywhere, widths_of
 from evalc.exec.progress import Meter, Observer, Silence, Tally
 from evalc.exec.settings import Setting
 from evalc.exec.tiles import Tile, next_tile
@@ -191,8 +192,10 @@ def _equal_counts(
     None where not even two passes of the usual size do: then rows have to be computed alone.
 
     Finds those of the output head too, which are the forward's. States of one path are compared,
-    each in another row than in the usual pass. Where two usual passes do not agree, torch gets
-    fewer threads: more than two may share an elementwise operation at places inside a vector.
+    each in another row than in the usual pass, and elementwise operations on equal rows (`places`):
+    a difference of one of a row's numbers can be lost on the way to its state. Where two usual
+    passes do not agree, torch gets fewer threads: more than two may share an elementwise operation
+    at places inside a vector.
     """
     shapes = forward.shapes
     if trial.path != "tree" or not shapes.padded:
@@ -206,7 +209,11 @@ def _equal_counts(
         engine.store.keep(tile.slots, tile.path)
         return found
 
+    widths, dtype = widths_of(forward.loaded.model), forward.loaded.model.dtype
+
     def equal(width: int) -> bool:
+        if forward.device.type == "cpu" and not same_everywhere(width, widths, dtype):
+            return False
         _, found = _states(engine, path, SHIFT, width)
         return _same_bits(found, usual[SHIFT : SHIFT + len(found)])
 
