@@ -148,7 +148,7 @@ def test_a_model_whose_bits_depend_on_the_place_in_a_pass_computes_rows_alone(
         used, checked = ready(loaded, samples, None, Meter(Tally(), book))
         assert used.capability.path == "padded"
         assert [trial.path for trial in checked.trials] == ["tree", "padded"]
-        assert "a token's bits depend on its place in a pass of this model" in book.notes
+        assert any("depend on its place in a pass of this model" in note for note in book.notes)
         assert differing(lambda: used, asks, 3) == 0
 
 
