@@ -146,7 +146,7 @@ ODD: dict[str, dict[str, Any]] = {
     "granitemoehybrid": {"mamba_n_heads": 4, "layer_types": ["mamba", "full_attention"] * 2},
     "mamba2": {"num_heads": 4, "head_dim": 16},
     "deepseek_v2": {"num_experts_per_tok": CHOSEN, "topk_method": "greedy"},
-    "dots1": {"n_routed_experts": EXPERTS, "num_experts_per_tok": CHOSEN},
+    "dots1": {"n_shared_experts": 1, "n_routed_experts": EXPERTS, "num_experts_per_tok": CHOSEN},
     "gemma3n_text": {"intermediate_size": INNER, "num_kv_shared_layers": 0},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
