@@ -78,8 +78,7 @@ def started(loaded: LoadedModel, work: Work, observer: Silence) -> Iterator[Engi
         yield engine
     finally:
         engine.forward.hook.remove()
-        restore(loaded.model)
-        loaded.model.set_attn_implementation("sdpa")
+        restore(loaded.model, "sdpa")
 
 
 def answered(engine: Engine, work: Work, asks: Sequence[Ask] | None = None) -> Outcomes:

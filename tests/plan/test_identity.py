@@ -178,6 +178,33 @@ def test_configuration_that_acts_on_logits_makes_another_model(
     assert bench.identity().model_id != first.model_id
 
 
+LONGROPE = {"rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}}
+DYNAMIC = {"rope_parameters": {"full_attention": {"rope_type": "dynamic", "factor": 2.0}}}
+SINKS = {"model_type": "gpt_oss", "layer_types": ["full_attention"] * 2}
+MIXED = {"model_type": "gpt_oss", "layer_types": ["sliding_attention", "full_attention"]}
+
+
+@pytest.mark.parametrize("change", [LONGROPE, DYNAMIC, SINKS], ids=str)
+def test_a_correction_is_in_the_key_where_the_faulty_condition_holds(
+    bench: Bench, change: dict[str, Any]
+) -> None:
+    """I29, I30: answers that were wrong are not served."""
+    first = bench.identity()
+    edit_config(bench.folder, lambda fields: {**fields, **change})
+    assert bench.identity().engine_id != first.engine_id
+
+
+@pytest.mark.parametrize(
+    "change", [{}, MIXED, {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}], ids=str
+)
+def test_a_correction_is_in_nobody_else_s_key(bench: Bench, change: dict[str, Any]) -> None:
+    first = bench.identity()
+    edit_config(bench.folder, lambda fields: {**fields, **change})
+    found = bench.identity()
+    assert found.engine_id == first.engine_id
+    assert "corrections" not in found.components
+
+
 def test_the_tokenizer_is_no_part_of_the_model(bench: Bench) -> None:
     first = bench.identity()
     (bench.folder / "tokenizer.json").unlink()

@@ -74,10 +74,13 @@ def _check(check: Mapping[str, Any]) -> Iterator[str]:
         return
     for trial in check["trials"]:
         drafts = "" if trial["drafts"] is None else f", greedy tokens {trial['drafts']:.1e}"
+        if trial["failure"] is not None:
+            yield f"  self-check: {WAYS[trial['path']]} FAILED: {trial['failure']}"
+            continue
         passed = trial["steady"] and (
             max(trial["scores"], trial["drafts"] or 0.0) <= check["allowed"]
         )
-        unsteady = "" if trial["steady"] else "; a token's bits depend on its place in a pass"
+        unsteady = "" if trial["steady"] else "; a token's bits depend on its place or neighbours"
         yield (
             f"  self-check: {WAYS[trial['path']]} {'passed' if passed else 'FAILED'} on "
             f"{check['rows']} rows; log-likelihoods differ by {trial['scores']:.1e}{drafts}, "

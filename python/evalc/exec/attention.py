@@ -22,6 +22,22 @@ MASKED = torch.ones(1, 1, 1, 1, dtype=torch.bool)
 """A mask of four dimensions, which models hand on as it is instead of making a causal one."""
 
 
+INERT = frozenset(
+    [
+        *("position_ids", "use_cache", "cache_position", "output_attentions"),
+        *("output_hidden_states", "output_router_logits", "return_dict"),
+    ]
+)
+"""Options of attention functions that change nothing, whatever they are."""
+
+
+class UnknownOptionError(Exception):
+    """A layer asks for attention of a kind that a prefix tree does not know."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"its attention takes `{name}`, which is not known on shared prefixes")
+
+
 class Running(Protocol):
     """A pass whose layers ask it, one after the other, for their attention."""
 
@@ -156,8 +172,24 @@ def attend(  # noqa: PLR0917  transformers' signature
             module, query, key, value, attention_mask, scaling=scaling, **options
         )
         return plain
+    _require_plain(module, attention_mask, options)
     scale = float(np.sqrt(1.0 / query.shape[-1])) if scaling is None else scaling
     return running.attend(query, key, value, scale), None
+
+
+def _require_plain(
+    module: torch.nn.Module, mask: torch.Tensor | None, options: dict[str, Any]
+) -> None:
+    """Raise UnknownOptionError unless nothing but causal softmax attention is wanted."""
+    for name, value in options.items():
+        off = value is None or (name == "dropout" and value == 0.0)
+        causal = name == "is_causal" and value is True
+        if not (off or causal or name in INERT):
+            raise UnknownOptionError(name)
+    if getattr(module, "is_causal", True) is False:
+        raise UnknownOptionError("is_causal")
+    if mask is not None and (mask.numel() != 1 or mask.dtype != torch.bool):
+        raise UnknownOptionError("attention_mask")
 
 
 AttentionInterface.register(NAME, attend)

@@ -32,19 +32,20 @@ class Bases:
         """
         require(source)
         model = self._base(source)
+        usual = model.config._attn_implementation
         self._later[source.load] -= 1
         if self._later[source.load] <= 0:
             self._held = None
             try:
                 yield adapted(model, source)
             finally:
-                restore(model)
+                restore(model, usual)
             return
         before = Untouched(model)
         try:
             yield adapted(model, source)
         finally:
-            restore(model)
+            restore(model, usual)
             if not before.put_back():
                 self._held = None
 

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from evalc.exec.switches import SHIFTING, rope_types
+
 Path = Literal["tree", "padded", "uniform"]
-SHIFTING_ROPE = ("dynamic", "longrope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ def capability(model: Any, decoder: Any) -> Capability:
 
 def _uneven(decoder: Any) -> str | None:
     """Why rows of different lengths cannot share a batch, if they cannot."""
-    rope = _rope_types(decoder)
-    shifting = [name for name in SHIFTING_ROPE if name in rope]
+    rope = rope_types(decoder)
+    shifting = [name for name in SHIFTING if name in rope]
     if shifting:
         return f"its `{shifting[0]}` rotary scale depends on the length"
     try:
@@ -69,15 +70,3 @@ def _unshareable(model: Any, decoder: Any) -> str | None:
     if not model._can_set_attn_implementation():
         return "its attention cannot be replaced through transformers' AttentionInterface"
     return None
-
-
-def _rope_types(decoder: Any) -> set[str]:
-    """The rotary scaling types a config names, in the old and the new spelling."""
-    found = set()
-    for name in ("rope_parameters", "rope_scaling"):
-        entry = getattr(decoder, name, None)
-        nested = [entry, *entry.values()] if isinstance(entry, dict) else []
-        for part in nested:
-            if isinstance(part, dict):
-                found |= {str(part.get("rope_type")), str(part.get("type"))}
-    return found

@@ -26,9 +26,9 @@ from evalc.exec.progress import Meter, Silence, Tally
 from evalc.exec.selfcheck import (
     DRAFTED,
     Checked,
+    bits_of,
     generation_gap,
     scored,
-    trial_engine,
     trial_rows,
 )
 from evalc.exec.tokenizer import load_tokenizer, plain_ids
@@ -137,7 +137,7 @@ def _examined(source: ModelSource, bases: Bases) -> dict[str, Any]:
             "reason": checked.capability.reason,
             "generation": "slots" if checked.capability.path == "tree" else "lockstep",
             "check": _check(checked),
-            "bits": _bits(engine, rows) if checked.rows else None,
+            "bits": _bits(engine, checked, rows),
             "programs": _programs(engine, rows, decoder),
             "shapes": _shapes(engine),
             "memory": memory and asdict(memory),
@@ -161,22 +161,20 @@ def _check(checked: Checked) -> dict[str, Any]:
         "rows": checked.rows,
         "allowed": checked.allowed,
         "plain_head": checked.plain_head,
+        "switched": list(checked.switched),
         "trials": [asdict(trial) for trial in checked.trials],
     }
 
 
-def _bits(engine: Engine, rows: Sequence[Ids]) -> dict[str, Any]:
-    """Whether scores have the same bits alone as together, and on top of what is held."""
-    forward, way = engine.forward, engine.capability
-    together = scored(trial_engine(forward, way), rows)
-    alone = [scored(trial_engine(forward, way), [row])[0] for row in rows]
-    again = trial_engine(forward, way)
-    scored(again, rows[::-1])
-    return {
-        "alone": dict(enumerate(alone)) == together,
-        "held": scored(again, rows) == together,
-        "tiles": list(way.tiles),
-    }
+def _bits(engine: Engine, checked: Checked, rows: Sequence[Ids]) -> dict[str, Any] | None:
+    """Whether scores have the same bits alone as together, and on top of what is held.
+
+    A run finds that out as well where numerics are to be stable.
+    """
+    if not checked.rows:
+        return None
+    found = checked.bits or bits_of(engine.forward, engine.capability, rows)
+    return {**asdict(found), "tiles": list(engine.capability.tiles)}
 
 
 def _programs(engine: Engine, rows: Sequence[Ids], decoder: Decoder) -> dict[str, Any] | None:

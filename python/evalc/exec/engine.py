@@ -13,6 +13,7 @@ from evalc.exec.outcomes import NO_ROOM
 from evalc.exec.paths import PathStore
 from evalc.exec.progress import Meter
 from evalc.exec.shapes import Shapes, first_pass, narrowest
+from evalc.exec.switches import SHIFTING, rope_types
 
 if TYPE_CHECKING:
     from evalc.exec.gpu.decoding import Decoding
@@ -97,6 +98,11 @@ class Engine:
     def shapes(self) -> Shapes:
         """The shapes at which everything is computed."""
         return self.forward.shapes
+
+    @property
+    def shifting(self) -> bool:
+        """Whether rotary frequencies follow the length of a row."""
+        return bool(rope_types(self.forward.loaded.decoder) & set(SHIFTING))
 
     def tile_tokens(self, left: int | None = None) -> int:
         """Tokens of the next tile, where `left` remain to be computed, otherwise at most."""

@@ -13,6 +13,7 @@ from evalc.exec.budget import is_out_of_memory
 from evalc.exec.kernels import runs_triton
 from evalc.exec.models import LoadedModel
 from evalc.exec.shapes import Shapes, narrowest
+from evalc.exec.switches import dynamic_rotaries, refresh
 from evalc.exec.transfer import moved
 
 FULL_FLOATS = 1 << 27
@@ -34,7 +35,7 @@ class Forward:
     does more to its logits than `_finished` knows, `full` is set and whole logits are picked from.
     `heads` are row counts below the head's usual one at which it is known to give the same bits.
     `tokens` counts computed tokens, padding included; `triton` tells whether the programs of
-    `exec.gpu` run.
+    `exec.gpu` run; `usual` is the attention that transformers takes for the model.
     """
 
     def __init__(self, loaded: LoadedModel, shapes: Shapes) -> None:
@@ -46,6 +47,8 @@ class Forward:
         self.head = loaded.model.get_output_embeddings()
         self.full = self.head is None
         self.triton = runs_triton(loaded.device)
+        self.usual: str | None = loaded.model.config._attn_implementation
+        self.rotaries = dynamic_rotaries(loaded.model)
         self._wanted: tuple[torch.Tensor, torch.Tensor] | None = None
         self._picked: torch.Tensor | None = None
         self.hook = None if self.full else self.head.register_forward_pre_hook(self._pick)
@@ -76,6 +79,8 @@ class Forward:
         """As `run`, for what is on the device already."""
         self.tokens += ids.numel()
         options.setdefault("use_cache", options.get("past_key_values") is not None)
+        if options.get("past_key_values") is None:
+            self._refresh()
         if self.full:
             out = self.loaded.model(input_ids=ids, **options)
             picked = out.logits[picked_at]
@@ -91,11 +96,36 @@ class Forward:
         return Pass(picked, getattr(out, "past_key_values", None))
 
     def plain_logits(self, ids: npt.NDArray[np.int64]) -> torch.Tensor:
-        """The model's own float32 logits [L, vocab] for one unpadded row, without any cache."""
+        """The model's own float32 logits [L, vocab] for one unpadded row, without any cache.
+
+        Its attention is the one that transformers takes for it.
+        """
         self.tokens += ids.size
-        out = self.loaded.model(input_ids=self._moved(ids[None]), use_cache=False)
+        now = self.loaded.model.config._attn_implementation
+        self.attend_by(self.usual)
+        try:
+            self._refresh()
+            out = self.loaded.model(input_ids=self._moved(ids[None]), use_cache=False)
+        finally:
+            self.attend_by(now)
         logits: torch.Tensor = out.logits[0]
         return logits.float()
+
+    def attend_by(self, name: str | None) -> None:
+        """Let the model's attention be one of transformers' interface."""
+        model = self.loaded.model
+        if name is not None and model.config._attn_implementation != name:
+            model.set_attn_implementation(name)
+
+    def outgrown(self, ids: torch.Tensor, cache: Any) -> bool:
+        """Whether transformers' `generate` lets go of `cache` before rows `ids` [B, S] go on."""
+        model = self.loaded.model
+        wanted = model.prepare_inputs_for_generation(ids, past_key_values=cache, use_cache=True)
+        return wanted.get("past_key_values") is None
+
+    def _refresh(self) -> None:
+        for rotary in self.rotaries:
+            refresh(rotary)
 
     def logits(self, picked: torch.Tensor, rows: int | None = None) -> torch.Tensor:
         """Float32 logits [K, vocab] of at most `rows` picked states; see `head_logits`."""

@@ -93,6 +93,9 @@ def _generate(
         cache = passed.cache if hasattr(passed.cache, "reorder_cache") else None
         if cache is not None and ended and kept:
             cache.reorder_cache(torch.as_tensor(kept, device=engine.forward.device))
+        if cache is not None and kept and engine.shifting:
+            whole = torch.from_numpy(_inputs(writers, None)).to(engine.forward.device)
+            cache = None if engine.forward.outgrown(whole, cache) else cache
         engine.meter.count(phase, len(ended), ids.size, time.perf_counter() - began)
         phase = "decode"
 

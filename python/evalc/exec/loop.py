@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from evalc.exec.attention import NAME
 from evalc.exec.bases import Bases
 from evalc.exec.budget import Budget, attempted, release
 from evalc.exec.capability import capability
@@ -157,9 +156,7 @@ def ready(
     source = loaded.source
     forward = Forward(loaded, Shapes.of(source.device, source.numerics, runs_triton(loaded.device)))
     judged = capability(loaded.model, loaded.decoder)
-    if judged.path == "tree":
-        loaded.model.set_attn_implementation(NAME)
-    else:
+    if judged.path != "tree":
         meter.observer.note(f"prefixes are not shared for this model: {judged.reason}")
     found = checked(forward, judged, samples, decoder, meter.observer)
     if loaded.device.type == "cuda":

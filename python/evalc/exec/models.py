@@ -87,9 +87,11 @@ def hasten(model: Any) -> None:
         fuse(model)
 
 
-def restore(model: Any) -> None:
-    """Undo what `hasten` did."""
+def restore(model: Any, attention: str | None) -> None:
+    """Undo what `hasten` did, and let the model's attention be what it was."""
     unpack(model)
+    if model.config._attn_implementation != attention:
+        model.set_attn_implementation(attention)
     if runs_triton(model.device):
         from evalc.exec.gpu.fused import unfuse  # noqa: PLC0415  needs triton
 

@@ -25,11 +25,12 @@ def score_rows(
     """Score the targets of `members`, each row from its first id.
 
     Where shapes are padded a row is computed alone, at its own length, and serves only requests of
-    the same input: its sums then depend on nothing else.
+    the same input: its sums then depend on nothing else. So does one of a model whose rotary
+    frequencies follow the length: a shorter row has others.
     """
     slots = np.zeros(len(columns) + 1, dtype=np.int64)
     slots[list(members)] = np.searchsorted(scores.targets.owners, members)
-    alone = engine.shapes.padded
+    alone = engine.shapes.padded or engine.shifting
     rows = sorted(scored_rows(columns, members, slots, alone), key=lambda row: len(row.ids))
     waiting: list[Row] = list(rows)
     while waiting:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
-from evalc.exec.budget import Budget, attempted
+from evalc.exec.attention import NAME, UnknownOptionError
+from evalc.exec.budget import is_out_of_memory
 from evalc.exec.capability import Capability, Path
 from evalc.exec.engine import Engine
-from evalc.exec.forest import Stream
 from evalc.exec.forward import Forward
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.outcomes import LIKELIHOOD
 from evalc.exec.packs import Ask, Ids, PackColumns, built_pack
-from evalc.exec.progress import Meter, Observer, Silence, Tally
+from evalc.exec.progress import Observer
 from evalc.exec.settings import Setting
-from evalc.exec.tiles import Tile, next_tile
+from evalc.exec.steadiness import PLACE, equal_counts, fitting, no_room, trial_engine
+from evalc.exec.switches import ORIGINAL, Switch, narrowed, rope_types, switches
 from evalc.exec.transcripts import Decoder
-from evalc.exec.walking import computed
+from evalc.exec.weights import first_line
 
 TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
 WEAKER: dict[Path, tuple[Path, ...]] = {
@@ -38,10 +39,10 @@ PREFIX = 32
 SUFFIXES = (7, 12, 18, 25)
 SCORED = 3
 DRAFTED = 3
-SHIFT = 3
-"""How many rows lower than in the usual pass a token stands in one whose bits are compared."""
-
-T = TypeVar("T")
+BEYOND = 160
+"""Tokens of a trial row behind a window that cannot be made small."""
+LONGEST = 4096 + BEYOND
+"""Longer rows are not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,34 @@ class Trial:
     """How far a path is from the plain model call, relative to it, and from generating by it.
 
     `drafts` is None where generation was not tried. A path that is not `steady` gives a token other
-    bits at another place of a pass, where numerics are to be stable.
+    bits at another place of a pass or beside others, where numerics are to be stable. `failure`
+    says why a path could not be tried.
     """
 
     path: Path
     scores: float
     drafts: float | None
     steady: bool = True
+    failure: str | None = None
+
+    @property
+    def why(self) -> str | None:
+        """Why the path is not taken; None where its results are others."""
+        return self.failure if self.steady else PLACE
 
     @property
     def gap(self) -> float:
         """The larger difference."""
-        return max(self.scores, self.drafts or 0.0) if self.steady else float("inf")
+        sound = self.steady and self.failure is None
+        return max(self.scores, self.drafts or 0.0) if sound else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """Whether rows have the same bits alone as together, and on top of what is held."""
+
+    alone: bool
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +85,9 @@ class Checked:
     """What the self-check found: the path to take, the paths tried, the difference allowed.
 
     `rows` were compared; none where there was nothing to compare with. `plain_head` tells whether
-    states picked before the output head give the model's own logits.
+    states picked before the output head give the model's own logits. `switched` are the lengths at
+    which the model changes and that were tried on both sides. `bits` is None where nothing was
+    compared, or where numerics are not to be stable.
     """
 
     capability: Capability
@@ -76,6 +95,29 @@ class Checked:
     trials: tuple[Trial, ...] = ()
     rows: int = 0
     plain_head: bool = True
+    switched: tuple[str, ...] = ()
+    bits: Bits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Rows, what the plain call gives for them, and under which switch of the model.
+
+    `switch` is at its small length while the case is tried. `drafted` tells whether the rows are
+    also continued. A case that is `shared` is one for shared prefixes only; `untried` says why it
+    cannot be tried.
+    """
+
+    rows: Sequence[Ids]
+    plain: Sequence[torch.Tensor]
+    switch: Switch | None = None
+    drafted: bool = True
+    shared: bool = False
+    untried: str = ""
+
+    def held(self, forward: Forward) -> AbstractContextManager[None]:
+        """The block in which the model is as the case wants it."""
+        return nullcontext() if self.switch is None else narrowed(forward.loaded.model, self.switch)
 
 
 def checked(
@@ -87,36 +129,236 @@ def checked(
 ) -> Checked:
     """The best path that agrees with the plain model call on rows cut from real requests.
 
-    `samples` are inputs of requests; with a `decoder`, generation is checked too. A model whose
-    plain call is not finite has nothing to agree with and passes. Raises Faults when not even
-    single rows agree, or a pass of the usual size does not fit into memory.
+    `samples` are inputs of requests; with a `decoder`, generation is checked too. The plain call is
+    transformers' own: its logits are computed before anything of the model is replaced. A model
+    whose plain call is not finite has nothing to agree with and passes. Afterwards the model
+    attends as the path wants it. Raises Faults when not even single rows agree, or a pass of the
+    usual size does not fit into memory.
     """
-    rows = trial_rows(samples, forward.loaded.source.max_length - DRAFTED)
+    longest = forward.loaded.source.max_length - DRAFTED
+    rows = trial_rows(samples, longest) or trial_rows([_drawn(forward)], longest)
     allowed = _allowed(forward)
     if not rows:
+        forward.attend_by(NAME if judged.path == "tree" else forward.usual)
         return Checked(judged, allowed)
-    plain_head = _fitting(forward, lambda: forward.heads_agree(rows[0]))
+    plain_head, usual = _plain(forward, [*rows, *_cut(rows)])
     if not plain_head:
         observer.note("the model's output head is not a plain one: whole logits are computed")
-    plain = [_fitting(forward, partial(forward.plain_logits, row)) for row in rows]
-    if not all(bool(torch.isfinite(logits).all()) for logits in plain):
+    if not all(bool(torch.isfinite(logits).all()) for logits in usual.plain):
+        forward.attend_by(NAME if judged.path == "tree" else forward.usual)
         return Checked(judged, allowed, plain_head=plain_head)
+    _require_causal(forward, rows[0], usual.plain[0])
+    cases = [usual, *_switched(forward, usual, samples, longest)]
+    named = tuple(case.switch.name for case in cases if case.switch is not None)
     trials: list[Trial] = []
     for path in WEAKER[judged.path]:
-        way = judged if path == judged.path else Capability(path, "a self-check failed")
-        scores = _likelihood_gap(trial_engine(forward, way), rows, plain)
-        if scores <= allowed:
-            tiles = _equal_counts(forward, way, samples, observer)
-            if tiles is None:
-                trials.append(Trial(path, scores, None, steady=False))
-                continue
-            way = replace(way, tiles=tiles)
-        trials.append(_generated(forward, way, rows, scores, decoder))
-        if trials[-1].gap <= allowed:
+        before = trials[-1].why if trials else None
+        reason = judged.reason if path == judged.path else before or "a self-check failed"
+        way, trial, bits = _tried(
+            forward, Capability(path, reason), cases, samples, decoder, observer
+        )
+        trials.append(trial)
+        if trial.gap <= allowed:
             if path != judged.path:
-                observer.note(f"prefixes are not shared for this model: path `{path}`")
-            return Checked(way, allowed, tuple(trials), len(rows), plain_head)
-    raise Faults([_refusal(forward, trials[-1].gap, allowed)], exit_code=ExitCode.FAILURE)
+                because = f": {before}" if before else ""
+                observer.note(f"prefixes are not shared for this model: path `{path}`{because}")
+            return Checked(way, allowed, tuple(trials), len(rows), plain_head, named, bits)
+    raise Faults([_refusal(forward, trials[-1], allowed)], exit_code=ExitCode.FAILURE)
+
+
+def _plain(forward: Forward, rows: Sequence[Ids]) -> tuple[bool, Case]:
+    """Whether the head is a plain one, and the rows as the model's own call computes them.
+
+    Texts of a `dynamic` model that grows beyond its length mix frequencies, as `generate` does, and
+    are not those of a plain call. Raises Faults when that call fails.
+    """
+    forward.attend_by(forward.usual)
+    try:
+        plain_head = fitting(forward, lambda: forward.heads_agree(rows[0]))
+        decoder = forward.loaded.decoder
+        longest = int(getattr(decoder, "max_position_embeddings", 0) or 0)
+        mixed = "dynamic" in rope_types(decoder) and longest < max(map(len, rows)) + DRAFTED
+        return plain_head, _case(forward, rows, drafted=not mixed)
+    except Faults:
+        raise
+    except Exception as failure:
+        if is_out_of_memory(failure):
+            raise
+        message = (
+            f"model `{forward.loaded.source.name}` loads and does not run: "
+            f"{type(failure).__name__}: {first_line(failure)}"
+        )
+        hint = "call it once with transformers to see what is wrong"
+        found = Diagnostic("bad-model", message, hint=hint)
+        raise Faults([found], exit_code=ExitCode.FAILURE) from failure
+
+
+def _drawn(forward: Forward) -> Ids:
+    """A row for models whose requests are too short to be tried."""
+    return np.random.default_rng(0).integers(0, forward.loaded.vocab, 2 * PREFIX)
+
+
+def _cut(rows: Sequence[Ids]) -> list[Ids]:
+    """Rows that end right behind the place where others fork from them."""
+    ends = [row[: PREFIX + SCORED] for row in rows[1::2]]
+    return [row for row in ends if len(row) == PREFIX + SCORED]
+
+
+def _case(
+    forward: Forward, rows: Sequence[Ids], switch: Switch | None = None, drafted: bool = True
+) -> Case:
+    """A case with the plain logits of its rows, of what a run reads: not of the last id."""
+    case = Case(rows, (), switch, drafted)
+    with case.held(forward):
+        plain = [fitting(forward, partial(forward.plain_logits, row[:-1])) for row in rows]
+    return replace(case, plain=plain)
+
+
+def _switched(
+    forward: Forward, usual: Case, samples: Sequence[Ids], longest: int
+) -> Iterator[Case]:
+    """Cases on both sides of every switch: on short rows where it can be moved, else on long ones.
+
+    A window that cannot be moved is built into the model, or the model does not use it.
+    """
+    for switch in switches(forward.loaded.decoder):
+        moved = _moved(forward, usual, switch)
+        if moved is not None:
+            yield moved
+        elif switch.at + SCORED < longest:
+            length = min(switch.at + BEYOND, longest)
+            if length > LONGEST:
+                why = f"its `{switch.name}` of {switch.at} tokens is too long to be tried"
+                yield Case((), (), drafted=False, shared=True, untried=why)
+            else:
+                row = np.resize(np.concatenate([*samples, usual.rows[0]]), length)
+                yield replace(_case(forward, [row], None, drafted=False), shared=True)
+
+
+def _moved(forward: Forward, usual: Case, switch: Switch) -> Case | None:
+    """The usual rows at the small length of `switch`; None where that changes nothing."""
+    try:
+        drafted = switch.name != ORIGINAL or _lets_go(forward, switch)
+        case = _case(forward, usual.rows, switch, drafted)
+    except Faults:
+        raise
+    except Exception as failure:
+        if is_out_of_memory(failure):
+            raise
+        return None
+    pairs = zip(case.plain, usual.plain, strict=True)
+    return None if all(torch.equal(one, other) for one, other in pairs) else case
+
+
+def _lets_go(forward: Forward, switch: Switch) -> bool:
+    """Whether `generate` computes a row anew when it crosses the switch, or else mixes states."""
+    model = forward.loaded.model
+    ids = torch.zeros(1, switch.small + 1, dtype=torch.int64, device=forward.device)
+    with narrowed(model, switch):
+        cache = model(input_ids=ids[:, :-1], use_cache=True).past_key_values
+        return forward.outgrown(ids, cache)
+
+
+def _require_causal(forward: Forward, row: Ids, plain: torch.Tensor) -> None:
+    """Raise Faults where a token's logits depend on what follows it."""
+    known = len(row) // 2
+    other = np.append(row[:known], (row[known:-1] + 1) % forward.loaded.vocab)
+    seen = fitting(forward, lambda: forward.plain_logits(other))[:known]
+    gap = (seen - plain[:known]).abs().amax() / plain.abs().amax().clamp(min=1.0)
+    if gap <= _allowed(forward):
+        return
+    source, name = forward.loaded.source, type(forward.loaded.model).__name__
+    message = (
+        f"model `{source.name}` is an encoder (`{name}`): its logits depend on the tokens that "
+        "follow, so it gives a text no probability"
+    )
+    hint = "use a causal language model"
+    raise Faults([Diagnostic("bad-model", message, hint=hint)], exit_code=ExitCode.FAILURE)
+
+
+def _tried(  # noqa: PLR0917  what `checked` was given, and what it made of that
+    forward: Forward,
+    way: Capability,
+    cases: Sequence[Case],
+    samples: Sequence[Ids],
+    decoder: Decoder | None,
+    observer: Observer,
+) -> tuple[Capability, Trial, Bits | None]:
+    """The way with the token counts that it allows, how far off it is, and its bits.
+
+    Whatever a path raises, but for a lack of memory, is why it fails.
+    """
+    tree = way.path == "tree"
+    forward.attend_by(NAME if tree else forward.usual)
+    mine = [case for case in cases if tree or not case.shared]
+    try:
+        untried = next((case.untried for case in mine if case.untried), None)
+        if untried is not None:
+            return way, Trial(way.path, float("inf"), None, failure=untried), None
+        return _measured(forward, way, mine, samples, decoder, observer)
+    except Faults:
+        raise
+    except Exception as failure:
+        if is_out_of_memory(failure):
+            raise
+        said = first_line(failure)
+        why = said if isinstance(failure, UnknownOptionError) else _raised(failure, said)
+        return way, Trial(way.path, float("inf"), None, failure=why), None
+
+
+def _raised(failure: Exception, said: str) -> str:
+    return f"its layers raise {type(failure).__name__}: {said}"
+
+
+def _measured(  # noqa: PLR0917  as `_tried`
+    forward: Forward,
+    way: Capability,
+    cases: Sequence[Case],
+    samples: Sequence[Ids],
+    decoder: Decoder | None,
+    observer: Observer,
+) -> tuple[Capability, Trial, Bits | None]:
+    allowed, bits = _allowed(forward), None
+    scores = [_likelihood_gap(forward, way, case) for case in cases]
+    if not max(scores) <= allowed:
+        return way, Trial(way.path, max(scores), None), None
+    tiles = equal_counts(forward, way, samples, observer)
+    if tiles is None:
+        return way, Trial(way.path, max(scores), None, steady=False), None
+    way = replace(way, tiles=tiles)
+    if forward.shapes.padded:
+        bits = bits_of(forward, way, cases[0].rows)
+        if not (bits.alone and bits.held):
+            observer.note(PLACE)
+            return way, Trial(way.path, max(scores), None, steady=False), bits
+    drafts = None if decoder is None else _drafts(forward, way, cases, decoder)
+    return way, Trial(way.path, max(scores), drafts), bits
+
+
+def _drafts(forward: Forward, way: Capability, cases: Sequence[Case], decoder: Decoder) -> float:
+    """The largest gap of what the rows of `cases` are continued with."""
+    gaps = []
+    for case in cases:
+        if case.drafted:
+            with case.held(forward):
+                engine = trial_engine(forward, way)
+                rows = case.rows[: len(SUFFIXES)]
+                stepwise = case.switch is not None and case.switch.name == ORIGINAL
+                gaps.append(generation_gap(engine, rows, decoder, stepwise))
+    return max(gaps, default=0.0)
+
+
+def bits_of(forward: Forward, way: Capability, rows: Sequence[Ids]) -> Bits:
+    """Whether rows have the same bits alone as together, and after others as before them."""
+    together = scored(trial_engine(forward, way), rows)
+    again = trial_engine(forward, way)
+    last = len(rows) - 1
+    turned = {last - at: found for at, found in scored(again, rows[::-1]).items()}
+    if way.path != "tree":
+        return Bits(alone=turned == together, held=turned == together)
+    alone = [scored(trial_engine(forward, way), [row]).get(0) for row in rows]
+    held = scored(again, rows)
+    return Bits(alone=dict(enumerate(alone)) == together, held=turned == held == together)
 
 
 def _allowed(forward: Forward) -> float:
@@ -124,41 +366,21 @@ def _allowed(forward: Forward) -> float:
     return TOLERANCE["bfloat16" if source.quantization is not None else source.dtype]
 
 
-def _generated(
-    forward: Forward, way: Capability, rows: Sequence[Ids], scores: float, decoder: Decoder | None
-) -> Trial:
-    """The trial of a path whose scores are so far off; it generates only where these agree."""
-    if decoder is None or scores > _allowed(forward):
-        return Trial(way.path, scores, None)
-    return Trial(way.path, scores, generation_gap(trial_engine(forward, way), rows, decoder))
-
-
-def _fitting(forward: Forward, work: Callable[[], T]) -> T:
-    """What `work` returns. Raises Faults when it does not fit into memory."""
-    found = attempted(work)
-    if found is None:
-        raise Faults([_no_room(forward)], exit_code=ExitCode.FAILURE)
-    return found
-
-
-def _no_room(forward: Forward) -> Diagnostic:
-    source, stable = forward.loaded.source, forward.shapes.padded
-    smaller = 'set `numerics = "fast"`, whose passes may be smaller, or ' if stable else ""
-    return Diagnostic(
-        "out-of-memory",
-        f"a pass of {forward.shapes.tile} tokens through model `{source.name}` does not fit into "
-        f"the memory of `{source.device}`",
-        hint=f"{smaller}free memory on the device",
-    )
-
-
-def _refusal(forward: Forward, gap: float, allowed: float) -> Diagnostic:
-    return Diagnostic(
-        "self-check-failed",
-        f"model `{forward.loaded.source.name}` gives other results in batches than alone: "
-        f"relative difference {gap:.2g}, allowed {allowed:.2g}",
-        hint='try `dtype = "float32"`, and report the architecture if that does not help',
-    )
+def _refusal(forward: Forward, trial: Trial, allowed: float) -> Diagnostic:
+    name = forward.loaded.source.name
+    hint = 'try `dtype = "float32"`, and report the architecture if that does not help'
+    if trial.failure is not None:
+        message = f"model `{name}` runs in no way that was tried: {trial.failure}"
+        hint = "call it once with transformers to see what is wrong, and report the architecture"
+    elif not trial.steady:
+        message = f"model `{name}` gives a row other bits after others, even computed alone"
+        hint = 'set `numerics = "fast"`, and report the architecture'
+    else:
+        message = (
+            f"model `{name}` gives other results in batches than alone: "
+            f"relative difference {trial.gap:.2g}, allowed {allowed:.2g}"
+        )
+    return Diagnostic("self-check-failed", message, hint=hint)
 
 
 def trial_rows(samples: Sequence[Ids], longest: int) -> list[Ids]:
@@ -178,118 +400,46 @@ def trial_rows(samples: Sequence[Ids], longest: int) -> list[Ids]:
     return rows
 
 
-def trial_engine(forward: Forward, trial: Capability) -> Engine:
-    budget = replace(Budget.of(forward.loaded.source.device), overhead=0)
-    return Engine.of(forward, trial, budget, Meter(Tally(), Silence()))
-
-
-def _equal_counts(
-    forward: Forward, trial: Capability, samples: Sequence[Ids], observer: Observer
-) -> tuple[int, ...] | None:
-    """The token counts below the usual one, falling, at which a pass gives the same bits.
-
-    None where not even two passes of the usual size do: then rows have to be computed alone.
-
-    Finds those of the output head too, which are the forward's. States of one path are compared,
-    each in another row than in the usual pass. Where two usual passes do not agree, torch gets
-    fewer threads: more than two may share an elementwise operation at places inside a vector.
-    """
-    shapes = forward.shapes
-    if trial.path != "tree" or not shapes.padded:
-        return ()
-    longest = min(forward.loaded.source.max_length, shapes.steps[-1] + SHIFT)
-    path = np.resize(np.concatenate(samples), longest)
-    engine = trial_engine(forward, trial)
-
-    def compared() -> torch.Tensor:
-        tile, found = _states(engine, path, 0, shapes.tile)
-        engine.store.keep(tile.slots, tile.path)
-        return found
-
-    def equal(width: int) -> bool:
-        _, found = _states(engine, path, SHIFT, width)
-        return _same_bits(found, usual[SHIFT : SHIFT + len(found)])
-
-    usual = compared()
-    while not equal(shapes.tile):
-        threads = torch.get_num_threads()
-        if threads <= 2 or forward.device.type != "cpu":
-            observer.note("a token's bits depend on its place in a pass of this model")
-            return None
-        torch.set_num_threads(1 << (threads - 1).bit_length() - 1)
-        observer.note(
-            f"with {threads} threads a token's bits depend on its place in a pass: "
-            f"{torch.get_num_threads()} are used"
-        )
-        usual = compared()
-    forward.heads = () if forward.full else _equal_heads(forward, usual)
-    return tuple(width for width in reversed(shapes.steps) if equal(width))
-
-
-def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return torch.equal(*(part.contiguous().view(torch.uint8) for part in (one, other)))
-
-
-def _states(engine: Engine, path: Ids, held: int, width: int) -> tuple[Tile, torch.Tensor]:
-    """The states of at most `width` ids of a path, computed in one pass on the first `held`."""
-    count = min(width, len(path) - held)
-    places = np.arange(held, held + count)
-    stream = Stream(path[places], places, places, np.array([0, count]))
-    engine.store.truncate(held)
-    engine.store.room(len(path))
-    known = np.resize(path, len(engine.store.slots))
-    tile = next_tile(stream, 0, width, (engine.store.slots, known), engine.shapes)
-    found = computed(engine, tile, np.arange(count))
-    if found is None:
-        raise Faults([_no_room(engine.forward)], exit_code=ExitCode.FAILURE)
-    return tile, found
-
-
-def _equal_heads(forward: Forward, states: torch.Tensor) -> tuple[int, ...]:
-    """Row counts at which the head gives the same bits for `states`, each in another row."""
-    usual = _fitting(forward, lambda: forward.logits(states[: forward.shapes.head]))
-    found = []
-    for width in (step for step in forward.shapes.steps if step < forward.shapes.head):
-        some = states[SHIFT : min(width + SHIFT, len(usual))]
-        logits = _fitting(forward, partial(forward.logits, some, width))
-        if _same_bits(logits, usual[SHIFT : SHIFT + len(some)]):
-            found.append(width)
-    return tuple(found)
-
-
 def scored(engine: Engine, rows: Sequence[Ids]) -> dict[int, bytes]:
     """Records of rows by their number. Raises Faults when they do not fit into memory."""
     asks = [Ask(row.tolist(), SCORED, number) for number, row in enumerate(rows)]
     columns = PackColumns.of(built_pack("loglikelihood", asks))
     outcomes = run_loglikelihoods(engine, columns)
     if outcomes.lacked_memory:
-        raise Faults([_no_room(engine.forward)], exit_code=ExitCode.FAILURE)
+        raise Faults([no_room(engine.forward)], exit_code=ExitCode.FAILURE)
     return outcomes.payloads
 
 
-def _likelihood_gap(engine: Engine, rows: Sequence[Ids], plain: Sequence[torch.Tensor]) -> float:
+def _likelihood_gap(forward: Forward, way: Capability, case: Case) -> float:
     """The largest difference of a sum, relative to its size (at least 1 nat)."""
-    payloads = scored(engine, rows)
+    rows, plain = case.rows, case.plain
+    with case.held(forward):
+        payloads = scored(trial_engine(forward, way), rows)
     gaps = []
     for number, (row, logits) in enumerate(zip(rows, plain, strict=True)):
         if number not in payloads:
             return float("inf")
         wanted = torch.from_numpy(row[-SCORED:]).to(logits.device)
-        chances = torch.log_softmax(logits[-SCORED - 1 : -1], dim=-1)
+        chances = torch.log_softmax(logits[-SCORED:], dim=-1)
         expected = float(chances.gather(1, wanted[:, None]).double().sum())
         found = LIKELIHOOD.unpack(payloads[number])[0]
         gaps.append(abs(found - expected) / max(1.0, abs(expected)))
     return float(max(gaps))
 
 
-def generation_gap(engine: Engine, rows: Sequence[Ids], decoder: Decoder) -> float:
-    """How far below the plain call's best logit a drafted token lies, relative to that logit."""
+def generation_gap(
+    engine: Engine, rows: Sequence[Ids], decoder: Decoder, stepwise: bool = False
+) -> float:
+    """How far below the plain call's best logit a drafted token lies, relative to that logit.
+
+    With `stepwise` each token is compared with a plain call of its own length.
+    """
     setting = Setting(DRAFTED, (), 0.0, 1.0, 0, 0, 0, frozenset())
     columns = PackColumns.of(built_pack("generate", [Ask(row.tolist()) for row in rows]))
     keys = [bytes(32)] * len(rows)
     outcomes = run_generations(engine, columns, [setting], keys, decoder)
     if outcomes.lacked_memory:
-        raise Faults([_no_room(engine.forward)], exit_code=ExitCode.FAILURE)
+        raise Faults([no_room(engine.forward)], exit_code=ExitCode.FAILURE)
     payloads = outcomes.payloads
     gaps = []
     for number, row in enumerate(rows):
@@ -297,9 +447,17 @@ def generation_gap(engine: Engine, rows: Sequence[Ids], decoder: Decoder) -> flo
             return float("inf")
         drafted = json.loads(payloads[number])["tokens"]
         whole = np.concatenate([row, np.asarray(drafted[:-1], dtype=np.int64)])
-        plain = _fitting(engine.forward, partial(engine.forward.plain_logits, whole))
-        logits = plain[-len(drafted) :]
+        logits = _steps(engine.forward, whole, len(drafted), stepwise)
         best = logits.amax(dim=-1)
         chosen = logits[torch.arange(len(drafted)), torch.as_tensor(drafted)]
         gaps.append(float(((best - chosen) / best.abs().clamp(min=1.0)).max()))
     return float(max(gaps))
+
+
+def _steps(forward: Forward, whole: Ids, count: int, stepwise: bool) -> torch.Tensor:
+    """The plain logits [count, vocab] behind the last `count` tokens of a row."""
+    if not stepwise:
+        return fitting(forward, partial(forward.plain_logits, whole))[-count:]
+    ends = range(len(whole) - count + 1, len(whole) + 1)
+    found = [fitting(forward, partial(forward.plain_logits, whole[:end]))[-1] for end in ends]
+    return torch.stack(found)

@@ -14,6 +14,10 @@ LFS_HEAD = b"version https://git-lfs.github.com/spec/"
 EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "wpe", "embed_in", "embed_out", "word_embeddings")
 
 
+SINKS = frozenset(["gpt_oss", "granite_swa", "granitemoe_swa", "mimo_v2_flash", "flint", "hy_v4"])
+"""Model types whose softmax has a share that no token gets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What the cost of a token depends on. `parameters` leaves embeddings and output head out."""
@@ -58,6 +62,23 @@ class Checkpoint:
         """The attention family that computes it; capped logits are only right without fusion."""
         text = self.config.get("text_config") or self.config
         return "eager" if text.get("attn_logit_softcapping") else "sdpa"
+
+    @property
+    def corrections(self) -> tuple[str, ...]:
+        """What an engine before got wrong for such a configuration, and this one does not.
+
+        Rows of a rotary scale that follows the length were answered with frequencies of another
+        length; sinks were dropped where every layer attends fully.
+        """
+        text = self.config.get("text_config") or self.config
+        found = []
+        if _rope_types(text) & {"longrope", "dynamic"}:
+            found.append("rope-switch-1")
+        kinds = text.get("layer_types")
+        full = isinstance(kinds, list) and set(map(str, kinds)) == {"full_attention"}
+        if text.get("model_type") in SINKS and full:
+            found.append("sinks-1")
+        return tuple(found)
 
     def shape(self) -> Shape:
         """Sizes for the cost model, from the weight files' headers."""
@@ -192,6 +213,14 @@ def _pointer(file: Path, place: Place | None) -> Faults:
 
 def _number(config: Mapping[str, Any], *keys: str) -> int:
     return next((int(config[key]) for key in keys if isinstance(config.get(key), int)), 0)
+
+
+def _rope_types(config: Mapping[str, Any]) -> set[str]:
+    """The rotary scaling types of a configuration, in the old and the new spelling."""
+    entries = [config.get(name) for name in ("rope_parameters", "rope_scaling")]
+    named = [entry for entry in entries if isinstance(entry, dict)]
+    parts = [part for entry in named for part in (entry, *entry.values()) if isinstance(part, dict)]
+    return {str(part.get(name)) for part in parts for name in ("rope_type", "type")}
 
 
 def _product(shape: list[int]) -> int:

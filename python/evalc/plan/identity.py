@@ -2,7 +2,8 @@
 
     model_id   weights, the configuration that changes the function, adapter, quantisation, and
                remote code where it is run
-    engine_id  engine semantics, dtype, attention family, numerics class, device kind
+    engine_id  engine semantics, dtype, attention family, numerics class, device kind, and what was
+               corrected for such a configuration, if anything was
 
 The tokenizer and the chat template are in neither: they act through the token ids of a request.
 """
@@ -83,6 +84,8 @@ def identify(
         "numerics": numerics,
         "device": device,
     }
+    if checkpoint.corrections:
+        engine["corrections"] = " ".join(checkpoint.corrections)
     return Identity(
         model_id=_core.digest_fields("evalc.model.v1", _pairs(components)),
         engine_id=_core.digest_fields("evalc.engine.v1", _pairs(engine)),
