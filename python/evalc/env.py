@@ -166,9 +166,27 @@ def github_summary() -> Path | None:
 
 def wants_traceback() -> bool:
     """Whether an internal error should show where it happened."""
-    return bool(os.environ.get("EVALC_TRACEBACK"))
+    wanted = os.environ.get("EVALC_TRACEBACK", "").strip().lower()
+    return wanted not in ("", "0", "false", "no", "off")
 
 
 def silence_stdout() -> None:
     """Point stdout at nothing after its reader went away, so that exiting does not complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def silence_stderr() -> None:
+    """Point stderr at nothing after it took no more, so that exiting does not complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def hold_streams() -> None:
+    """Let no file that is opened take the place of a standard stream that is closed.
+
+    What a library writes to file descriptor 2 would be written into it, and that may be the store.
+    """
+    for stream in (0, 1, 2):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

@@ -19,6 +19,7 @@ from reports import quiz
 
 from evalc.decide.units import Units
 from evalc.diagnostics import Faults
+from evalc.diagnostics.visible import visible_lines
 from evalc.report import build_report
 from evalc.report.html import cases as case_room
 from evalc.report.html import extra, report_page, texts
@@ -79,10 +80,10 @@ def test_no_text_of_a_case_becomes_mark_up(text: str, tree: Tree) -> None:
     assert "<img" not in text and "window.broken" not in text
     assert len(tree.named("script")) == 2
     case = next(task for task in browsed(text) if task["task"] == "quiz")
-    assert case["prompts"][3] == f"Question 3: {HOSTILE}"
-    assert case["choices"][3] == ["red", HOSTILE]
+    assert case["prompts"][3] == f"Question 3: {visible_lines(HOSTILE)}"
+    assert case["choices"][3] == ["red", visible_lines(HOSTILE)]
     sums = next(task for task in browsed(text) if task["task"] == "sums")
-    assert sums["sides"][0]["outputs"][7] == [f"{HOSTILE} #### 9"]
+    assert sums["sides"][0]["outputs"][7] == [f"{visible_lines(HOSTILE)} #### 9"]
 
 
 def test_no_name_becomes_mark_up() -> None:

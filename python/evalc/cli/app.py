@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -43,6 +45,16 @@ class Commands(click.Group):
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command; one that is nearly right is proposed."""
+        name = args[0]
+        near = get_close_matches(name, COMMANDS, n=1)
+        if name not in COMMANDS and near and not name.startswith("-"):
+            ctx.fail(f"No such command '{name}'. Did you mean '{near[0]}'?")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Help without importing any command."""
         with formatter.section("Commands"):
@@ -57,6 +69,7 @@ def evalc() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code. No traceback reaches a user."""
+    env.hold_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(int(_run(arguments)))
 
@@ -65,14 +78,32 @@ def _run(arguments: list[str]) -> int:
     try:
         result: Any = evalc.main(args=arguments, prog_name="evalc", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        return ExitCode.USAGE
+        return _misused(error)
     except (KeyboardInterrupt, click.exceptions.Abort):
         output.talk("interrupted")
         return ExitCode.INTERRUPTED
     except Exception as error:
-        return _failed(error, arguments)
+        try:
+            return _failed(error, arguments)
+        except Faults as unheard:
+            # stdout, which a machine reads, takes nothing: a person may still hear of it
+            output.diagnostics(unheard.diagnostics, "terminal")
+            return unheard.exit_code
+        except BrokenPipeError:
+            env.silence_stdout()
+            return ExitCode.FAILURE
     return int(result) if isinstance(result, int) else ExitCode.DONE
+
+
+def _misused(error: click.ClickException) -> int:
+    """Say how a command is used, as click does, with arguments made visible."""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        for line in error.ctx.get_usage().splitlines():
+            output.talk(line)
+        output.talk(f"Try '{error.ctx.command_path} {error.ctx.help_option_names[0]}' for help.")
+        output.talk("")
+    output.talk(f"Error: {error.format_message()}")
+    return ExitCode.USAGE
 
 
 def _failed(error: Exception, arguments: list[str]) -> int:
@@ -90,7 +121,8 @@ def _failed(error: Exception, arguments: list[str]) -> int:
         return ExitCode.FAILURE
     # a bug of ours: still no traceback unless it is asked for
     if env.wants_traceback():
-        raise error
+        output.talk_lines("".join(traceback.format_exception(error)))
+        return ExitCode.FAILURE
     output.talk(f"internal error: {type(error).__name__}: {error}")
     output.talk("hint: set EVALC_TRACEBACK=1 and report what it prints")
     return ExitCode.FAILURE

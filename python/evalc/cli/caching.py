@@ -43,8 +43,9 @@ def stat_command(cache: Path, as_json: bool) -> int:
         output.document(document)
         return ExitCode.DONE
     output.table(_table(document))
+    output.table("")
     output.table(
-        f"\n{document['records']:,} records, {size_text(document['bytes'])} in "
+        f"{document['records']:,} records, {size_text(document['bytes'])} in "
         f"{size_text(document['file_bytes'])} of file; {document['scores']:,} scores, "
         f"{document['runs']:,} runs, {document['quarantined']:,} in quarantine"
     )

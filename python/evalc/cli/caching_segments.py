@@ -66,7 +66,7 @@ def export_command(target: Path, models: tuple[str, ...], cache: Path, as_json: 
             }
         )
     else:
-        output.data(str(written.path))
+        output.line(str(written.path))
         output.talk(
             f"{written.records:,} records, {written.scores:,} scores and {written.runs:,} runs in "
             f"{size_text(written.size)}, BLAKE3 {written.digest}"

@@ -55,9 +55,9 @@ def diff_command(  # noqa: PLR0917  click passes them by name
     if html is not None:
         write_page(_page((left, right), (a, b), chosen, cells), html)
     if as_json:
-        output.data(diff_json(found))
+        output.json_text(diff_json(found))
     elif markdown:
-        output.data(diff_markdown(found, limit=limit))
+        output.markdown(diff_markdown(found, limit=limit))
     else:
         output.table(diff_view(found, limit=limit))
     return ExitCode.DONE

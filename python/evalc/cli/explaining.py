@@ -47,7 +47,7 @@ def explain_command(what: str, as_json: bool, **arguments: Any) -> int:
         output.document(document)
     else:
         lines = _task_lines(document) if task else _case_lines(document)
-        output.data("\n".join(lines))
+        output.lines(lines)
     return ExitCode.DONE
 
 

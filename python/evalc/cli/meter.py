@@ -6,9 +6,9 @@ import time
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from evalc.cli.output import Talker
 from evalc.cli.plan_table import count, duration
 from evalc.plan import Planned
 
@@ -22,7 +22,7 @@ class RunMeter:
     The time left starts from the plan's estimate and follows the share of tokens that is done.
     """
 
-    def __init__(self, console: Console, planned: Planned, priced: dict[str, Any]) -> None:
+    def __init__(self, console: Talker, planned: Planned, priced: dict[str, Any]) -> None:
         total = priced["total"]
         asked = total["to_run"] + total["cached"]
         self._console = console
@@ -32,10 +32,10 @@ class RunMeter:
         self._work = total["prefill_tokens"] + total["decode_tokens_bound"]
         self._tokens, self._began, self._said = 0, time.monotonic(), 0.0
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} requests"),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -55,7 +55,7 @@ class RunMeter:
     ) -> None:
         self._bar.stop()
         if kind is KeyboardInterrupt:
-            self._console.print(
+            self._console.say(
                 f"stopped after {self._done:,} of {self._requests:,} requests; "
                 "run the same command again to continue"
             )
@@ -72,7 +72,7 @@ class RunMeter:
 
     def note(self, text: str) -> None:
         """Something worth a line."""
-        self._console.print(text)
+        self._console.say(text)
 
     def _show(self) -> None:
         elapsed = time.monotonic() - self._began
@@ -81,7 +81,7 @@ class RunMeter:
         self._bar.update(self._task, completed=self._done, rate=rate)
         if not self._console.is_terminal and elapsed - self._said >= PLAIN_SECONDS:
             self._said = elapsed
-            self._console.print(f"{self._done:,}/{self._requests:,} requests, {rate}")
+            self._console.say(f"{self._done:,}/{self._requests:,} requests, {rate}")
 
     def _left(self, elapsed: float) -> float:
         share = self._done / self._requests if self._requests else 1.0

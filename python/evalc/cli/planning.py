@@ -56,7 +56,7 @@ def plan_command(
         if as_json:
             output.document(priced)
         elif priced["tier"] == NONE:
-            output.data("nothing to run: the tier is `none`")
+            output.line("nothing to run: the tier is `none`")
         else:
             for renderable in plan_table(priced):
                 output.table(renderable)

@@ -101,9 +101,9 @@ def _show(
     if how.html is not None:
         write_page(report_page(report) if results is None else results.page(report), how.html)
     if how.as_json:
-        output.data(to_json(report))
+        output.json_text(to_json(report))
     elif how.markdown:
-        output.data(report_markdown(report, cases=cases))
+        output.markdown(report_markdown(report, cases=cases))
     else:
         output.table(report_view(report, slices=slices, cases=cases))
     tell_ci(report, folder, junit=how.junit, told=how.markdown)

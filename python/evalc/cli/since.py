@@ -66,8 +66,7 @@ class Since:
         changed = "no file changed" if not count else "1 file changed"
         changed = f"{count:,} files changed" if count > 1 else changed
         past = f"since {self.past.revision} ({self.past.base[:SHORT]}): {changed}"
-        # GitHub reads commands where a line begins, and the name of a file may hold a line feed
-        why = _printable(self.choice.why).replace("\n", "\\n").replace("\r", "\\r")
+        why = _printable(self.choice.why)
         if self.choice.trigger is None:
             return f"{past}; {why}, so the tier is that of a run without `--since`"
         return f"{past}; tier `{self.choice.tier}` by the trigger at {file}:{line}, as {why}"

@@ -32,7 +32,7 @@ def init_command(directory: Path, model: str) -> None:
             message = f"`{target}` cannot be written: {(error.strerror or str(error)).lower()}"
             hint = "name a directory that can be written"
             raise Faults([Diagnostic("file-unwritable", message, hint=hint)]) from None
-        output.data(str(target))
+        output.line(str(target))
     output.talk(
         f"next: edit `path` in {directory / 'evalc.toml'}, then run `evalc plan {directory}`"
     )
@@ -41,4 +41,4 @@ def init_command(directory: Path, model: str) -> None:
 @click.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of the spec language, for editors."""
-    output.data(schema_text())
+    output.json_text(schema_text())

@@ -141,4 +141,5 @@ CATALOGUE: dict[str, str] = {
     "needs-report-extra": "a package that an HTML page is made with is not installed",
     "file-exists": "a file that would be written exists already",
     "file-unwritable": "a file that was asked for cannot be written",
+    "output-unwritable": "stdout is closed, or takes nothing more",
 }

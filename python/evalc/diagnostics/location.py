@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalc.diagnostics.diagnostic import Place
+from evalc.diagnostics.visible import visible
 
 TAB = 4
 
@@ -62,7 +63,7 @@ def located(place: Place) -> Location:
 
 def _raw(place: Place) -> bytes | None:
     if place.text is not None:
-        return place.text.encode()
+        return place.text.encode(errors="surrogatepass")
     try:
         return place.path.read_bytes() if place.path.is_file() else None
     except OSError:
@@ -108,7 +109,7 @@ def _excerpt(raw: bytes, line: int, whole: tuple[int, int], part: tuple[int, int
     text = raw[whole[0] : whole[1]].decode(errors="replace").rstrip("\r").removeprefix("\ufeff")
     before = raw[whole[0] : part[0]].decode(errors="replace").removeprefix("\ufeff")
     through = raw[whole[0] : part[1]].decode(errors="replace").removeprefix("\ufeff").rstrip("\r")
-    return Excerpt(line, _expanded(text), width(before), width(through))
+    return Excerpt(line, _expanded(text), width(_expanded(before)), width(_expanded(through)))
 
 
 def width(text: str) -> int:
@@ -125,11 +126,8 @@ def width(text: str) -> int:
 
 
 def _expanded(text: str) -> str:
-    """`text` with tabs as spaces and control characters made harmless."""
+    """`text` visible, with tabs as spaces."""
     shown = ""
-    for char in text:
-        if char == "\t":
-            shown += " " * (TAB - width(shown) % TAB)
-        else:
-            shown += char if char.isprintable() or unicodedata.category(char) == "Cf" else "\ufffd"
+    for at, part in enumerate(text.split("\t")):
+        shown += (" " * (TAB - width(shown) % TAB) if at else "") + visible(part)
     return shown

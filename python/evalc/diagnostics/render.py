@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from evalc.diagnostics.diagnostic import Diagnostic, Place
 from evalc.diagnostics.location import Excerpt, Location, located
+from evalc.diagnostics.visible import commandless, seen, visible, visible_json, visible_lines
 
 Format = Literal["terminal", "line", "json", "github"]
 SCHEMA = "evalc.diagnostics/1"
@@ -47,7 +48,7 @@ def terminal(
         return ""
     paint = _painter(color)
     blocks = [_block(diagnostic, root, paint) for diagnostic in diagnostics]
-    return "\n\n".join([*blocks, counted(diagnostics)]) + "\n"
+    return commandless("\n\n".join([*blocks, counted(diagnostics)]) + "\n")
 
 
 def one_line(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> str:
@@ -57,7 +58,7 @@ def one_line(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> 
         at = f"{_at(located(diagnostic.place), root)}: " if diagnostic.place else ""
         hint = f" ({diagnostic.hint})" if diagnostic.hint else ""
         lines.append(f"{at}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}{hint}")
-    return "".join(" ".join(line.splitlines()) + "\n" for line in lines)
+    return "".join(commandless(visible(line)) + "\n" for line in lines)
 
 
 def json_document(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> str:
@@ -69,7 +70,7 @@ def json_document(diagnostics: Sequence[Diagnostic], *, root: Path | None = None
         "warnings": len(diagnostics) - errors,
         "diagnostics": [_record(diagnostic, root) for diagnostic in diagnostics],
     }
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    return visible_json(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
 
 
 def github(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> str:
@@ -95,11 +96,11 @@ def _painter(color: bool) -> Painter:
 
 def _block(diagnostic: Diagnostic, root: Path | None, paint: Painter) -> str:
     head = paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
-    lines = [f"{head}{paint('bold', ': ' + diagnostic.message)}"]
+    lines = [f"{head}{paint('bold', ': ' + visible(diagnostic.message))}"]
     places: list[tuple[Location, str, str]] = []
     if diagnostic.place:
         places.append((located(diagnostic.place), diagnostic.severity, ""))
-    places += [(located(place), "rule", label) for place, label in diagnostic.related]
+    places += [(located(place), "rule", visible(label)) for place, label in diagnostic.related]
     shown = [excerpt.line for at, _, _ in places for excerpt in at.excerpts]
     margin = " " * len(str(max(shown, default=0)))
     for at, style, label in places:
@@ -114,7 +115,8 @@ def _block(diagnostic: Diagnostic, root: Path | None, paint: Painter) -> str:
 
 def _remark(margin: str, word: str, style: str, text: str, paint: Painter) -> str:
     indent = "\n" + margin + " " * 9
-    return f"{margin} {paint('rule', '=')} {paint(style, word)}: {text.replace(chr(10), indent)}"
+    told = visible_lines(text).replace("\n", indent)
+    return f"{margin} {paint('rule', '=')} {paint(style, word)}: {told}"
 
 
 def _source(
@@ -156,7 +158,7 @@ def named(path: Path, root: Path | None) -> str:
 
 
 def _at(at: Location, root: Path | None) -> str:
-    name = named(at.path, root)
+    name = visible(named(at.path, root))
     if at.line is None:
         return name
     return f"{name}:{at.line}" if at.column is None else f"{name}:{at.line}:{at.column}"
@@ -212,7 +214,7 @@ def workflow_command(level: str, text: str, properties: Mapping[str, Any]) -> st
 
 
 def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return seen(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

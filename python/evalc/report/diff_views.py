@@ -144,4 +144,4 @@ def _flips(entry: ComparisonEntry, limit: int) -> RenderableType:
         view.add_column(name, overflow="ellipsis", no_wrap=True)
     for flip in entry["flips"][:limit]:
         view.add_row(*(Text(text) for text in _flip(flip)))
-    return Group(Text("\n" + _flips_title(entry, limit), style="bold"), view)
+    return Group(Text(), Text(_flips_title(entry, limit), style="bold"), view)

@@ -8,12 +8,12 @@ plugin) has no properties of cases.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from evalc.diagnostics import Diagnostic
+from evalc.diagnostics.visible import visible_lines
 from evalc.report import verdicts
 from evalc.report.shape import (
     ConditionEntry,
@@ -24,8 +24,6 @@ from evalc.report.shape import (
 )
 
 NAME = "evalc"
-ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML 1.0 document may hold, however it is escaped."""
 NUMBERS = ("bound", "value", "low", "high", "seen", "total", "looks")
 
 
@@ -168,5 +166,5 @@ def _document(root: Element) -> str:
 
 
 def _legal(text: str) -> str:
-    """Text with what XML cannot hold written as an escape."""
-    return ILLEGAL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    """Text with what XML cannot hold, and what a reader would not see, written as escapes."""
+    return visible_lines(text)

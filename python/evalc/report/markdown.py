@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalc.report import verdicts, words
-from evalc.report.marks import COMMENT, Body, cell
+from evalc.report.marks import COMMENT, Body, cell, code
 from evalc.report.savings import savings
 from evalc.report.shape import EstimateEntry, GateEntry, MetricEntry, Report, ResultEntry
 
@@ -51,11 +51,11 @@ def report_markdown(report: Report, *, cases: int | None = None, limit: int = CO
 
 def _head(report: Report) -> str:
     gates = report.get("gates", [])
-    tier = f" (tier `{report['tier']}`)" if report["tier"] else ""
+    tier = f" (tier {code(report['tier'])})" if report["tier"] else ""
     title = f"## evalc report{tier}"
     if gates:
-        code = verdicts.exit_code(gates)
-        sign = "❌" if any(gate["state"] == "fail" for gate in gates) else "⚠️" if code else "✅"
+        ends = verdicts.exit_code(gates)
+        sign = "❌" if any(gate["state"] == "fail" for gate in gates) else "⚠️" if ends else "✅"
         title = f"## {sign} evalc: {verdicts.outcome(report)}{tier}"
     lines = [MARKER, title]
     if (since := report.get("since")) is not None:

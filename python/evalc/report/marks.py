@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+
+from evalc.diagnostics.visible import visible
 
 COMMENT = 65_000
 """Bytes of a comment. GitHub takes fewer than 65,536 characters; a workflow may add a few."""
@@ -11,11 +14,34 @@ NOTE = 600
 """Bytes that are kept for saying what was left out."""
 
 
+LINKED = re.compile(
+    r"(?<![0-9A-Za-z])(@)(?=[\w-])|(@)(?=[\w-]+\.)|(#)(?=\d)|(\bGH-)(?=\d)|(:)(?=//)|(\bwww)(?=\.)"
+    r"|(:)(?=(?:100|1234|[a-z0-9_+-]*[a-z_+-][a-z0-9_+-]*):)",
+    re.IGNORECASE,
+)
+"""What GitHub turns into a mention, a reference, a link or a picture after Markdown was rendered,
+so that a backslash does not help: a space of no width after it does, as Renovate writes it too."""
+ENTITY = re.compile(r"&(?=#?\w+;)")
+
+
 def cell(text: str) -> str:
-    """Text that cannot break out of a table cell or turn into mark-up."""
-    for mark in "\\`*_|<>[]":
+    """Text that cannot break out of a table cell or turn into mark-up, and notifies nobody."""
+    text = visible(" ".join(text.split()))
+    for mark in "\\`*_|<>[]~":
         text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split())
+    text = ENTITY.sub(r"\\&", text)
+    if text.count("$") > 1:
+        text = text.replace("$", "\\$")
+    return _unlinked(text)
+
+
+def code(text: str) -> str:
+    """Text between backticks, of which it has none."""
+    return f"`{visible(text).replace('`', chr(39))}`"
+
+
+def _unlinked(text: str) -> str:
+    return LINKED.sub(lambda match: match[0] + "&#8203;", text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
@@ -32,7 +58,8 @@ def fold(summary: str, body: str) -> str:
 
 def html(text: str) -> str:
     """Text for an HTML element."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _unlinked(text)
 
 
 class Body:

@@ -103,7 +103,7 @@ def _add(table: Table, lead: tuple[str, ...], entry: EstimateEntry, population: 
 def _cases(result: ResultEntry, limit: int) -> RenderableType:
     cases = result["cases"]
     names = [metric["metric"] for metric in result["metrics"]]
-    title = Text(f"\n{result['task']} ({result['model']})", style="bold")
+    title = Text(f"{result['task']} ({result['model']})", style="bold")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("case")
     for name in names:
@@ -115,4 +115,4 @@ def _cases(result: ResultEntry, limit: int) -> RenderableType:
         target = Text(words.one_line(case["target"]))
         table.add_row(Text(case["id"]), *scores, Text(words.answer(case)), target)
     rest = [Text(f"and {len(cases) - limit:,} more cases")] if len(cases) > limit else []
-    return Group(title, table, *rest)
+    return Group(Text(), title, table, *rest)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
+from evalc.diagnostics.visible import visible_lines
 from evalc.report import verdicts, words
 from evalc.report.html import accounts, estimates, gate_cards
 from evalc.report.html.cases import case_data
@@ -114,4 +115,4 @@ def _rendered(**values: Any) -> str:
         keep_trailing_newline=True,
     )
     page: str = environment.from_string(_asset("page.html")).render(**values)
-    return page
+    return visible_lines(page)
