@@ -20,11 +20,17 @@ from typing import Any
 
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.probes import PROBES
-from evalc.exec.tokenizer import load_tokenizer, plain_ids, prefix_ids
+from evalc.exec.tokenizer import (
+    decoded,
+    load_tokenizer,
+    loses_first_space,
+    plain_ids,
+    prefix_ids,
+)
 from evalc.exec.weights import first_line
 from evalc.plan.sums import summed
 
-VERSION = 1
+VERSION = 2
 UNBOUNDED = 1 << 30
 LENGTHS = (
     "max_position_embeddings",
@@ -41,11 +47,14 @@ def bundle(directory: Path, trust_remote_code: bool) -> dict[str, Any]:
     tokenizer = load_tokenizer(directory, trust_remote_code)
     config = _json(directory / "config.json")
     prefix = prefix_ids(tokenizer)
+    ends = eos_ids(tokenizer, config, _json(directory / "generation_config.json"))
     content = {
         "tokenizer_json": _backend(tokenizer),
         "prefix_ids": prefix,
         "empty_context_ids": _empty_context(tokenizer, prefix),
-        "eos_ids": eos_ids(tokenizer, config, _json(directory / "generation_config.json")),
+        "eos_ids": ends,
+        "plain_eos_ids": [index for index in ends if decoded(tokenizer, [index])],
+        "loses_first_space": loses_first_space(tokenizer),
         "chat_template": _chat_template(tokenizer),
         "special_tokens": {
             name: text

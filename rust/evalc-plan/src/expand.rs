@@ -84,7 +84,8 @@ pub fn expand(input: &Input<'_>, known: Option<KnownCases>) -> Result<Made, Vec<
 
 fn settings(input: &Input<'_>) -> Vec<Setting> {
     let generate = input.task.generate.as_ref();
-    generate.map_or_else(Vec::new, |generate| generate.settings(&input.encoder.eos_ids))
+    let (ends, corrections) = (&input.encoder.eos_ids, &input.encoder.corrections);
+    generate.map_or_else(Vec::new, |generate| generate.settings(ends, corrections))
 }
 
 /// Make every case, of parts or whole.

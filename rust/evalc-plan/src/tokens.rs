@@ -6,6 +6,7 @@
 //! a place, so the encodings of both sides concatenate to the encoding of the whole. Callers still
 //! compare a sample with whole encodings, and fall back to whole encodings if one differs.
 
+use crate::ir::Correction;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ struct Bundle {
     prefix_ids: Vec<u32>,
     empty_context_ids: Vec<u32>,
     eos_ids: Vec<u32>,
+    plain_eos_ids: Vec<u32>,
+    loses_first_space: bool,
     chat_template: Option<String>,
     special_tokens: BTreeMap<String, String>,
     probes: Vec<Probe>,
@@ -46,6 +49,8 @@ pub struct Encoder {
     pub empty_context_ids: Vec<u32>,
     /// Ids that end a generation.
     pub eos_ids: Vec<u32>,
+    /// What is done for the texts of this tokenizer's generations.
+    pub corrections: Vec<Correction>,
     /// Chat template, if the tokenizer has one.
     pub chat_template: Option<String>,
     /// Special tokens by role.
@@ -57,8 +62,8 @@ impl Encoder {
     pub fn load(path: &str) -> Result<Encoder, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read it: {e}"))?;
         let bundle: Bundle = serde_json::from_str(&text).map_err(|e| format!("bad JSON: {e}"))?;
-        if bundle.bundle != 1 {
-            return Err(format!("bundle version {} is not 1", bundle.bundle));
+        if bundle.bundle != 2 {
+            return Err(format!("bundle version {} is not 2", bundle.bundle));
         }
         let mut json: Json = serde_json::from_str(&bundle.tokenizer_json)
             .map_err(|e| format!("its `tokenizer.json` is bad JSON: {e}"))?;
@@ -80,6 +85,7 @@ impl Encoder {
             prefix_ids: bundle.prefix_ids,
             empty_context_ids: bundle.empty_context_ids,
             eos_ids: bundle.eos_ids,
+            corrections: Correction::of(bundle.loses_first_space, &bundle.plain_eos_ids),
             chat_template: bundle.chat_template,
             special_tokens: bundle.special_tokens,
         };
