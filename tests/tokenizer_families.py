@@ -124,6 +124,7 @@ def write_bundle(tokenizer: Tokenizer, path: Path, prefix: Sequence[int] = ()) -
         "empty_context_ids": [0],
         "eos_ids": [1],
         "plain_eos_ids": [],
+        "control_ids": [0, 1],
         "loses_first_space": False,
         "chat_template": None,
         "special_tokens": {},

@@ -191,6 +191,7 @@ def _model_fields(folder: Folder, model: ResolvedModel) -> dict[str, Any]:
         "chat": spec.chat,
         "system": spec.system,
         "date": spec.date,
+        "vocabulary": model.shape.vocabulary or None,
     }
 
 
@@ -212,6 +213,7 @@ def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[s
         root = folder.base(("datasets", name, "prepare"))
         prepare_place = folder.place(("datasets", name, "prepare"))
         file = ingest.prepared(file, spec.prepare, root, cache, prepare_place)
+    trusted = {"control_tokens": spec.control_tokens} if spec.control_tokens else {}
     return {
         "name": name,
         "path": str(file.path),
@@ -221,6 +223,7 @@ def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[s
         "rows": spec.row_range,
         "where": spec.where,
         "id": spec.id,
+        **trusted,
     }
 
 

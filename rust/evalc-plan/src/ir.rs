@@ -65,6 +65,9 @@ pub struct Model {
     pub chat: bool,
     /// System message for chat.
     pub system: Option<String>,
+    /// Rows of the model's embedding, where they are known.
+    #[serde(default)]
+    pub vocabulary: Option<u32>,
     /// Date that `strftime_now` sees, `YYYY-MM-DD`.
     pub date: Option<String>,
 }
@@ -114,6 +117,9 @@ pub struct Dataset {
     pub condition: Option<String>,
     /// Template of a stable id.
     pub id: Option<String>,
+    /// Columns whose texts may write control tokens.
+    #[serde(default)]
+    pub control_tokens: Vec<String>,
 }
 
 /// What a task asks for.
