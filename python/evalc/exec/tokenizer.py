@@ -79,7 +79,10 @@ def prefix_ids(tokenizer: Any) -> list[int]:
             )
             hint = "correct `post_processor` in `tokenizer.json`"
             raise Faults([Diagnostic("bad-tokenizer", message, hint=hint)])
-    return list(min(found, key=len)) if found else []
+    if not found:
+        return []
+    shortest: tuple[int, ...] = min(found, key=len)
+    return list(shortest)
 
 
 def loses_first_space(tokenizer: Any) -> bool:

@@ -256,6 +256,7 @@ pub struct Setting {
     /// End-of-sequence ids, sorted.
     pub eos_ids: Vec<u32>,
     /// What the text of an answer owes to corrections, in order; empty for most tokenizers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub corrections: Vec<Correction>,
 }
 
