@@ -10,6 +10,7 @@ from tokenizers import (
     AddedToken,
     Regex,
     Tokenizer,
+    decoders,
     models,
     normalizers,
     pre_tokenizers,
@@ -89,7 +90,18 @@ def trained(family: str) -> Tokenizer:
         show_progress=False,
     )
     made.train_from_iterator(LINES, trainer)
-    return made if bytes_as_letters else _with_bytes(made)
+    if bytes_as_letters:
+        made.decoder = decoders.ByteLevel()
+        return made
+    made.decoder = stripping()
+    return _with_bytes(made)
+
+
+def stripping() -> decoders.Decoder:
+    """The decoder of Llama 2, Mistral and their kin: it takes the space that was put first."""
+    spaces = decoders.Replace("\u2581", " ")
+    steps = [spaces, decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    return decoders.Sequence(steps)
 
 
 def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
@@ -105,12 +117,15 @@ def write_bundle(tokenizer: Tokenizer, path: Path, prefix: Sequence[int] = ()) -
     """A bundle as the child process writes it; `prefix` is what stands before every text."""
     texts = ["", "the theory", " 12 é日🙂", "a\n\n b"]
     content = {
-        "bundle": 1,
+        "bundle": 2,
         "digest": path.stem.ljust(64, "0"),
         "tokenizer_json": tokenizer.to_str(),
         "prefix_ids": list(prefix),
         "empty_context_ids": [0],
         "eos_ids": [1],
+        "plain_eos_ids": [],
+        "control_ids": [0, 1],
+        "loses_first_space": False,
         "chat_template": None,
         "special_tokens": {},
         "model_max_length": None,

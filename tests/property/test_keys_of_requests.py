@@ -53,11 +53,10 @@ class Request:
             "choices": {"list": [choice]},
         }
 
-    def end(self) -> None:
-        """Other ids that end a generation."""
+    def tokenizer(self, **changes: Any) -> None:
+        """Other facts in the tokenizer's bundle."""
         fields = json.loads(self.bundle.read_text())
-        fields["eos_ids"] = [*fields["eos_ids"], 5]
-        self.bundle.write_text(json.dumps(fields))
+        self.bundle.write_text(json.dumps({**fields, **changes}))
 
 
 @pytest.fixture
@@ -73,7 +72,13 @@ REQUEST: dict[str, Callable[[Request], object]] = {
     "where scoring starts": lambda r: r.scored("+", ")("),
     "the longest generation": lambda r: r.generate.update(max_new_tokens=3),
     "the stops": lambda r: r.generate.update(stop=["b"]),
-    "the ids that end a generation": Request.end,
+    "the ids that end a generation": lambda r: r.tokenizer(eos_ids=[1, 5]),
+    "where the decoder loses the first space, that ids are decoded behind the prompt's": (
+        lambda r: r.tokenizer(loses_first_space=True)
+    ),
+    "where an id that ends a generation has a text, that the answer is without it": (
+        lambda r: r.tokenizer(plain_eos_ids=[1])
+    ),
     "the temperature": lambda r: r.generate.update(temperature=0.6),
     "above temperature 0, top-p": lambda r: r.generate.update(top_p=0.8),
     "above temperature 0, top-k": lambda r: r.generate.update(top_k=4),
@@ -92,3 +97,13 @@ def test_what_is_in_a_request_makes_another_key(line: str, asked: Request) -> No
     assert after - before
     # another repeat is another request beside the first; all else replaces it
     assert bool(after & before) == (line == "above temperature 0, the repeat")
+
+
+@pytest.mark.parametrize("change", [{"loses_first_space": True}, {"plain_eos_ids": [1]}])
+def test_a_correction_of_texts_leaves_the_keys_of_likelihoods_alone(
+    change: dict[str, Any], asked: Request
+) -> None:
+    asked.scored("+)", "(")
+    before = asked.keys()
+    asked.tokenizer(**change)
+    assert asked.keys() == before

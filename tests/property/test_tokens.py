@@ -84,7 +84,9 @@ def family(name: str, prefixed: bool) -> Family:
     tokenizer = trained(name)
     prefix = (0,) if prefixed else ()
     path = scratch() / f"{name}{int(prefixed)}.json"
-    return Family(tokenizer, write_bundle(tokenizer, path, prefix), prefix)
+    bundle = write_bundle(tokenizer, path, prefix)
+    tokenizer.encode_special_tokens = True  # what rows spell is ordinary text
+    return Family(tokenizer, bundle, prefix)
 
 
 @cache

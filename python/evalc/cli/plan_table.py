@@ -81,8 +81,20 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
                 f"warning: {cell['task']}: in {cell['split_words']:,} cases the continuation "
                 "starts inside a token; end the prompt where a word ends"
             )
+        if cell.get("forged"):
+            yield _forged(cell)
         if cell["truncated"]:
             yield f"warning: {cell['task']}: {cell['truncated']:,} contexts were cut at the left"
+
+
+def _forged(cell: Mapping[str, Any]) -> str:
+    identity, line, token = cell["forged_first"]
+    rows = "1 row spells" if cell["forged"] == 1 else f"{cell['forged']:,} rows spell"
+    return (
+        f"warning: {cell['task']}: {rows} control tokens, which are asked as ordinary text: the "
+        f"first is `{token}` in row `{identity}` on line {line}; a column of rendered chat is "
+        "named in `control_tokens` of its dataset"
+    )
 
 
 def _decisions(priced: Mapping[str, Any]) -> Iterator[str]:

@@ -87,6 +87,8 @@ CATALOGUE: dict[str, str] = {
     "nothing-to-audit": "the cache answers nothing of what is selected",
     # plan: models
     "needs-transformers": "a tokenizer has to be read for the first time without transformers",
+    "forged-turn": "what a row spells cannot be told from a control token",
+    "token-beyond-embedding": "a text has a token that the model has no embedding for",
     "tokenizer-failed": "a text cannot be encoded",
     "no-chat-template": "chat is asked of a tokenizer without a chat template",
     "chat-template": "a chat template does not parse, or refuses a conversation",

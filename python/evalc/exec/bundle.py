@@ -20,11 +20,17 @@ from typing import Any
 
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.probes import PROBES
-from evalc.exec.tokenizer import load_tokenizer, plain_ids, prefix_ids
+from evalc.exec.tokenizer import (
+    decoded,
+    load_tokenizer,
+    loses_first_space,
+    plain_ids,
+    prefix_ids,
+)
 from evalc.exec.weights import first_line
 from evalc.plan.sums import summed
 
-VERSION = 1
+VERSION = 2
 UNBOUNDED = 1 << 30
 LENGTHS = (
     "max_position_embeddings",
@@ -41,11 +47,15 @@ def bundle(directory: Path, trust_remote_code: bool) -> dict[str, Any]:
     tokenizer = load_tokenizer(directory, trust_remote_code)
     config = _json(directory / "config.json")
     prefix = prefix_ids(tokenizer)
+    ends = eos_ids(tokenizer, config, _json(directory / "generation_config.json"))
     content = {
         "tokenizer_json": _backend(tokenizer),
         "prefix_ids": prefix,
         "empty_context_ids": _empty_context(tokenizer, prefix),
-        "eos_ids": eos_ids(tokenizer, config, _json(directory / "generation_config.json")),
+        "eos_ids": ends,
+        "plain_eos_ids": [index for index in ends if decoded(tokenizer, [index])],
+        "loses_first_space": loses_first_space(tokenizer),
+        "control_ids": control_ids(tokenizer, ends),
         "chat_template": _chat_template(tokenizer),
         "special_tokens": {
             name: text
@@ -70,6 +80,43 @@ def eos_ids(tokenizer: Any, *configs: Mapping[str, Any]) -> list[int]:
         several = value if isinstance(value, list) else [value]
         found |= {int(index) for index in several if index is not None}
     return sorted(found)
+
+
+def control_ids(tokenizer: Any, ends: Sequence[int]) -> list[int]:
+    """Ids of the tokens that a row of data may spell but not write.
+
+    Those that are flagged special, that begin or end a text, and that the chat template puts around
+    the turns of a plain conversation. Other added tokens (runs of spaces, `<tool_call>`) are what
+    ordinary texts are made of.
+    """
+    added = tokenizer.added_tokens_decoder
+    found = {int(index) for index, token in added.items() if token.special}
+    found |= {int(index) for index in (*ends, tokenizer.bos_token_id) if index is not None}
+    turns = _turns(tokenizer)
+    found |= {
+        int(index)
+        for index, token in added.items()
+        if str(token.content).strip() and str(token.content) in turns
+    }
+    return sorted(found)
+
+
+def _turns(tokenizer: Any) -> str:
+    """What the chat template writes around two turns, with and without a system message."""
+    turns = [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]
+    texts = []
+    for system in ([], [{"role": "system", "content": ""}]):
+        for opening in (False, True):
+            talk = system + (turns[:1] if opening else turns)
+            try:
+                texts.append(
+                    tokenizer.apply_chat_template(
+                        talk, tokenize=False, add_generation_prompt=opening
+                    )
+                )
+            except Exception:
+                continue
+    return "\n".join(texts)
 
 
 def _backend(tokenizer: Any) -> str:

@@ -12,6 +12,11 @@ from transformers.utils import logging
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.weights import first_line, require_config
 
+PREFIX_TEXTS = ("hello", " world", "1 + 1 =", "\n", "A", "the end.", "é", "?", "x y")
+SPACES = ("\u2581", "\u0120", " ")
+SAMPLED = 64
+UNKNOWN = "\ufffd"
+
 
 def load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
     """The fast tokenizer of a model directory. Raises Faults."""
@@ -51,14 +56,64 @@ def plain_ids(tokenizer: Any, text: str) -> list[int]:
 
 
 def prefix_ids(tokenizer: Any) -> list[int]:
-    """The ids that the tokenizer puts before every text, found by encoding, not by its flags."""
-    found: list[list[int]] = []
-    for text in ("hello", " world", "1 + 1 =", "\n"):
+    """The ids that the tokenizer puts before every text, found by encoding, not by its flags.
+
+    A text that has no ids of its own (white space, for some tokenizers) cannot tell what stands
+    before it from what stands behind it, and is passed over. What a tokenizer puts last is left
+    out: a model that is to go on from a text must not read its end first. Raises Faults where
+    what stands first is not the same for every text.
+    """
+    found: set[tuple[int, ...]] | None = None
+    for text in PREFIX_TEXTS:
         whole: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
         bare = plain_ids(tokenizer, text)
+        if not bare:
+            continue
         places = range(len(whole) - len(bare) + 1)
-        found.append(next((whole[:k] for k in places if whole[k : k + len(bare)] == bare), []))
-    return found[0] if all(prefix == found[0] for prefix in found) else []
+        heads = {tuple(whole[:k]) for k in places if whole[k : k + len(bare)] == bare}
+        found = heads if found is None else found & heads
+        if not found:
+            message = (
+                f"what the tokenizer puts around a text is not the same for every text: `{text}` "
+                f"is {bare[:8]} by itself and {whole[:12]} with it"
+            )
+            hint = "correct `post_processor` in `tokenizer.json`"
+            raise Faults([Diagnostic("bad-tokenizer", message, hint=hint)])
+    if not found:
+        return []
+    shortest: tuple[int, ...] = min(found, key=len)
+    return list(shortest)
+
+
+def loses_first_space(tokenizer: Any) -> bool:
+    """Whether the first of the ids that are decoded gives another text than it does behind others.
+
+    So it is where a decoder strips the space that its encoder put before every text (SentencePiece
+    models), or puts a space before every word but the first (WordPiece). Found by decoding some
+    of the vocabulary.
+    """
+    tokens = sorted((index, token) for token, index in tokenizer.get_vocab().items())
+    spaced = [index for index, token in tokens if token[:1] in SPACES][:SAMPLED]
+    step = max(1, len(tokens) // SAMPLED)
+    tried = spaced + [index for index, _ in tokens[::step]]
+    texts = {index: decoded(tokenizer, [index]) for index in tried}
+    anchor = next((index for index, text in texts.items() if text.strip().isalnum()), None)
+    if anchor is None:
+        return False
+    before = texts[anchor]
+    for index, alone in texts.items():
+        both = decoded(tokenizer, [anchor, index])
+        if UNKNOWN not in both and both != before + alone:
+            return True
+    return False
+
+
+def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The text of `ids` without special tokens; incomplete characters become U+FFFD."""
+    text: str = tokenizer.decode(
+        list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    return text
 
 
 def require_parity(tokenizer: Any, samples: Sequence[tuple[str, list[int]]]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evalc.exec.settings import Setting
+from evalc.exec.tokenizer import UNKNOWN, decoded, loses_first_space
 
 Finish = Literal["stop", "eos", "length"]
 SLACK = 8
@@ -18,35 +19,70 @@ class Decoder:
     """Turns ids into text without special tokens.
 
     `special` maps the text of each special token to its id; such a text as a stop string has to
-    be found by its id, since decoding drops it.
+    be found by its id, since decoding drops it. With `loses_first_space` ids are decoded behind
+    those of their prompt.
     """
 
     tokenizer: Any
     special: Mapping[str, int]
     hidden: frozenset[int]
+    loses_first_space: bool
 
     @classmethod
     def of(cls, tokenizer: Any) -> Decoder:
         """The decoder of a fast transformers tokenizer."""
         added = tokenizer.added_tokens_decoder.items()
         special = {str(token.content): int(index) for index, token in added if token.special}
-        return cls(tokenizer, special, frozenset(special.values()))
+        hidden = frozenset(special.values())
+        return cls(tokenizer, special, hidden, loses_first_space(tokenizer))
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of `ids`; incomplete characters become U+FFFD."""
-        decoded: str = self.tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return decoded
+        return decoded(self.tokenizer, ids)
+
+    def tail(self, prompt: Sequence[int]) -> tuple[int, ...]:
+        """The end of `prompt` behind which its output has the text that it has behind the whole.
+
+        Long enough to have a text and to begin with a whole character, so that it has no part in
+        a run of byte tokens whose beginning was left out. Empty where it makes no difference.
+        """
+        if not self.loses_first_space:
+            return ()
+        visible = [int(index) for index in prompt if int(index) not in self.hidden]
+        size = SLACK
+        while size < len(visible):
+            before = self.text(visible[-size:])
+            if before and UNKNOWN not in before:
+                break
+            size *= 2
+        return tuple(visible[-size:])
+
+    def behind(self, tail: Sequence[int], ids: Sequence[int]) -> str:
+        """The text that `ids` add to the text of `tail`.
+
+        Where that text ends inside a character, the whole character is part of what is added. An
+        output that breaks off inside one may spoil a run of byte tokens it shares with the
+        prompt; then it is decoded behind the last token before that run.
+        """
+        if not tail:
+            return self.text(ids)
+        for end in range(len(tail), 0, -1):
+            before, whole = self.text(tail[:end]), self.text([*tail[:end], *ids])
+            stem = before.rstrip(UNKNOWN)
+            for start in (before, stem):
+                if start and whole.startswith(start):
+                    return whole[len(start) :]
+        return self.text([*tail, *ids]) if not self.text(tail) else self.text(ids)
 
 
 @dataclass(slots=True)
 class Transcript:
-    """One growing output. `limit` bounds its tokens."""
+    """One growing output behind `tail`, the end of its prompt. `limit` bounds its tokens."""
 
     decoder: Decoder
     setting: Setting
     limit: int
+    tail: tuple[int, ...] = ()
     tokens: list[int] = field(default_factory=list)
     finish: Finish | None = None
     stop: str | None = None
@@ -73,8 +109,8 @@ class Transcript:
         return self.finish is not None
 
     def text(self) -> str:
-        """The text before the stop string."""
-        whole = self.decoder.text(self.tokens)
+        """The text before the stop string, and before the token that ended the output."""
+        whole = self.decoder.behind(self.tail, self._visible)
         found = _first(whole, self.setting.stop)
         return whole if found is None else whole[: found[0]]
 
@@ -99,9 +135,11 @@ class Transcript:
         if not self.setting.stop:
             return False
         reach = max(len(text.encode("utf-8", "replace")) for text in self.setting.stop) + SLACK
-        if _first(self.decoder.text(self._visible[-reach:]), self.setting.stop) is None:
+        whole = len(self._visible) <= reach
+        tail = self.tail if whole else ()
+        if _first(self.decoder.behind(tail, self._visible[-reach:]), self.setting.stop) is None:
             return False
-        found = _first(self.decoder.text(self.tokens), self.setting.stop)
+        found = _first(self.decoder.behind(self.tail, self._visible), self.setting.stop)
         if found is None:
             return False
         self.stop = found[1]

@@ -38,7 +38,8 @@ class Writer:
         """A writer that has written nothing yet."""
         setting = prompt.setting
         generator = generator_for(setting, prompt.key) if setting.sampled else None
-        return cls(prompt, Transcript(decoder, setting, prompt.limit), generator)
+        tail = decoder.tail(prompt.ids.tolist())
+        return cls(prompt, Transcript(decoder, setting, prompt.limit, tail), generator)
 
     @property
     def last(self) -> int:

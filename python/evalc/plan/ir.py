@@ -192,6 +192,7 @@ def _model_fields(folder: Folder, model: ResolvedModel) -> dict[str, Any]:
         "chat": spec.chat,
         "system": spec.system,
         "date": spec.date,
+        "vocabulary": model.shape.vocabulary or None,
     }
 
 
@@ -215,6 +216,7 @@ def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[s
         file = ingest.prepared(
             file, spec.prepare, root, cache, prepare_place, limits_of(folder.spec)
         )
+    trusted = {"control_tokens": spec.control_tokens} if spec.control_tokens else {}
     return {
         "name": name,
         "path": str(file.path),
@@ -224,6 +226,7 @@ def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[s
         "rows": spec.row_range,
         "where": spec.where,
         "id": spec.id,
+        **trusted,
     }
 
 

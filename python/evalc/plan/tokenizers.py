@@ -13,7 +13,7 @@ from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
 from evalc.plan.sums import is_summed
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
 PATTERNS = (
     "tokenizer*",
     "special_tokens_map.json",

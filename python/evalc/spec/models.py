@@ -84,6 +84,9 @@ class DatasetSpec(Table):
     """Keep the rows for which this template is true."""
     id: Template | None = None
     """A stable id of a row; else the hash of its content."""
+    control_tokens: list[Text] = []
+    """Columns that hold rendered chat, whose texts may write control tokens such as
+    `<|im_start|>`; in all other columns these are ordinary text."""
     prepare: Hook | None = None
     """A Python function, rows in and rows out, as `package.module:function`."""
 

@@ -1,13 +1,17 @@
 //! Rows to cases: the texts that a row asks under a task.
 
+mod marking;
+
 use crate::chat::{ChatTemplate, Message};
+use crate::control::Controls;
 use crate::fault::{closest, Fault};
-use crate::ir::{Choices, Kind, Model, Select, Task};
+use crate::ir::{Choices, Fewshot, Kind, Model, Select, Task};
 use crate::pyjson::python_str;
 use crate::rows::Table;
 use crate::select::Selection;
 use crate::template::{Template, TemplateFault};
 use crate::tokens::Encoder;
+use marking::Texts;
 use minijinja::value::ValueKind;
 use minijinja::Value;
 
@@ -26,6 +30,29 @@ pub struct Case {
     pub cluster: Option<String>,
     /// One value per slice template.
     pub slices: Vec<String>,
+    /// The texts with marks, where the row spells control tokens.
+    pub marked: Option<Marked>,
+}
+
+/// Context and continuations of a case as `control` marks them, and a token that the row spells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Marked {
+    /// What stands before every continuation.
+    pub context: String,
+    /// Continuations, delimiter included.
+    pub continuations: Vec<String>,
+    /// The first of the tokens.
+    pub token: String,
+}
+
+impl Case {
+    /// Context and continuations as they are encoded: marked, where they have to be.
+    pub fn asked(&self) -> (&str, &[String]) {
+        match &self.marked {
+            Some(marked) => (&marked.context, &marked.continuations),
+            None => (&self.context, &self.continuations),
+        }
+    }
 }
 
 /// The compiled templates of a task.
@@ -39,6 +66,14 @@ pub struct Writer<'a> {
     delimiter: String,
     chat: Option<(ChatTemplate, Option<String>)>,
     shots: Option<Shots<'a>>,
+    guard: Option<Guard<'a>>,
+}
+
+/// What keeps rows from writing control tokens.
+struct Guard<'a> {
+    controls: &'a Controls,
+    /// Columns that may.
+    trusted: &'a [String],
 }
 
 enum ChoiceTemplates {
@@ -54,6 +89,8 @@ pub struct Source<'a> {
     pub selection: &'a Selection,
     /// Whether it is the table of the cases too, so that a case must not be its own shot.
     pub own: bool,
+    /// Columns that may write control tokens.
+    pub trusted: &'a [String],
 }
 
 struct Shots<'a> {
@@ -170,11 +207,17 @@ impl<'a> Writer<'a> {
             delimiter: task.delimiter.clone().unwrap_or_else(|| " ".into()),
             chat: None,
             shots: None,
+            guard: None,
         };
         if let (Some(template), Some((source, _))) = (shot.flatten(), shots) {
             writer.shots = Some(writer.draw(template, source)?);
         }
         Ok(writer)
+    }
+
+    /// Keep rows, but for their trusted columns, from writing control tokens.
+    pub fn guard(&mut self, controls: &'a Controls, trusted: &'a [String]) {
+        self.guard = Some(Guard { controls, trusted });
     }
 
     /// Write prompts through a model's chat template.
@@ -244,11 +287,17 @@ impl<'a> Writer<'a> {
             let texts: Vec<&str> = kept.map(|(_, text)| text.as_str()).collect();
             return Ok(texts.join(&fewshot.separator));
         }
-        let seed = format!("{}\0{id}", fewshot.seed);
-        let positions = shots.source.selection.draw(fewshot.k, &seed, skip);
-        let rows = positions.iter().map(|p| shots.source.selection.rows[*p as usize]);
+        let rows = self.drawn(shots, fewshot, row, id).into_iter();
         let texts = rows.map(|r| self.shot(shots, r)).collect::<Result<Vec<_>, _>>()?;
         Ok(texts.join(&fewshot.separator))
+    }
+
+    /// Rows of the shots that a case draws for itself.
+    fn drawn(&self, shots: &Shots<'_>, fewshot: &Fewshot, row: u32, id: &str) -> Vec<u32> {
+        let skip = shots.source.own.then_some(row);
+        let seed = format!("{}\0{id}", fewshot.seed);
+        let positions = shots.source.selection.draw(fewshot.k, &seed, skip);
+        positions.iter().map(|p| shots.source.selection.rows[*p as usize]).collect()
     }
 
     /// Write the case of one row. `place` is the row's file and line, for faults.
@@ -280,29 +329,40 @@ impl<'a> Writer<'a> {
                     .map_err(|m| bad("bad-target", m, name, "target", place))?
             }
         };
-        let (context, continuations) = match self.task.kind {
+        let (said, continuations) = match self.task.kind {
             Kind::Perplexity => (String::new(), vec![prompt]),
             Kind::MultipleChoice => {
                 let joined = choices.iter().map(|c| format!("{}{c}", self.delimiter)).collect();
-                (self.context(prompt, index, id, place)?, joined)
+                (self.said(&prompt, index, id)?, joined)
             }
-            Kind::Generate => (self.context(prompt, index, id, place)?, Vec::new()),
+            Kind::Generate => (self.said(&prompt, index, id)?, Vec::new()),
         };
-        Ok(Case { context, continuations, choices, target, cluster, slices })
+        let context = match self.task.kind {
+            Kind::Perplexity => String::new(),
+            _ => self.conversation(&said, place)?,
+        };
+        let marked = match &self.guard {
+            Some(guard) if guard.sees(&said, &context, &continuations) => {
+                let texts = Texts { said: &said, context: &context, continuations: &continuations };
+                self.marked(guard, &texts, row, index, id, place)?
+            }
+            _ => None,
+        };
+        Ok(Case { context, continuations, choices, target, cluster, slices, marked })
     }
 
-    fn context(
-        &self,
-        prompt: String,
-        index: u32,
-        id: &str,
-        place: (&str, usize),
-    ) -> Result<String, Fault> {
+    /// Description, shots and prompt.
+    fn said(&self, prompt: &str, index: u32, id: &str) -> Result<String, Fault> {
         let mut text = self.task.description.clone();
         text.push_str(&self.shots(index, id)?);
-        text.push_str(&prompt);
+        text.push_str(prompt);
+        Ok(text)
+    }
+
+    /// What is said, as a conversation where the model is chatted with.
+    fn conversation(&self, text: &str, place: (&str, usize)) -> Result<String, Fault> {
         let Some((template, system)) = &self.chat else {
-            return Ok(text);
+            return Ok(text.to_owned());
         };
         let message = |role: &str, content: &str| Message {
             role: role.to_owned(),
@@ -310,7 +370,7 @@ impl<'a> Writer<'a> {
         };
         let mut messages: Vec<Message> = Vec::with_capacity(2);
         messages.extend(system.as_deref().map(|system| message("system", system)));
-        messages.push(message("user", &text));
+        messages.push(message("user", text));
         template.render(&messages, true).map_err(|fault| {
             Fault::new("chat-template", format!("the chat template: {}", fault.message))
                 .at("tasks", &self.task.name, "prompt")

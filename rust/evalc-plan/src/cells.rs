@@ -87,7 +87,11 @@ pub fn expand_one(
         max_length: ir.models[model].max_length,
     };
     let definition = &ir.tasks[task];
-    let beside = beside(ir, datasets, definition);
+    let mut beside = beside(ir, datasets, definition);
+    let trusted = &ir.datasets[definition.dataset].control_tokens;
+    let shots = definition.fewshot.as_ref().map(|f| &ir.datasets[f.dataset].control_tokens);
+    beside.extend(trusted.iter().map(|column| format!("trusted {column}")));
+    beside.extend(shots.into_iter().flatten().map(|column| format!("trusted shots {column}")));
     let name = Memo::cases_name(definition, &ir.models[model], &encoder.digest, &beside);
     let mut made = expand(&input, memo.cases(&name, definition.slices.len()))?;
     if made.fresh > 0 {

@@ -69,6 +69,11 @@ pub fn setting_digest(setting: &Setting) -> Digest {
     for id in &setting.eos_ids {
         state.update(&id.to_le_bytes());
     }
+    // nothing at all without corrections: those settings have the keys that they always had
+    for correction in &setting.corrections {
+        state.update(&(correction.name().len() as u64).to_le_bytes());
+        state.update(correction.name().as_bytes());
+    }
     *state.finalize().as_bytes()
 }
 
@@ -131,6 +136,7 @@ pub fn content_id(canonical_json: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::Correction;
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -163,6 +169,11 @@ mod tests {
         assert_eq!(hex(&digest), GOLDEN_REQUEST);
         assert_eq!(hex(&Namespace::new("aa", "bb").key(&digest)), GOLDEN_KEY);
         assert_eq!(hex(&setting_digest(&setting())), GOLDEN_SETTING);
+        let corrected = |corrections| Setting { corrections, ..setting() };
+        let [space, eos] = [Correction::FirstSpace, Correction::PlainEos];
+        assert_eq!(hex(&setting_digest(&corrected(vec![space]))), GOLDEN_FIRST_SPACE);
+        assert_eq!(hex(&setting_digest(&corrected(vec![eos]))), GOLDEN_PLAIN_EOS);
+        assert_eq!(hex(&setting_digest(&corrected(vec![space, eos]))), GOLDEN_BOTH);
         assert_eq!(order_key(7, "row-1"), GOLDEN_ORDER);
     }
 
@@ -179,6 +190,9 @@ mod tests {
             |s| s.seed = 9,
             |s| s.slot = 1,
             |s| s.eos_ids.push(7),
+            |s| s.corrections.push(Correction::FirstSpace),
+            |s| s.corrections.push(Correction::PlainEos),
+            |s| s.corrections = vec![Correction::FirstSpace, Correction::PlainEos],
         ];
         for edit in edits {
             let mut changed = setting();
@@ -197,6 +211,7 @@ mod tests {
             seed: 0,
             slot: 0,
             eos_ids: vec![2],
+            corrections: Vec::new(),
         }
     }
 
@@ -204,5 +219,10 @@ mod tests {
     const GOLDEN_REQUEST: &str = "acaf4149dec0821074a31840f6b3b94dd2bb77950966af5074a855d5ef873727";
     const GOLDEN_KEY: &str = "0f9a02874621b5c2fc95953d6300e4e604b1a2a8b58161fb4e2c1f22e2e62da8";
     const GOLDEN_SETTING: &str = "e7252a1ebe71ae3c43e1433bbf261b5c8247258966b72f883a6fae9af376f8a5";
+    const GOLDEN_FIRST_SPACE: &str =
+        "34f926add89bec4ccf61b62a78cafc7d0906129276be3bcbe7fc57937de5dec4";
+    const GOLDEN_PLAIN_EOS: &str =
+        "5b08da4a1cde8a8d677fac2ac4c8560dbdd728d924acbf3b8ed7fb5eda904aa3";
+    const GOLDEN_BOTH: &str = "b32116291f428245e861f3436fb939dd2492cae8ef0ccf103ee5ca716b464779";
     const GOLDEN_ORDER: u128 = 268382740363903253257133831279563293303;
 }

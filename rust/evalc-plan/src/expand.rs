@@ -2,12 +2,12 @@
 
 use crate::cases::{Case, Writer};
 use crate::digest::{setting_digest, Digest, RequestHasher, NO_SETTING};
-use crate::expansion::{Expansion, Request, SPLIT_WORD, TRUNCATED};
+use crate::expansion::{Expansion, Request, FORGED, SPLIT_WORD, TRUNCATED};
 use crate::fault::{abridge, Fault};
 use crate::ir::{Kind, Overflow, Setting, Task};
 use crate::memo::{KnownCases, RowDigest};
 use crate::order;
-use crate::prefix::{case, encode, leading, Prefix};
+use crate::prefix::{case, encode, encode_case, leading, Prefix};
 use crate::reuse::reuse;
 use crate::rows::Table;
 use crate::select::Selection;
@@ -84,7 +84,8 @@ pub fn expand(input: &Input<'_>, known: Option<KnownCases>) -> Result<Made, Vec<
 
 fn settings(input: &Input<'_>) -> Vec<Setting> {
     let generate = input.task.generate.as_ref();
-    generate.map_or_else(Vec::new, |generate| generate.settings(&input.encoder.eos_ids))
+    let (ends, corrections) = (&input.encoder.eos_ids, &input.encoder.corrections);
+    generate.map_or_else(Vec::new, |generate| generate.settings(ends, corrections))
 }
 
 /// Make every case, of parts or whole.
@@ -158,7 +159,7 @@ impl<'a> Worker<'a> {
                     continue;
                 }
             };
-            out.flags.push(0);
+            out.flags.push(if case.marked.is_some() { FORGED } else { 0 });
             let asked = match self.input.task.kind {
                 Kind::MultipleChoice => self.choices(&case, &mut out, &mut buffer),
                 Kind::Generate => self.prompt(&case, &mut out, &mut buffer),
@@ -192,7 +193,13 @@ impl<'a> Worker<'a> {
     }
 
     /// Encode a context once; its tail is reused by every continuation.
-    fn context(&self, text: &str) -> Result<Context, Stop> {
+    fn context(&self, text: &str, case: &Case) -> Result<Context, Stop> {
+        if case.marked.is_some() {
+            let mut tail = leading(self.input).to_vec();
+            let kept = tail.len();
+            tail.extend(encode_case(self.input, case, text)?);
+            return Ok(Context { prefixed: false, tail, kept, open: text.to_owned() });
+        }
         let shared = !self.prefix.text.is_empty() && text.starts_with(&self.prefix.text);
         let rest = if shared { &text[self.prefix.text.len()..] } else { text };
         let end = if self.cut { self.input.encoder.last_cut(rest) } else { None }.unwrap_or(0);
@@ -207,20 +214,22 @@ impl<'a> Worker<'a> {
 
     fn choices(&self, case: &Case, out: &mut Expansion, buffer: &mut Vec<u8>) -> Result<(), Stop> {
         // the reference harness moves trailing white space of the context to the continuation
-        let stem = case.context.trim_end_matches(python_space);
-        let moved = &case.context[stem.len()..];
+        let (whole, continuations) = case.asked();
+        let stem = whole.trim_end_matches(python_space);
+        let moved = &whole[stem.len()..];
         let empty = stem.is_empty();
         let mut context = if empty {
             let ids = self.input.encoder.empty_context_ids.clone();
             Context { prefixed: false, kept: ids.len(), tail: ids, open: String::new() }
         } else {
-            self.context(stem)?
+            self.context(stem, case)?
         };
-        let (mut split, proof) = (false, !empty && self.proof(&case.context));
-        let mut conts = Vec::with_capacity(case.continuations.len());
-        for text in &case.continuations {
+        let sound = case.marked.is_none() && !empty;
+        let (mut split, proof) = (false, sound && self.proof(&case.context));
+        let mut conts = Vec::with_capacity(continuations.len());
+        for text in continuations {
             let text = format!("{moved}{text}");
-            let joined = encode(self.input, &format!("{}{text}", context.open))?;
+            let joined = encode_case(self.input, case, &format!("{}{text}", context.open))?;
             let open = context.tail.len() - context.kept;
             split |= joined.len() < open || joined[..open] != context.tail[context.kept..];
             let cont = joined.get(open..).unwrap_or_default().to_vec();
@@ -231,13 +240,13 @@ impl<'a> Worker<'a> {
         }
         let last = out.flags.len() - 1;
         out.flags[last] |= if split { SPLIT_WORD } else { 0 };
-        if conts.iter().any(Vec::is_empty) {
-            return Err(Stop::Faults(vec![Fault::new(
-                "empty-continuation",
-                "a choice adds no token to its context",
-            )
-            .at("tasks", &self.input.task.name, "choices")
-            .hint("give choices whose text is not swallowed by the end of the prompt")]));
+        if let Some(index) = conts.iter().position(Vec::is_empty) {
+            let shown: String = case.choices[index].chars().take(60).collect();
+            let message = format!("choice {index}, `{shown}`, adds no token to its context");
+            let fault = Fault::new("empty-continuation", message)
+                .at("tasks", &self.input.task.name, "choices")
+                .hint("end the prompt before the text that the choice repeats, or set `delimiter`");
+            return Err(Stop::Faults(vec![fault]));
         }
         let longest = conts.iter().map(Vec::len).max().unwrap_or(0);
         self.fit(&mut context, longest, self.input.max_length + 1, out)?;
@@ -259,11 +268,11 @@ impl<'a> Worker<'a> {
     fn prompt(&self, case: &Case, out: &mut Expansion, buffer: &mut Vec<u8>) -> Result<(), Stop> {
         let generate = self.input.task.generate.as_ref();
         let room = generate.map_or(0, |g| g.max_new_tokens);
-        let mut context = self.context(&case.context)?;
+        let mut context = self.context(case.asked().0, case)?;
         if context.tail.is_empty() && !context.prefixed {
             context.tail = self.input.encoder.empty_context_ids.clone();
         }
-        if self.proof(&case.context) {
+        if case.marked.is_none() && self.proof(&case.context) {
             let mut whole = leading(self.input).to_vec();
             whole.extend(encode(self.input, &case.context)?);
             if !case.context.is_empty() && !self.equals(&context, &[], &whole) {
@@ -287,10 +296,10 @@ impl<'a> Worker<'a> {
     /// Disjoint windows in which every token of the text is scored once, with one token of
     /// context and as much more as fits for the last window (the reference harness's protocol).
     fn windows(&self, case: &Case, out: &mut Expansion, buffer: &mut Vec<u8>) -> Result<(), Stop> {
-        let text = &case.continuations[0];
+        let (text, asked) = (&case.continuations[0], &case.asked().1[0]);
         let mut ids = self.input.encoder.empty_context_ids.clone();
         ids.truncate(1);
-        let scored = encode(self.input, text)?;
+        let scored = encode_case(self.input, case, asked)?;
         if scored.is_empty() {
             return Err(Stop::Faults(vec![Fault::new(
                 "empty-continuation",

@@ -91,7 +91,7 @@ pub struct Expansion {
     pub choice_bytes: Vec<u32>,
     /// Settings of generation requests.
     pub settings: Vec<Setting>,
-    /// Per case: [`SPLIT_WORD`] and [`TRUNCATED`].
+    /// Per case: [`SPLIT_WORD`], [`TRUNCATED`] and [`FORGED`].
     pub flags: Vec<u8>,
     /// Text that (nearly) all contexts start with, cut where its encoding is settled.
     pub prefix_text: String,
@@ -107,6 +107,8 @@ pub struct Expansion {
 
 /// Flag of a case whose continuation does not start at a token boundary of the joined text.
 pub const SPLIT_WORD: u8 = 1;
+/// Flag of a case whose row spells a control token, which is asked as ordinary text.
+pub const FORGED: u8 = 4;
 /// Flag of a case whose context lost tokens at the left.
 pub const TRUNCATED: u8 = 2;
 

@@ -1,8 +1,8 @@
 //! What an Ir names, loaded: data, tokenizers, compiled templates.
 
 use crate::cases::{Source, Writer};
-use crate::fault::Fault;
-use crate::ir::Ir;
+use crate::fault::{closest, Fault};
+use crate::ir::{Dataset, Ir};
 use crate::memo::Memo;
 use crate::rows::Table;
 use crate::select::{columns, select, Selection};
@@ -46,10 +46,29 @@ pub fn load_datasets(ir: &Ir, memo: &Memo) -> (Vec<Option<Loaded>>, Vec<Fault>) 
             let table = Table::load(dataset).map_err(|fault| vec![fault])?;
             let selection = select(dataset, &table, memo)?;
             let columns = columns(&table).map_err(|fault| vec![fault])?;
+            trusted(dataset, &columns)?;
             Ok(Some(Loaded { table, selection, columns }))
         })
         .collect();
     split(loaded)
+}
+
+/// Refuse trust in columns that are not there.
+fn trusted(dataset: &Dataset, columns: &[String]) -> Result<(), Vec<Fault>> {
+    let lacking = dataset.control_tokens.iter().filter(|column| !columns.contains(column));
+    let faults: Vec<Fault> = lacking
+        .map(|column| {
+            let message = format!("`control_tokens` names `{column}`, which is no column");
+            let mut fault = Fault::new("undefined-variable", message);
+            fault.suggestion = closest(column, columns.iter().map(String::as_str));
+            fault.at("datasets", &dataset.name, "control_tokens")
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
 }
 
 /// The tokenizer of every model, one bundle read once.
@@ -96,7 +115,7 @@ pub fn writer<'a>(
     ir: &'a Ir,
     datasets: &'a [Option<Loaded>],
     task: usize,
-    model: Option<(usize, &[Option<Arc<Encoder>>])>,
+    model: Option<(usize, &'a [Option<Arc<Encoder>>])>,
 ) -> Result<Writer<'a>, Vec<Fault>> {
     let task = &ir.tasks[task];
     let loaded = datasets[task.dataset].as_ref().ok_or_else(Vec::new)?;
@@ -105,12 +124,16 @@ pub fn writer<'a>(
         Some(fewshot) => {
             let source = datasets[fewshot.dataset].as_ref().ok_or_else(Vec::new)?;
             let own = same_rows(ir, fewshot.dataset, task.dataset);
-            let from = Source { table: &source.table, selection: &source.selection, own };
+            let trusted = &ir.datasets[fewshot.dataset].control_tokens;
+            let from = Source { table: &source.table, selection: &source.selection, own, trusted };
             Some((from, source.columns.as_slice()))
         }
     };
     let mut writer = Writer::compile(task, &loaded.columns, shots)?;
     if let Some((model, encoders)) = model {
+        if let Some(encoder) = encoders[model].as_ref() {
+            writer.guard(&encoder.controls, &ir.datasets[task.dataset].control_tokens);
+        }
         if ir.models[model].chat {
             let encoder = encoders[model].as_ref().ok_or_else(Vec::new)?;
             writer.chat(&ir.models[model], encoder).map_err(|fault| vec![fault])?;

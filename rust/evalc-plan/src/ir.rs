@@ -65,6 +65,9 @@ pub struct Model {
     pub chat: bool,
     /// System message for chat.
     pub system: Option<String>,
+    /// Rows of the model's embedding, where they are known.
+    #[serde(default)]
+    pub vocabulary: Option<u32>,
     /// Date that `strftime_now` sees, `YYYY-MM-DD`.
     pub date: Option<String>,
 }
@@ -114,6 +117,9 @@ pub struct Dataset {
     pub condition: Option<String>,
     /// Template of a stable id.
     pub id: Option<String>,
+    /// Columns whose texts may write control tokens.
+    #[serde(default)]
+    pub control_tokens: Vec<String>,
 }
 
 /// What a task asks for.
@@ -249,11 +255,45 @@ pub struct Setting {
     pub slot: usize,
     /// End-of-sequence ids, sorted.
     pub eos_ids: Vec<u32>,
+    /// What the text of an answer owes to corrections, in order; empty for most tokenizers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub corrections: Vec<Correction>,
+}
+
+/// A change to how the text of an answer is made, which has a part in the keys of those
+/// generations alone whose texts it can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Correction {
+    /// Ids are decoded behind their prompt's, as the decoder takes something from the first.
+    #[serde(rename = "first-space.v1")]
+    FirstSpace,
+    /// The id that ended an answer is no part of its text though it is not flagged special.
+    #[serde(rename = "plain-eos.v1")]
+    PlainEos,
+}
+
+impl Correction {
+    /// Those of a tokenizer: whether its decoder takes something from what comes first, and which
+    /// ids that end an answer have a text.
+    pub fn of(loses_first_space: bool, plain_eos_ids: &[u32]) -> Vec<Correction> {
+        let mut out = Vec::new();
+        out.extend(loses_first_space.then_some(Correction::FirstSpace));
+        out.extend((!plain_eos_ids.is_empty()).then_some(Correction::PlainEos));
+        out
+    }
+
+    /// Its name in a key.
+    pub fn name(self) -> &'static str {
+        match self {
+            Correction::FirstSpace => "first-space.v1",
+            Correction::PlainEos => "plain-eos.v1",
+        }
+    }
 }
 
 impl Generate {
     /// The settings of every distinct sample of one case.
-    pub fn settings(&self, eos_ids: &[u32]) -> Vec<Setting> {
+    pub fn settings(&self, eos_ids: &[u32], corrections: &[Correction]) -> Vec<Setting> {
         let greedy = self.temperature == 0.0;
         let mut stop = self.stop.clone();
         stop.sort();
@@ -272,6 +312,7 @@ impl Generate {
                 seed: if greedy { 0 } else { self.seed },
                 slot,
                 eos_ids: eos_ids.clone(),
+                corrections: corrections.to_vec(),
             })
             .collect()
     }

@@ -8,6 +8,7 @@
 pub mod cases;
 pub mod cells;
 pub mod chat;
+pub mod control;
 pub mod digest;
 pub mod expand;
 pub mod expansion;

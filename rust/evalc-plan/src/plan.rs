@@ -1,18 +1,20 @@
 //! The plan: an Ir in, what remains to be asked of which model out.
 
+use crate::cases::Case;
 use crate::cells::{expand_cells, expand_one};
 use crate::digest::Namespace;
-use crate::expansion::{Expansion, TRUNCATED};
+use crate::expansion::{Expansion, FORGED, TRUNCATED};
 use crate::fault::Fault;
 use crate::inputs::{load_datasets, load_encoders, write_all, writer, Loaded};
-use crate::ir::{Ir, Kind, Setting, VERSION};
+use crate::ir::{Ir, Kind, Model, Setting, VERSION};
 use crate::marks::{self, Marks};
 use crate::memo::Memo;
 use crate::requests::Requests;
-use crate::rows::changed;
+use crate::rows::{changed, Table};
 use crate::summary::{summarise, Summary};
 use crate::tokens::Encoder;
 use crate::tree::{Branch, Pack, Packs};
+use minijinja::Value;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +47,13 @@ impl Plan {
         let (encoders, more) = load_encoders(&ir);
         faults.extend(more);
         let (expansions, fresh) = expand_cells(&ir, &datasets, &encoders, &memo, &mut faults);
+        for (cell, expansion) in ir.cells.iter().zip(&expansions) {
+            let (Some(expansion), Some(encoder)) = (expansion, &encoders[cell.model]) else {
+                continue;
+            };
+            let table = datasets[ir.tasks[cell.task].dataset].as_ref().map(|loaded| &loaded.table);
+            faults.extend(beyond(&ir.models[cell.model], encoder, expansion, table));
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -159,7 +168,23 @@ impl Plan {
         }
         let populations: Vec<u64> =
             (0..self.ir.cells.len()).map(|cell| self.population(cell) as u64).collect();
-        Ok(summarise(&self.ir, &populations, &self.requests, &self.settings, &branches))
+        let mut summary =
+            summarise(&self.ir, &populations, &self.requests, &self.settings, &branches);
+        for (index, cell) in summary.cells.iter_mut().enumerate() {
+            cell.forged_first = self.forged_first(index)?;
+        }
+        Ok(summary)
+    }
+
+    /// Id and line of the first case whose row spells a control token, and the token.
+    fn forged_first(&self, cell: usize) -> Result<Option<(String, usize, String)>, Fault> {
+        let flags = &self.expansion(cell).flags;
+        let Some(case) = flags.iter().position(|flag| flag & FORGED != 0) else {
+            return Ok(None);
+        };
+        let (_, line, texts) = self.written(cell, case)?;
+        let id = self.expansion(cell).ids.get(case).to_owned();
+        Ok(texts.marked.map(|marked| (id, line, marked.token)))
     }
 
     /// Cells of a model of which something remains.
@@ -240,6 +265,21 @@ impl Plan {
 
     /// Row, prompt, choices and target of one case, as JSON.
     pub fn case(&self, cell: usize, case: usize) -> Result<String, Fault> {
+        let (value, line, case_texts) = self.written(cell, case)?;
+        Ok(json!({
+            "id": self.expansion(cell).ids.get(case),
+            "line": line,
+            "row": value,
+            "prompt": case_texts.context,
+            "choices": case_texts.choices,
+            "target": serde_json::from_str::<serde_json::Value>(&case_texts.target)
+                .unwrap_or(serde_json::Value::Null),
+        })
+        .to_string())
+    }
+
+    /// Row, line and texts of one case.
+    fn written(&self, cell: usize, case: usize) -> Result<(Value, usize, Case), Fault> {
         let task = self.ir.cells[cell].task;
         let loaded = self.datasets[self.ir.tasks[task].dataset].as_ref().expect("loaded");
         let expansion = self.expansion(cell);
@@ -249,17 +289,8 @@ impl Plan {
         let writer = writer(&self.ir, &self.datasets, task, Some((model, &self.encoders)))
             .map_err(|mut faults| faults.remove(0))?;
         let place = (loaded.table.origin(), loaded.table.line(row as usize));
-        let case_texts = writer.write(&value, row, expansion.ids.get(case), place)?;
-        Ok(json!({
-            "id": expansion.ids.get(case),
-            "line": place.1,
-            "row": value,
-            "prompt": case_texts.context,
-            "choices": case_texts.choices,
-            "target": serde_json::from_str::<serde_json::Value>(&case_texts.target)
-                .unwrap_or(serde_json::Value::Null),
-        })
-        .to_string())
+        let texts = writer.write(&value, row, expansion.ids.get(case), place)?;
+        Ok((value, place.1, texts))
     }
 
     /// A few remaining requests of a model whose whole text is known, as (text, ids): for the
@@ -279,6 +310,9 @@ impl Plan {
                 continue;
             }
             for case in [0, expansion.ids.len() / 2] {
+                if expansion.flags[case] & FORGED != 0 {
+                    continue; // the library takes what is spelled for the token itself
+                }
                 let first = expansion.request_offsets[case] as usize;
                 let [prefix, tail, _] = expansion.tokens(first);
                 let Ok(text) = self.case(cell, case) else { continue };
@@ -298,6 +332,40 @@ impl Plan {
         probes.truncate(count);
         probes
     }
+}
+
+/// The fault of a token that the model has no embedding for, if a case has one.
+fn beyond(
+    model: &Model,
+    encoder: &Encoder,
+    expansion: &Expansion,
+    table: Option<&Table>,
+) -> Option<Fault> {
+    let limit = model.vocabulary.filter(|limit| encoder.reaches(*limit))?;
+    if !expansion.ready() {
+        return None;
+    }
+    let cases = expansion.request_offsets.windows(2).enumerate();
+    let (case, id) = cases.into_iter().find_map(|(case, requests)| {
+        let found = (requests[0]..requests[1]).find_map(|request| {
+            let runs = expansion.tokens(request as usize);
+            runs.iter().flat_map(|run| run.to_vec()).find(|id| *id >= limit)
+        });
+        found.map(|id| (case, id))
+    })?;
+    let (name, row) = (encoder.token(id).unwrap_or("?"), expansion.ids.get(case));
+    let message = format!(
+        "row `{row}` has the token `{name}` (id {id}), and model `{}` embeds {limit} tokens",
+        model.name
+    );
+    let fault = Fault::new("token-beyond-embedding", message)
+        .at("models", &model.name, "path")
+        .hint("resize the model's embedding to its tokenizer and save it, or take the token out");
+    let line = table.map(|table| (table.origin(), table.line(expansion.rows[case] as usize)));
+    Some(match line {
+        Some((file, line)) => fault.in_file(file, Some(line)),
+        None => fault,
+    })
 }
 
 /// Position of a run of settings in the plan's list, appended if it is not there yet.

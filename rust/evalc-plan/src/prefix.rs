@@ -84,6 +84,17 @@ pub fn encode(input: &Input<'_>, text: &str) -> Result<Vec<u32>, Stop> {
     })
 }
 
+/// Token ids of a text of a case, marked if its texts are.
+pub fn encode_case(input: &Input<'_>, case: &Case, text: &str) -> Result<Vec<u32>, Stop> {
+    if case.marked.is_none() {
+        return encode(input, text);
+    }
+    input.encoder.encode_marked(text).map_err(|message| {
+        let fault = Fault::new("tokenizer-failed", message);
+        Stop::Faults(vec![fault.at("tasks", &input.task.name, "prompt")])
+    })
+}
+
 /// The case at a position.
 pub fn case(input: &Input<'_>, position: u32) -> Result<Case, Fault> {
     let row = input.selection.rows[position as usize];

@@ -1,6 +1,6 @@
 //! What a plan will cost, in exact token counts.
 
-use crate::expansion::{SPLIT_WORD, TRUNCATED};
+use crate::expansion::{FORGED, SPLIT_WORD, TRUNCATED};
 use crate::ir::{Ir, Setting};
 use crate::requests::Requests;
 use crate::tree::Branch;
@@ -35,6 +35,8 @@ pub struct Counts {
     pub split_words: u64,
     /// Cases whose context lost tokens.
     pub truncated: u64,
+    /// Cases whose row spells a control token, which is asked as ordinary text.
+    pub forged: u64,
 }
 
 /// One cell's counts.
@@ -49,6 +51,9 @@ pub struct CellCounts {
     /// Counts; a request asked by several cells counts where it is asked first.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Of the first case whose row spells a control token: its id, line and the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forged_first: Option<(String, usize, String)>,
 }
 
 /// Counts per cell and in total.
@@ -77,6 +82,7 @@ pub fn summarise(
             deduped: cell.expansion.requests.len() as u64,
             split_words: cell.expansion.flagged(SPLIT_WORD) as u64,
             truncated: cell.expansion.flagged(TRUNCATED) as u64,
+            forged: cell.expansion.flagged(FORGED) as u64,
             ..Counts::default()
         })
         .collect();
@@ -112,6 +118,7 @@ pub fn summarise(
         task: ir.tasks[cell.task].name.clone(),
         population: *population,
         counts,
+        forged_first: None,
     });
     Summary { cells: named.collect(), total }
 }
@@ -136,5 +143,6 @@ impl Counts {
         self.decode_pairs_bound += other.decode_pairs_bound;
         self.split_words += other.split_words;
         self.truncated += other.truncated;
+        self.forged += other.forged;
     }
 }

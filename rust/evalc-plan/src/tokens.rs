@@ -6,9 +6,12 @@
 //! a place, so the encodings of both sides concatenate to the encoding of the whole. Callers still
 //! compare a sample with whole encodings, and fall back to whole encodings if one differs.
 
+use crate::control::Controls;
+use crate::ir::Correction;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use tokenizers::pipeline::{EncodeOptions, PipelineToken, PipelineTokenizer};
 
 /// What the tokenizer child process wrote about a model's tokenizer.
@@ -20,6 +23,9 @@ struct Bundle {
     prefix_ids: Vec<u32>,
     empty_context_ids: Vec<u32>,
     eos_ids: Vec<u32>,
+    plain_eos_ids: Vec<u32>,
+    control_ids: Vec<u32>,
+    loses_first_space: bool,
     chat_template: Option<String>,
     special_tokens: BTreeMap<String, String>,
     probes: Vec<Probe>,
@@ -35,6 +41,11 @@ struct Probe {
 pub struct Encoder {
     tokenizer: PipelineTokenizer,
     options: EncodeOptions,
+    /// Its control tokens.
+    pub controls: Controls,
+    /// The tokenizer that knows control tokens by their marks alone, or why there is none.
+    marked: OnceLock<Result<PipelineTokenizer, String>>,
+    json: Json,
     cuttable: bool,
     /// Ids from here on stand for bytes that the vocabulary lacks.
     holes: u32,
@@ -46,6 +57,8 @@ pub struct Encoder {
     pub empty_context_ids: Vec<u32>,
     /// Ids that end a generation.
     pub eos_ids: Vec<u32>,
+    /// What is done for the texts of this tokenizer's generations.
+    pub corrections: Vec<Correction>,
     /// Chat template, if the tokenizer has one.
     pub chat_template: Option<String>,
     /// Special tokens by role.
@@ -57,20 +70,23 @@ impl Encoder {
     pub fn load(path: &str) -> Result<Encoder, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read it: {e}"))?;
         let bundle: Bundle = serde_json::from_str(&text).map_err(|e| format!("bad JSON: {e}"))?;
-        if bundle.bundle != 1 {
-            return Err(format!("bundle version {} is not 1", bundle.bundle));
+        if bundle.bundle != 2 {
+            return Err(format!("bundle version {} is not 2", bundle.bundle));
         }
         let mut json: Json = serde_json::from_str(&bundle.tokenizer_json)
             .map_err(|e| format!("its `tokenizer.json` is bad JSON: {e}"))?;
         let cuttable = cuttable(&json);
         let holes = fill_holes(&mut json);
-        let unsupported = |e: &dyn std::fmt::Display| format!("it is of an unsupported form: {e}");
-        tokenizers::canonicalize_value(&mut json).map_err(|e| unsupported(&e))?;
-        let tokenizer = tokenizers::from_json(&json.to_string()).map_err(|e| unsupported(&e))?;
+        let controls = Controls::new(&json, &bundle.control_ids);
+        let kept = json.clone();
+        let tokenizer = built(json)?;
         let encoder = Encoder {
             cuttable,
             holes,
             tokenizer,
+            controls,
+            marked: OnceLock::new(),
+            json: kept,
             options: EncodeOptions {
                 truncation: tokenizers::pipeline::Override::Off,
                 padding: tokenizers::pipeline::Override::Off,
@@ -80,6 +96,7 @@ impl Encoder {
             prefix_ids: bundle.prefix_ids,
             empty_context_ids: bundle.empty_context_ids,
             eos_ids: bundle.eos_ids,
+            corrections: Correction::of(bundle.loses_first_space, &bundle.plain_eos_ids),
             chat_template: bundle.chat_template,
             special_tokens: bundle.special_tokens,
         };
@@ -97,8 +114,22 @@ impl Encoder {
 
     /// Ids of `text`, without special tokens around it.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
+        self.ids(&self.tokenizer, text)
+    }
+
+    /// Ids of a marked text: control tokens are where their marks are, and nowhere else.
+    pub fn encode_marked(&self, text: &str) -> Result<Vec<u32>, String> {
+        let made = self.marked.get_or_init(|| {
+            let mut json = self.json.clone();
+            self.controls.hide(&mut json);
+            built(json)
+        });
+        self.ids(made.as_ref().map_err(Clone::clone)?, text)
+    }
+
+    fn ids(&self, tokenizer: &PipelineTokenizer, text: &str) -> Result<Vec<u32>, String> {
         let mut tokens: Vec<PipelineToken> = Vec::with_capacity(text.len() / 3);
-        self.tokenizer
+        tokenizer
             .encode_into(text, &self.options, &mut tokens)
             .map_err(|e| format!("cannot encode a text: {e}"))?;
         let ids = PipelineToken::cast_slice(&tokens);
@@ -108,6 +139,25 @@ impl Encoder {
             }
             None => Ok(ids.to_vec()),
         }
+    }
+
+    /// Whether some id of the tokenizer is `limit` or above.
+    pub fn reaches(&self, limit: u32) -> bool {
+        let pieces = self.json["model"]["vocab"].as_array().map_or(0, Vec::len);
+        let top = if self.holes == u32::MAX { pieces } else { self.holes as usize };
+        let added = self.json["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+        let most = added.iter().filter_map(|token| token["id"].as_u64()).max().unwrap_or(0);
+        top > limit as usize || most >= u64::from(limit)
+    }
+
+    /// The token of an id.
+    pub fn token(&self, id: u32) -> Option<&str> {
+        let added = self.json["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+        let found = added.iter().find(|token| token["id"] == id);
+        found.and_then(|token| token["content"].as_str()).or_else(|| {
+            let vocab = self.json["model"]["vocab"].as_object()?;
+            vocab.iter().find(|(_, index)| **index == id).map(|(token, _)| token.as_str())
+        })
     }
 
     /// The last byte position at which `text` may be cut, whatever follows it.
@@ -120,6 +170,13 @@ impl Encoder {
             .rposition(|w| w[1] == b' ' && w[0].is_ascii_alphabetic() && w[2].is_ascii_alphabetic())
             .map(|position| position + 1)
     }
+}
+
+/// The tokenizer of a `tokenizer.json`.
+fn built(mut json: Json) -> Result<PipelineTokenizer, String> {
+    let unsupported = |e: &dyn std::fmt::Display| format!("it is of an unsupported form: {e}");
+    tokenizers::canonicalize_value(&mut json).map_err(|e| unsupported(&e))?;
+    tokenizers::from_json(&json.to_string()).map_err(|e| unsupported(&e))
 }
 
 /// Give every byte that a byte-level vocabulary lacks an id above all others, returned.
