@@ -107,6 +107,29 @@ def write_model(
     return folder
 
 
+def write_shards(folder: Path, *groups: Sequence[str], stem: str = "model") -> list[Path]:
+    """Cut a model's weights into files by names of tensors, one takes the rest, with an index."""
+    whole = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    parts = [{name: whole.pop(name) for name in group} for group in groups]
+    parts = [part for part in (*parts, whole) if part]
+    files = [
+        folder / f"{stem}-{n + 1:05}-of-{len(parts):05}.safetensors" for n in range(len(parts))
+    ]
+    for file, part in zip(files, parts, strict=True):
+        save_file(part, file, metadata={"format": "pt"})
+    write_index(folder, files)
+    return files
+
+
+def write_index(folder: Path, files: Sequence[Path]) -> Path:
+    """Write the index of shards, as `save_pretrained` does."""
+    names = {name: file.name for file in files for name in load_file(file)}
+    index = folder / "model.safetensors.index.json"
+    _json(index, {"metadata": {"total_size": 0}, "weight_map": names})
+    return index
+
+
 def write_noisy(source: Path, folder: Path, scale: float, seed: int = 1) -> Path:
     """Write a copy of a model whose weights have noise of so many of their standard deviations."""
     shutil.copytree(source, folder)

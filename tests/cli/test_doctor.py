@@ -127,7 +127,7 @@ def test_broken_models_are_diagnosed_and_the_others_still_examined(
     }  # fmt: skip
     codes = {m["name"]: m["diagnostics"][0]["code"] for m in found["models"] if not m["sound"]}
     assert codes == {
-        "absent": "missing-model", "short": "bad-model", "deep": "bad-model", "empty": "bad-model",
+        "absent": "missing-model", "short": "bad-model", "deep": "bad-model", "empty": "bad-adapter",
     }  # fmt: skip
     done = workspace.call("doctor", "specs")
     assert done.code == 1

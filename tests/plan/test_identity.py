@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from evalc import _core
 from evalc.diagnostics import Faults
@@ -22,7 +21,7 @@ from evalc.plan.checkpoint import read_checkpoint
 from evalc.plan.digests import Digests
 from evalc.plan.identity import Identity, identify
 from evalc.store import Store
-from tiny_models import HIDDEN, INNER, LAYERS, write_adapter, write_model
+from tiny_models import HIDDEN, INNER, LAYERS, write_adapter, write_model, write_shards
 
 
 @dataclass
@@ -264,15 +263,11 @@ def test_remote_code_counts_where_it_is_run(bench: Bench) -> None:
 
 
 def test_shards_are_told_apart_by_name_and_content(bench: Bench) -> None:
-    whole = load_file(bench.folder / "model.safetensors")
-    first, second = dict(list(whole.items())[:5]), dict(list(whole.items())[5:])
-    (bench.folder / "model.safetensors").unlink()
-    save_file(first, bench.folder / "model-1.safetensors")
-    save_file(second, bench.folder / "model-2.safetensors")
+    one, two = write_shards(bench.folder, ["model.norm.weight"])
     before = bench.identity()
-    (bench.folder / "model-1.safetensors").rename(bench.folder / "swap")
-    (bench.folder / "model-2.safetensors").rename(bench.folder / "model-1.safetensors")
-    (bench.folder / "swap").rename(bench.folder / "model-2.safetensors")
+    one.rename(bench.folder / "swap")
+    two.rename(one)
+    (bench.folder / "swap").rename(two)
     assert bench.identity().model_id != before.model_id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from evalc.plan import identity
 from evalc.plan.checkpoint import read_checkpoint
 from evalc.plan.digests import Digests
-from tiny_models import write_adapter, write_model
+from tiny_models import write_adapter, write_index, write_model, write_shards
 
 Patch = pytest.MonkeyPatch
 
@@ -59,11 +60,22 @@ def model(tmp_path: Path) -> Model:
     return Model(folder)
 
 
+def doubled(model: Model) -> None:
+    """Two sets of shards of one model, and an index that names one of them."""
+    shutil.copytree(model.folder, spare := model.folder.parent / "spare")
+    write_shards(model.folder, ["model.norm.weight"])
+    for file in write_shards(spare, ["model.norm.weight"], stem="other"):
+        file.rename(model.folder / file.name)
+    shutil.rmtree(spare)
+
+
+def other_shards(model: Model, _: Patch) -> None:
+    write_index(model.folder, sorted(model.folder.glob("other-*")))
+
+
 MODEL: dict[str, Callable[[Model, Patch], object]] = {
     "the content of the safetensors files": lambda m, _: m.flip("model.safetensors"),
-    "the names of the safetensors files": lambda m, _: (m.folder / "model.safetensors").rename(
-        m.folder / "other.safetensors"
-    ),
+    "the names of the safetensors files": lambda m, _: write_shards(m.folder),
     "`config.json`, but for the keys in `identity.INERT`": lambda m, _: m.edit(
         "config.json", lambda c: {**c, "rope_theta": 5.0}
     ),
@@ -72,7 +84,8 @@ MODEL: dict[str, Callable[[Model, Patch], object]] = {
     ),
     "the adapter's weights": lambda m, _: m.flip("adapter/adapter_model.safetensors"),
     "the name of a quantisation": lambda m, _: m.options.update(quantization="8bit"),
-    "the model folder's `*.py`, where `trust_remote_code` is set": lambda m, _: (
+    "the names of the shards that are read, where other weights lie beside them": other_shards,
+    "the `*.py` in the model's folder and below, where `trust_remote_code` is set": lambda m, _: (
         m.folder / "own.py"
     ).write_text("A = 2\n"),
 }
@@ -91,6 +104,8 @@ ENGINE: dict[str, Callable[[Model, Patch], object]] = {
 
 @pytest.mark.parametrize("line", MODEL)
 def test_what_is_in_a_models_id_changes_it(line: str, model: Model, monkeypatch: Patch) -> None:
+    if MODEL[line] is other_shards:
+        doubled(model)
     before = model.found()
     MODEL[line](model, monkeypatch)
     after = model.found()

@@ -55,7 +55,7 @@ def _model(model: Mapping[str, Any]) -> Iterator[str]:
         yield f"{model['name']}: cannot be run"
         return
     what = f"{model['dtype']} on {model['device']}, numerics {model['numerics']}"
-    adapter = f" with {model['adapter']}" if model["adapter"] else ""
+    adapter = f" with {model['adapted']}" if model["adapter"] else ""
     yield f"{model['name']}: {what}, {model['directory']}{adapter}"
     if not model["sound"]:
         yield "  cannot be run"

@@ -180,6 +180,7 @@ def _entry(model: ResolvedModel) -> dict[str, Any]:
     return {
         "directory": str(source.path),
         "adapter": None if source.adapter is None else str(source.adapter),
+        "adapted": source.adapted,
         "device": source.device,
         "dtype": source.dtype,
         "quantization": source.quantization,

@@ -58,7 +58,9 @@ def _row(counts: Mapping[str, Any]) -> list[str]:
 def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
     total = priced["total"]
     for model in priced["models"]:
-        yield f"{model['name']}: {model['dtype']} on {model['device']}, {model['path']}"
+        # a plan pinned by an earlier version does not name it
+        adapted = f" with {model['adapted']}" if model.get("adapted") else ""
+        yield f"{model['name']}: {model['dtype']} on {model['device']}, {model['path']}{adapted}"
     if priced["hooks"]:
         yield f"runs your own functions: {', '.join(priced['hooks'])}"
     if priced["nothing_to_run"]:

@@ -16,7 +16,7 @@ from evalc.cli.told import ToldFile
 from evalc.decide.gates import by_rounds, with_baselines
 from evalc.diagnostics import Faults
 from evalc.hooks.crew import take_told
-from evalc.plan import Planned, cost
+from evalc.plan import Planned, contents, cost
 from evalc.plan.digests import Digests
 from evalc.plan.hooks import refuse_hooks, used_hooks
 from evalc.plan.inspected import inspect_hooks
@@ -113,11 +113,16 @@ def _footprint(
         return None
     specs = [path for path in asked.paths or (default_path(),) if path.is_dir()]
     models = [model.source for model in ir.models]
+    folders = [
+        folder
+        for model in models
+        for folder in contents.folders(model.path, code=model.trust_remote_code)
+    ]
     adapters = [model.adapter for model in models if model.adapter is not None]
     speeds = [cost.speed_note(m.identity, env.hardware(m.source.device)) for m in ir.models]
     return Footprint.taken(
         files=[*(file.path for file in folder.files if not file.inline), *ir.files],
-        folders=[*specs, *(model.path for model in models), *adapters],
+        folders=[*specs, *folders, *adapters],
         notes=[*speeds, *uses(ir, asked.cache)],
         store=store,
         began=began,

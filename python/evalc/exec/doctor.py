@@ -33,7 +33,7 @@ from evalc.exec.selfcheck import (
 )
 from evalc.exec.tokenizer import load_tokenizer, plain_ids
 from evalc.exec.transcripts import Decoder
-from evalc.exec.weights import first_line
+from evalc.exec.weights import first_line, require_model
 from evalc.plan.sources import ModelSource
 
 SAMPLES = 4
@@ -110,7 +110,7 @@ def _require_room(source: ModelSource) -> None:
 def _weight_bytes(source: ModelSource) -> int:
     """Bytes of the weights once loaded, from the files' headers."""
     size = 0
-    for file in source.path.glob("*.safetensors"):
+    for file in require_model(source.path).loaded:
         with safe_open(file, framework="numpy") as tensors:
             for name in tensors.keys():  # noqa: SIM118  no mapping
                 kept = tensors.get_slice(name)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +12,11 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
-from evalc.errors import ExitCode
-from evalc.exec.budget import is_out_of_memory
+from evalc.exec.adapters import with_adapter
 from evalc.exec.kernels import runs_triton, triton_fault
 from evalc.exec.linears import pack, unpack
-from evalc.exec.weights import first_line, require_adapter, require_model
+from evalc.exec.unloadable import unloadable
+from evalc.exec.weights import require_adapter, require_model
 from evalc.plan.sources import ModelSource
 
 DTYPES = {
@@ -28,6 +25,8 @@ DTYPES = {
     "float16": torch.float16,
 }
 QUANTIZATIONS = ("8bit", "4bit")
+NO_FOLDER = "evalc-applies-adapters-itself"
+"""Where transformers is to look for an adapter that it would apply without being asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def adapted(model: Any, source: ModelSource) -> LoadedModel:
     What `hasten` does to it, `restore` undoes.
     """
     if source.adapter is not None:
-        model = _with_adapter(model, source, source.adapter)
+        model = with_adapter(model, source, source.adapter)
     model.eval()
     head = model.get_output_embeddings()
     decoder = model.config.get_text_config(decoder=True)
@@ -73,7 +72,7 @@ def adapted(model: Any, source: ModelSource) -> LoadedModel:
         try:
             hasten(model)
         except RuntimeError as failure:
-            raise _unloadable(source, source.path, failure) from failure
+            raise unloadable(source, failure) from failure
     return LoadedModel(source, model, decoder, vocab, torch.device(source.device))
 
 
@@ -109,7 +108,7 @@ def base(source: ModelSource) -> Any:
         if source.quantization is None:
             model = model.to(source.device)
     except Exception as failure:
-        raise _unloadable(source, source.path, failure) from failure
+        raise unloadable(source, failure) from failure
     # transformers only warns of absent tensors, and fills them with random numbers.
     absent = sorted(info["missing_keys"])
     if absent:
@@ -149,6 +148,8 @@ def _options(source: ModelSource) -> dict[str, Any]:
         "use_safetensors": True,
         "trust_remote_code": source.trust_remote_code,
         "attn_implementation": _attention(source),
+        # an adapter in the model's folder is put into it as any other is, not unseen
+        "adapter_kwargs": {"subfolder": NO_FOLDER},
     }
     if source.quantization is not None:
         options["quantization_config"] = _quantization(source, source.quantization)
@@ -163,7 +164,7 @@ def _attention(source: ModelSource) -> str | None:
             source.path, local_files_only=True, trust_remote_code=source.trust_remote_code
         )
     except Exception as failure:
-        raise _unloadable(source, source.path, failure) from failure
+        raise unloadable(source, failure) from failure
     decoder = config.get_text_config(decoder=True)
     return "eager" if getattr(decoder, "attn_logit_softcapping", None) else None
 
@@ -196,42 +197,6 @@ def _quantization(source: ModelSource, wanted: str) -> Any:
     )
 
 
-def _with_adapter(model: Any, source: ModelSource, adapter: Path) -> Any:
-    if importlib.util.find_spec("peft") is None:
-        raise Faults(
-            [
-                Diagnostic(
-                    "missing-package",
-                    f"the adapter of model `{source.name}` needs `peft`",
-                    hint="install it with `pip install peft`",
-                )
-            ]
-        )
-    from peft import PeftModel  # noqa: PLC0415  peft costs seconds and is rarely wanted
-
-    try:
-        kind = json.loads((adapter / "adapter_config.json").read_bytes())["peft_type"]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=".*missing adapter keys")
-            wrapped = PeftModel.from_pretrained(
-                model, str(adapter), is_trainable=False, local_files_only=True
-            )
-    except Exception as failure:
-        raise _unloadable(source, adapter, failure) from failure
-    if wrapped.active_peft_config.is_prompt_learning:
-        raise Faults(
-            [
-                Diagnostic(
-                    "bad-adapter",
-                    f"the adapter `{adapter}` is of the prompt-learning kind `{kind}`",
-                    hint="use an adapter that changes weights, such as LoRA",
-                )
-            ]
-        )
-    # LoRA layers sit inside the base model, whose own forward keeps its full signature.
-    return wrapped.get_base_model()
-
-
 def _require_device(source: ModelSource) -> None:
     if source.dtype not in DTYPES:
         raise ValueError(f"unknown dtype `{source.dtype}`")
@@ -256,26 +221,3 @@ def _require_device(source: ModelSource) -> None:
                 )
             ]
         )
-
-
-def _unloadable(source: ModelSource, path: Path, failure: Exception) -> Faults:
-    """What to raise for an exception while loading: memory can run out, else the files are bad."""
-    if is_out_of_memory(failure):
-        found = Diagnostic(
-            "out-of-memory",
-            f"model `{source.name}` does not fit into the memory of `{source.device}`",
-            notes=(first_line(failure),),
-            hint='use `dtype = "bfloat16"`, a quantization, or a device with more memory',
-        )
-        return Faults([found], exit_code=ExitCode.FAILURE)
-    remote = "trust_remote_code" in str(failure) and not source.trust_remote_code
-    found = Diagnostic(
-        "bad-model",
-        f"model `{source.name}` does not load from `{path}`: {first_line(failure)}",
-        hint=(
-            "set `trust_remote_code = true` after reading the model's code"
-            if remote
-            else "load it once with transformers to see what is wrong"
-        ),
-    )
-    return Faults([found])

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import logging
 
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.weights import first_line, require_config
+from evalc.plan.contents import CONFIG
 
 PREFIX_TEXTS = ("hello", " world", "1 + 1 =", "\n", "A", "the end.", "é", "?", "x y")
 SPACES = ("\u2581", "\u0120", " ")
@@ -27,6 +28,7 @@ def load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
             directory, local_files_only=True, trust_remote_code=trust_remote_code
         )
     except Exception as failure:
+        _require_readable_config(directory, trust_remote_code)
         raise Faults(
             [
                 Diagnostic(
@@ -47,6 +49,18 @@ def load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
             ]
         )
     return tokenizer
+
+
+def _require_readable_config(directory: Path, trust_remote_code: bool) -> None:
+    """Raise Faults where it is the model's configuration that transformers does not read."""
+    try:
+        AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    except Exception as failure:
+        message = f"`{directory / CONFIG}` is not read by transformers: {first_line(failure)}"
+        hint = "correct the field, or restore the file from where the model came from"
+        raise Faults([Diagnostic("bad-model", message, hint=hint)]) from failure
 
 
 def plain_ids(tokenizer: Any, text: str) -> list[int]:

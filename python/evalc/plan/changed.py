@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from evalc.diagnostics import Faults
-from evalc.plan import lock
+from evalc.plan import contents, lock
 from evalc.plan.addresses import Kind, is_remote
 from evalc.plan.history import History
 from evalc.plan.hooks import used_hooks
@@ -35,7 +35,9 @@ MODEL_FILES: dict[str, tuple[str, ...]] = {
 """Which files of a model's folder a component is made of."""
 CODE = ("*.py",)
 """The same of a model that brings its own code, which is part of its settings."""
-ADAPTER_FILES = ("adapter_config.json", "*.safetensors")
+ADAPTER_FILES = contents.ADAPTER["adapter"]
+INSIDE = (contents.ADAPTER_CONFIG, contents.ADAPTER_WEIGHTS)
+"""Files of an adapter whose folder is the model's own."""
 MODEL_KEYS: dict[str, tuple[str, ...]] = {
     "model.chat_template": ("chat", "system", "date"),
     "model.settings": ("quantization", "trust_remote_code", "max_length"),
@@ -104,7 +106,9 @@ class _Comparison:
 
     def _model(self, name: str) -> Iterator[Change]:
         if name not in self.then.spec.models:
-            adapter = ["model.adapter"] if self.now.spec.models[name].adapter else []
+            inside = Path(self.now.located(("models", name, "path"))) / contents.ADAPTER_CONFIG
+            named = self.now.spec.models[name].adapter or inside.is_file()
+            adapter = ["model.adapter"] if named else []
             parts = dict.fromkeys([*MODEL_FILES, *MODEL_KEYS, *adapter])
             yield from (Change(part, name, f"the model `{name}` is new") for part in parts)
             return
@@ -115,6 +119,9 @@ class _Comparison:
             coded = component == "model.settings" and one.trust_remote_code
             wanted = (*patterns, *CODE) if coded else patterns
             yield from self._files(component, ("models", name, "path"), wanted)
+        path: Loc = ("models", name, "path")
+        if self.now.located(path) == self.then.located(path):
+            yield from self._files("model.adapter", path, INSIDE)
         if one.adapter is None or other.adapter is None:
             yield from _keys("model.adapter", name, ("adapter",), (one, other))
         else:

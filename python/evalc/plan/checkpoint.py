@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.diagnostics import Place
+from evalc.plan import contents
+from evalc.plan.modelfiles import COMPLETE, RESTORE, fault, header, json_object
 
-LFS_HEAD = b"version https://git-lfs.github.com/spec/"
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+LAYERS = frozenset(
+    [
+        *("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers"),
+        *("decoder_layers", "encoder_layers", "num_encoder_layers", "num_nextn_predict_layers"),
+        *("num_mtp_layers", "mtp_num_hidden_layers", "num_blocks"),
+    ]
+)
+MOST_LAYERS, MOST_LABELS = 256, 100_000
+"""More of them are taken as they are where the weights have as many tensors."""
 EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "wpe", "embed_in", "embed_out", "word_embeddings")
 
 
@@ -42,26 +54,51 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model directory: absolute path, parsed `config.json`, weight files in name order."""
+    """A model directory: absolute path, parsed `config.json`, weight files in name order.
+
+    Of all `weights` loading reads those that are `loaded`.
+    """
 
     path: Path
     config: Mapping[str, Any]
     weights: tuple[Path, ...]
+    loaded: tuple[Path, ...]
+
+    @property
+    def language(self) -> Mapping[str, Any]:
+        """The configuration of the part that writes text."""
+        text = self.config.get("text_config")
+        return text if isinstance(text, dict) and text else self.config
 
     @property
     def max_length(self) -> int | None:
         """Longest input in tokens that the configuration names."""
-        text = self.config.get("text_config") or self.config
         for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
-            if isinstance(value := text.get(key), int) and value > 0:
+            if isinstance(value := self.language.get(key), int) and value > 0:
                 return value
         return None
 
     @property
     def attention(self) -> str:
         """The attention family that computes it; capped logits are only right without fusion."""
-        text = self.config.get("text_config") or self.config
-        return "eager" if text.get("attn_logit_softcapping") else "sdpa"
+        return "eager" if self.language.get("attn_logit_softcapping") else "sdpa"
+
+    @property
+    def adapted(self) -> bool:
+        """Whether the folder is an adapter's too: transformers applies it without being asked."""
+        return (self.path / contents.ADAPTER_CONFIG).is_file()
+
+    @property
+    def chosen(self) -> list[str]:
+        """Names of the shards, where other weights lie beside them that the index could name."""
+        others = {file.name for file in self.weights} - {file.name for file in self.loaded}
+        doubtful = [
+            name
+            for name in others
+            if not any(fnmatchcase(name, pattern) for pattern in contents.DOUBLES)
+        ]
+        single = [file.name for file in self.loaded] == [contents.SINGLE]
+        return [file.name for file in self.loaded] if doubtful and not single else []
 
     @property
     def corrections(self) -> tuple[str, ...]:
@@ -82,17 +119,16 @@ class Checkpoint:
 
     def shape(self) -> Shape:
         """Sizes for the cost model, from the weight files' headers."""
-        text = self.config.get("text_config") or self.config
         parameters = 0
-        for file in self.weights:
-            for name, tensor in _header(file).items():
-                if name != "__metadata__" and not any(part in name for part in EMBEDDINGS):
-                    parameters += _product(tensor["shape"])
+        for file in self.loaded:
+            for name, tensor in header(file).items():
+                if not any(part in name for part in EMBEDDINGS):
+                    parameters += math.prod(tensor["shape"])
         return Shape(
             parameters=parameters,
-            layers=_number(text, "num_hidden_layers", "n_layer", "num_layers"),
-            width=_number(text, "hidden_size", "n_embd", "d_model"),
-            vocabulary=_number(text, "vocab_size"),
+            layers=_number(self.language, "num_hidden_layers", "n_layer", "num_layers"),
+            width=_number(self.language, "hidden_size", "n_embd", "d_model"),
+            vocabulary=_number(self.language, "vocab_size"),
         )
 
 
@@ -102,113 +138,140 @@ def read_checkpoint(path: Path, place: Place | None, name: str) -> Checkpoint:
     Raises Faults when it is missing, has no configuration, no safetensors weights, or a git-LFS
     pointer in place of either.
     """
-    try:
-        there = path.is_dir()
-    except OSError as error:
-        message = f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}"
-        raise _fault("bad-model", message, place, "check its permissions") from None
-    if not there:
-        raise _fault(
-            "missing-model",
-            f"the directory of model `{name}` does not exist: `{path}`",
-            place,
-            "give the path of a model directory, relative to the spec file",
-        )
-    config = _config(path, place)
-    weights = tuple(sorted(path.glob("*.safetensors")))
-    if not weights:
-        pickled = sorted(path.glob("*.bin")) + sorted(path.glob("*.pt"))
-        raise _fault(
-            "missing-weights",
-            f"`{path}` has no `*.safetensors` weights",
-            place,
-            "save the model with `save_pretrained` (safetensors); pickled weights such as "
-            f"`{pickled[0].name}` are never loaded"
-            if pickled
-            else "complete the download of the model",
-        )
-    for file in weights:
-        _header(file, place)
-    _require_shards(path, place)
-    return Checkpoint(path, config, weights)
+    config = read_config(path, place, name)
+    weights = tuple(contents.files(path, contents.MODEL["weights"]))
+    loaded = _loaded(path, config, weights, place)
+    tensors = sum(len(header(file, place)) for file in weights)
+    _require_layers(path, config, tensors, place)
+    return Checkpoint(path, config, weights, loaded)
 
 
-def _config(path: Path, place: Place | None) -> dict[str, Any]:
-    file = path / "config.json"
-    hint = "restore the file from where the model came from"
+def read_config(path: Path, place: Place | None, name: str) -> dict[str, Any]:
+    """The configuration of the model in a directory. Raises Faults."""
+    _require_directory(path, place, name)
     try:
-        content = file.read_bytes()
-        if content.startswith(LFS_HEAD):
-            raise _pointer(file, place)
-        config = json.loads(content)
+        config = json_object(path / contents.CONFIG, place)
     except FileNotFoundError:
-        raise _fault(
-            "missing-model",
-            f"`{path}` has no `config.json`",
-            place,
-            "point at the directory that `save_pretrained` wrote",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise _fault("bad-model", f"`{file}` cannot be read: {error}", place, hint) from None
-    if not isinstance(config, dict):
-        raise _fault("bad-model", f"`{file}` is not a JSON object", place, hint)
+        raise _configless(path, place) from None
+    if "configuration_files" in config:
+        message = (
+            f"`{path / contents.CONFIG}` leaves it to the version of transformers which file is "
+            "the configuration (`configuration_files`)"
+        )
+        raise fault("bad-model", message, place, "name one: copy it over `config.json`")
     return config
 
 
-def _require_shards(path: Path, place: Place | None) -> None:
-    """Raise Faults unless every shard that an index names is there."""
-    for index in sorted(path.glob("*.safetensors.index.json")):
-        try:
-            named = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            message = f"`{index}` is not a readable index of shards"
-            hint = "restore the file from where the model came from"
-            raise _fault("bad-model", message, place, hint) from None
-        absent = [name for name in named if not (path / name).is_file()]
-        if absent:
-            message = f"`{path}` lacks {len(absent)} of {len(named)} shards (`{absent[0]}`)"
-            hint = "complete the download of the model"
-            raise _fault("missing-weights", message, place, hint)
-
-
-def _header(file: Path, place: Place | None = None) -> dict[str, Any]:
-    """The JSON header of a safetensors file: 8 bytes of length, then the text.
-
-    Raises Faults when the file is not as long as its header says.
-    """
+def _require_directory(path: Path, place: Place | None, name: str) -> None:
     try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            if stream.read(len(LFS_HEAD)) == LFS_HEAD:
-                raise _pointer(file, place)
-            stream.seek(0)
-            length = int.from_bytes(stream.read(8), "little")
-            if length > size:
-                raise ValueError("the header is longer than the file")
-            header: dict[str, Any] = json.loads(stream.read(length))
-        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-        ends = [int(tensor["data_offsets"][1]) for tensor in tensors if tensor["shape"] is not None]
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise _fault(
-            "bad-model",
-            f"`{file}` is not a safetensors file: {error}",
-            place,
-            "complete the download of the model",
-        ) from None
-    whole = 8 + length + max(ends, default=0)
-    if size != whole:
-        message = f"`{file}` has {size:,} bytes where its header says {whole:,}"
-        raise _fault("bad-model", message, place, "complete the download of the model")
-    return header
+        there, file = path.is_dir(), path.is_file()
+    except OSError as error:
+        message = f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}"
+        raise fault("bad-model", message, place, "check its permissions") from None
+    if file and path.suffix.lower() == ".gguf":
+        message = f"the path of model `{name}` is a GGUF file, which is not read: `{path}`"
+        hint = "convert it with transformers (`from_pretrained(..., gguf_file=...)`) and save that"
+        raise fault("missing-model", message, place, hint)
+    if file:
+        message = f"the path of model `{name}` is a file, not a directory: `{path}`"
+        raise fault("missing-model", message, place, "name the directory that it lies in")
+    if not there:
+        message = f"the directory of model `{name}` does not exist: `{path}`"
+        hint = "give the path of a model directory, relative to the spec file"
+        raise fault("missing-model", message, place, hint)
 
 
-def _pointer(file: Path, place: Place | None) -> Faults:
-    return _fault(
-        "weights-lfs-pointer",
-        f"`{file}` is a git-LFS pointer, not the file itself",
-        place,
-        "run `git lfs pull` in the model directory",
-    )
+def _configless(path: Path, place: Place | None) -> Exception:
+    """What to raise for a directory without `config.json`, by what it is instead."""
+    if (path / contents.ADAPTER_CONFIG).is_file():
+        message = f"`{path}` is an adapter, not a model: it has no `config.json`"
+        hint = "name its base model as `path`, and this directory as `adapter`"
+        return fault("missing-model", message, place, hint)
+    if found := sorted(path.glob("*.gguf")):
+        message = f"`{path}` holds a GGUF file (`{found[0].name}`), which is not read"
+        hint = "convert it with transformers (`from_pretrained(..., gguf_file=...)`) and save that"
+        return fault("missing-model", message, place, hint)
+    message = f"`{path}` has no `config.json`"
+    hint = "point at the directory that `save_pretrained` wrote"
+    return fault("missing-model", message, place, hint)
+
+
+def _loaded(
+    path: Path, config: Mapping[str, Any], weights: Sequence[Path], place: Place | None
+) -> tuple[Path, ...]:
+    """The weight files that loading reads. Raises Faults unless they are there and in `weights`."""
+    explicit = config.get("transformers_weights")
+    if explicit is not None and explicit not in (contents.SINGLE, contents.INDEX):
+        message = f"`{path / contents.CONFIG}` takes the weights from `{explicit}`"
+        hint = f"rename them to `{contents.SINGLE}`, and remove `transformers_weights`"
+        raise fault("bad-model", message, place, hint)
+    shards = _shards(path, place)
+    if path / contents.SINGLE in weights and explicit != contents.INDEX:
+        return (path / contents.SINGLE,)
+    if shards is not None:
+        return shards
+    models = [file.name for file in weights if file.name != contents.ADAPTER_WEIGHTS]
+    if models:
+        message = f"`{path}` has shards (`{models[0]}`) and no `{contents.INDEX}`"
+        if len(models) == 1:
+            message = f"`{path}` has `{models[0]}` where `{contents.SINGLE}` is read"
+        hint = "complete the download, or save the model again with `save_pretrained`"
+        raise fault("missing-weights", message, place, hint)
+    pickled = sorted(file for pattern in PICKLED for file in path.glob(pattern))
+    if pickled:
+        message = f"`{path}` holds its weights only as pickles (`{pickled[0].name}`)"
+        hint = "save the model with `save_pretrained` (safetensors); a pickle may run any code"
+        raise fault("missing-weights", message, place, hint)
+    raise fault("missing-weights", f"`{path}` has no `*.safetensors` weights", place, COMPLETE)
+
+
+def _shards(path: Path, place: Place | None) -> tuple[Path, ...] | None:
+    """Every shard that the index names, in order; None without one. Raises Faults."""
+    index = path / contents.INDEX
+    try:
+        content = json_object(index, place, what="a readable index of shards")
+    except FileNotFoundError:
+        return None
+    named = content.get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(file, str) for file in named.values()):
+        message = f"`{index}` is not a readable index of shards"
+        raise fault("bad-model", message, place, RESTORE)
+    files = sorted(set(named.values()))
+    for name in files:
+        if not fnmatchcase(name, "*.safetensors") or Path(name).name != name:
+            message = f"`{index}` names `{name}`, which is no safetensors file beside it"
+            hint = "put all shards beside their index"
+            raise fault("bad-model", message, place, hint)
+    absent = [name for name in files if not (path / name).is_file()]
+    if absent:
+        message = f"`{path}` lacks {len(absent)} of {len(files)} shards (`{absent[0]}`)"
+        raise fault("missing-weights", message, place, COMPLETE)
+    if not isinstance(content.get("metadata"), dict):
+        message = f"`{index}` has no table `metadata`, without which transformers does not read it"
+        raise fault("bad-model", message, place, RESTORE)
+    return tuple(path / name for name in files)
+
+
+def _require_layers(
+    path: Path, config: Mapping[str, Any], tensors: int, place: Place | None
+) -> None:
+    """Raise Faults for more layers than there are tensors: they would be made before one is read.
+
+    Labels, which the language model has none of, are listed one by one as well.
+    """
+    parts = [config, *(part for part in config.values() if isinstance(part, dict))]
+    for part in parts:
+        for key, value in part.items():
+            most = max(MOST_LAYERS, tensors) if key in LAYERS else MOST_LABELS
+            if (key in LAYERS or key == "num_labels") and _exceeds(value, most):
+                message = f"`{path / contents.CONFIG}` asks for {value} in `{key}`"
+                if key in LAYERS:
+                    message += f", and its weights are {tensors:,} tensors"
+                raise fault("bad-model", message, place, "correct the field")
+
+
+def _exceeds(value: object, most: int) -> bool:
+    return isinstance(value, int | float) and not value <= most
 
 
 def _number(config: Mapping[str, Any], *keys: str) -> int:
@@ -221,14 +284,3 @@ def _rope_types(config: Mapping[str, Any]) -> set[str]:
     named = [entry for entry in entries if isinstance(entry, dict)]
     parts = [part for entry in named for part in (entry, *entry.values()) if isinstance(part, dict)]
     return {str(part.get(name)) for part in parts for name in ("rope_type", "type")}
-
-
-def _product(shape: list[int]) -> int:
-    size = 1
-    for extent in shape:
-        size *= extent
-    return size
-
-
-def _fault(code: str, message: str, place: Place | None, hint: str) -> Faults:
-    return Faults([Diagnostic(code, message, place, hint=hint)])

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from evalc import _core
-from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.diagnostics import Place
+from evalc.plan import contents
+from evalc.plan.adapters import read_adapter
 from evalc.plan.checkpoint import Checkpoint
 from evalc.plan.digests import Digests
 
@@ -69,9 +71,8 @@ def identify(
 
     Files are known by their content, wherever they lie. Raises Faults for an unusable adapter.
     """
-    weights = digests.of(checkpoint.weights)
     components = {
-        "weights": _joined("evalc.weights.v1", checkpoint.weights, weights),
+        "weights": _weights(checkpoint, digests.of(checkpoint.weights)),
         "config": _core.digest_fields("evalc.config.v1", [_canonical(checkpoint.config)]),
         "adapter": _adapter(adapter, digests, place) if adapter else "",
         "quantization": quantization or "",
@@ -102,24 +103,31 @@ def _canonical(config: Mapping[str, Any]) -> bytes:
     return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _joined(tag: str, files: Sequence[Path], digests: Sequence[str]) -> str:
+def _weights(checkpoint: Checkpoint, digests: Sequence[str]) -> str:
+    """Digest of all weights, and of which are read where the files alone do not tell."""
+    every = _joined("evalc.weights.v1", checkpoint.path, checkpoint.weights, digests)
+    if not checkpoint.chosen:
+        return every
+    named = [name.encode() for name in (every, *checkpoint.chosen)]
+    return _core.digest_fields("evalc.chosen.v1", named)
+
+
+def _joined(tag: str, folder: Path, files: Sequence[Path], digests: Sequence[str]) -> str:
     """Digest of named contents; the order of shards is that of their names."""
-    names = [file.name.encode() for file in files]
+    names = [file.relative_to(folder).as_posix().encode() for file in files]
     pairs = zip(names, digests, strict=True)
     fields = [part for name, digest in pairs for part in (name, digest.encode())]
     return _core.digest_fields(tag, fields)
 
 
 def _adapter(path: Path, digests: Digests, place: Place | None) -> str:
-    config, weights = path / "adapter_config.json", sorted(path.glob("*.safetensors"))
-    if not config.is_file() or not weights:
-        message = f"`{path}` is not a LoRA adapter in safetensors form"
-        hint = "point at a directory with `adapter_config.json` and `adapter_model.safetensors`"
-        raise Faults([Diagnostic("bad-adapter", message, place, hint=hint)])
-    files = [config, *weights]
-    return _joined("evalc.adapter.v1", files, digests.of(files))
+    read_adapter(path, place)
+    (patterns,) = contents.ADAPTER.values()
+    files = sorted(contents.files(path, patterns), key=lambda file: file.suffix != ".json")
+    return _joined("evalc.adapter.v1", path, files, digests.of(files))
 
 
 def _code(path: Path, digests: Digests) -> str:
-    files = sorted(path.glob("*.py"))
-    return _joined("evalc.code.v1", files, digests.of(files))
+    (patterns,) = contents.CODE.values()
+    files = contents.files(path, patterns)
+    return _joined("evalc.code.v1", path, files, digests.of(files))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from evalc import env
-from evalc.diagnostics import Diagnostic, Faults
+from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode, foremost
-from evalc.plan import identity, ingest, tokenizers
+from evalc.plan import contents, identity, ingest, tokenizers
 from evalc.plan.addresses import is_remote
 from evalc.plan.checkpoint import Shape, read_checkpoint
 from evalc.plan.digests import Digests
@@ -151,6 +151,9 @@ def _model(folder: Folder, name: str, cache: Path, remotes: Remotes) -> Resolved
     path = remotes.model(("models", name, "path"))
     checkpoint = read_checkpoint(path, place, name)
     adapter = remotes.model(("models", name, "adapter")) if spec.adapter is not None else None
+    if checkpoint.adapted:
+        _require_one(name, checkpoint.path, adapter, folder.place(("models", name, "adapter")))
+        adapter = checkpoint.path
     device = spec.device
     if device == "auto":
         device = "cuda" if env.cuda_present() else "cpu"
@@ -179,6 +182,18 @@ def _model(folder: Folder, name: str, cache: Path, remotes: Remotes) -> Resolved
     )
     bundle = tokenizers.bundle(path, cache, spec.trust_remote_code, place)
     return ResolvedModel(source, found, checkpoint.shape(), bundle)
+
+
+def _require_one(name: str, path: Path, adapter: Path | None, place: Place | None) -> None:
+    """Raise Faults where a model whose folder is an adapter's too names another."""
+    if adapter is None or adapter == path:
+        return
+    message = (
+        f"model `{name}` names an adapter, and its folder holds one already: "
+        f"`{path / contents.ADAPTER_CONFIG}`"
+    )
+    hint = "move the adapter of the folder elsewhere, and name one of the two"
+    raise Faults([Diagnostic("bad-adapter", message, place, hint=hint)])
 
 
 def _model_fields(folder: Folder, model: ResolvedModel) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def priced(
             {
                 "name": model.source.name,
                 "path": str(model.source.path),
+                "adapter": None if model.source.adapter is None else str(model.source.adapter),
+                "adapted": model.source.adapted,
                 "device": model.source.device,
                 "dtype": model.source.dtype,
                 "model_id": model.identity.model_id,

@@ -14,7 +14,8 @@ class ModelSource:
     `path` is a local model directory. `dtype` is float32, bfloat16 or float16; `device` is cpu or
     cuda; `numerics` is stable or fast. `max_length` bounds the tokens of prompt and output
     together. `base` is a digest of what the base model is, whatever its path; empty where nobody
-    has worked it out, and the path stands for it.
+    has worked it out, and the path stands for it. `adapter` may be `path` itself, where the model's
+    folder is an adapter's too.
     """
 
     name: str
@@ -27,6 +28,13 @@ class ModelSource:
     max_length: int
     numerics: str
     base: str = ""
+
+    @property
+    def adapted(self) -> str | None:
+        """Where the adapter comes from, for people; None without one."""
+        if self.adapter is None:
+            return None
+        return "the adapter in its folder" if self.adapter == self.path else str(self.adapter)
 
     @property
     def load(self) -> tuple[str, ...]:

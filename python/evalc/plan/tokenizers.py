@@ -11,22 +11,13 @@ from pathlib import Path
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
+from evalc.plan import contents
 from evalc.plan.sums import is_summed
 
 BUNDLE_VERSION = 2
-PATTERNS = (
-    "tokenizer*",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab*",
-    "merges.txt",
-    "*.model",
-    "*.tiktoken",
-    "chat_template*",
-    "generation_config.json",
-    "config.json",
-)
 CHILD = "evalc.exec.bundle"
+TOLD = ("cache-failed", "bad-model")
+"""What the child may find besides a bad tokenizer."""
 
 
 def bundle(model: Path, cache: Path, trust_remote_code: bool, place: Place | None) -> Path:
@@ -35,14 +26,14 @@ def bundle(model: Path, cache: Path, trust_remote_code: bool, place: Place | Non
     Only a tokenizer never seen before starts a child process, the one place of planning that
     imports transformers.
     """
-    files = sorted({file for pattern in PATTERNS for file in model.glob(pattern) if file.is_file()})
+    files = contents.files(model, contents.TOKENIZER)
     if trust_remote_code:
-        files += sorted(model.glob("*.py"))
+        files += contents.files(model, *contents.CODE.values())
     digests = _core.hash_files([str(file) for file in files])
     fields = [
         part.encode()
         for file, digest in zip(files, digests, strict=True)
-        for part in (file.name, digest)
+        for part in (file.relative_to(model).as_posix(), digest)
     ]
     name = _core.digest_fields(f"evalc.tokenizer.v{BUNDLE_VERSION}", fields)
     path = cache / "tokenizers" / f"{name}.json"
@@ -90,8 +81,8 @@ def _failure(stderr: str, model: Path, place: Place | None) -> Diagnostic:
         except ValueError:
             continue
         if isinstance(found, dict) and "message" in found:
-            ours = found.get("code") == "cache-failed"
-            code, where = ("cache-failed", None) if ours else ("bad-tokenizer", place)
+            code = found["code"] if found.get("code") in TOLD else "bad-tokenizer"
+            where = None if code == "cache-failed" else place
             return Diagnostic(code, str(found["message"]), where, hint=found.get("hint"))
     last = lines[-1] if lines else "the process ended without a word"
     return Diagnostic("bad-tokenizer", f"the tokenizer of `{model}` cannot be read: {last}", place)
