@@ -1,6 +1,6 @@
 //! The names a template takes from its row.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::engine;
@@ -30,6 +30,7 @@ pub(crate) fn variables(
     let text = source.text();
     let mut assigned = HashSet::new();
     let mut found: Vec<Variable> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
     for piece in pieces {
         let mut words = match piece.kind {
             PieceKind::Expression | PieceKind::Statement => tokens(text, piece.inner.clone()),
@@ -43,7 +44,7 @@ pub(crate) fn variables(
         }
         for position in 0..words.len() {
             if is_variable(text, &words, position) {
-                note_use(&mut found, text, &words, position, undeclared);
+                note_use(&mut found, &mut known, text, &words, position, undeclared);
             }
         }
     }
@@ -58,6 +59,7 @@ pub(crate) fn variables(
 
 fn note_use(
     found: &mut Vec<Variable>,
+    known: &mut HashMap<String, usize>,
     source: &str,
     words: &[Token],
     position: usize,
@@ -69,9 +71,10 @@ fn note_use(
         return;
     }
     let guarded = is_guarded(source, &words[position + 1..]);
-    match found.iter_mut().find(|variable| variable.name == name) {
-        Some(known) => known.guarded |= guarded,
+    match known.get(name) {
+        Some(&at) => found[at].guarded |= guarded,
         None => {
+            known.insert(name.to_string(), found.len());
             found.push(Variable { name: name.to_string(), span: (span.start, span.end), guarded })
         }
     }
