@@ -5,18 +5,23 @@
 //! each, so before these stands a test (which no template can name) that pays for them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use minijinja::machinery::{
     self, make_string_output, parse_expr, CodeGenerator, Instruction, Instructions,
 };
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, Error, State, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
 
+use super::arguments::refusal;
 use super::weight::{self, UNIT};
 
 /// Printed text costs this many times what the engine takes, so that it stays within 64 MiB.
 const PRINTING: usize = 3;
+
+/// After so many renders that did too much work the rest is not tried: there may be a million rows.
+const EXHAUSTED: usize = 4;
 
 const WEIGH: &str = "<weigh>";
 const NESTED: &str = "<nested>";
@@ -31,6 +36,8 @@ const SLICE: &str = "<slice>";
 pub(crate) struct Program {
     instructions: Instructions<'static>,
     blocks: BTreeMap<&'static str, Instructions<'static>>,
+    /// How many renders could not pay for their work.
+    exhausted: AtomicUsize,
 }
 
 impl Program {
@@ -61,11 +68,26 @@ impl Program {
         Program {
             instructions: weighed(&instructions),
             blocks: blocks.into_iter().map(|(name, block)| (name, weighed(&block))).collect(),
+            exhausted: AtomicUsize::new(0),
         }
     }
 
     /// What is printed, and the value that is left over by an expression.
     pub fn run<'env>(
+        &'env self,
+        environment: &'env Environment<'env>,
+        context: &Value,
+    ) -> Result<(String, Option<Value>), Error> {
+        if self.exhausted.load(Ordering::Relaxed) >= EXHAUSTED {
+            return Err(refusal("the template did too much work on other rows"));
+        }
+        self.evaluated(environment, context).inspect_err(|error| {
+            let exhausted = error.kind() == ErrorKind::OutOfFuel;
+            self.exhausted.fetch_add(usize::from(exhausted), Ordering::Relaxed);
+        })
+    }
+
+    fn evaluated<'env>(
         &'env self,
         environment: &'env Environment<'env>,
         context: &Value,
