@@ -136,7 +136,8 @@ class ExtractSpec(Table):
     regex: Regex | None = None
     """Python regular expression to look for."""
     take: Annotated[
-        Annotated[Literal["first", "last"], Tag("<text>")] | Annotated[int, Field(ge=-1_000_000, le=1_000_000), Tag("<number>")],
+        Annotated[Literal["first", "last"], Tag("<text>")]
+        | Annotated[int, Field(ge=-1_000_000, le=1_000_000), Tag("<number>")],
         shape("`first`, `last` or a whole number", text=str, number=int),
     ] = "first"
     """Which match counts; a number counts from 0, a negative one from the end."""

@@ -92,9 +92,8 @@ fn room(input: &Input<'_>) -> Result<(), Fault> {
     if cases.saturating_mul(repeats) <= MOST_GENERATIONS {
         return Ok(());
     }
-    let message = format!(
-        "{cases} cases times {repeats} repeats are more than {MOST_GENERATIONS} requests"
-    );
+    let message =
+        format!("{cases} cases times {repeats} repeats are more than {MOST_GENERATIONS} requests");
     Err(Fault::new("too-many-requests", message)
         .at("tasks", &input.task.name, "generate.repeats")
         .hint("lower `repeats`, or choose a tier with fewer cases"))

@@ -46,9 +46,7 @@ class Inputs:
     @cached_property
     def found(self) -> Found:
         """Per case and repeat, what was found in the text, as it stands there."""
-        return found_in(
-            self.cell, self.extractor, self.extract_root, self.cache, self.extract
-        )
+        return found_in(self.cell, self.extractor, self.extract_root, self.cache, self.extract)
 
     @cached_property
     def answers(self) -> Answers:

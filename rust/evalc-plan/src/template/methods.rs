@@ -102,12 +102,7 @@ fn map_method(state: &State, value: &Value, method: &str, args: &[Value]) -> Res
     }
 }
 
-fn list_method(
-    state: &State,
-    value: &Value,
-    method: &str,
-    args: &[Value],
-) -> Result<Value, Error> {
+fn list_method(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     if method != "copy" {
         weigh(state, value)?;
     }

@@ -34,7 +34,11 @@ pub(crate) fn check(
         let Ok((token, span)) = token else { return Ok(()) };
         count += usize::from(!matches!(token, Token::TemplateData(_)));
         if count > TOKENS {
-            return Err(fault(source, &span, format!("the template has more than `{TOKENS}` words")));
+            return Err(fault(
+                source,
+                &span,
+                format!("the template has more than `{TOKENS}` words"),
+            ));
         }
         if levels.after(&token) > NESTING {
             let message = format!("the template is nested more than `{NESTING}` deep");

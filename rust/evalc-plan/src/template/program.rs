@@ -96,8 +96,14 @@ impl Program {
         let mut out = make_string_output(&mut text);
         let context = context.clone();
         let none = AutoEscape::None;
-        let (value, state) =
-            machinery::eval(environment, &self.instructions, context, &self.blocks, &mut out, none)?;
+        let (value, state) = machinery::eval(
+            environment,
+            &self.instructions,
+            context,
+            &self.blocks,
+            &mut out,
+            none,
+        )?;
         if let Some(value) = &value {
             weight::weigh(&state, value)?;
         }
@@ -126,9 +132,8 @@ pub(crate) fn register(environment: &mut Environment<'static>) {
         environment
             .add_test(name, move |state: &State, value: &Value| weigh(state, value).map(|_| true));
     }
-    environment.add_test(LITERAL, |state: &State, bytes: usize| {
-        pay_printing(state, bytes).map(|()| true)
-    });
+    environment
+        .add_test(LITERAL, |state: &State, bytes: usize| pay_printing(state, bytes).map(|()| true));
     environment.add_filter(SLICE, slice);
 }
 
@@ -234,10 +239,7 @@ fn weighing(
 ///
 /// The engine words what is undefined (`doc.rows[0]`) by the instructions right before, so plain names
 /// are looked up once more in front of them.
-fn before_item(
-    listed: &[&Instruction<'static>],
-    at: usize,
-) -> (usize, Vec<Instruction<'static>>) {
+fn before_item(listed: &[&Instruction<'static>], at: usize) -> (usize, Vec<Instruction<'static>>) {
     use Instruction as I;
     let Some(key) = at.checked_sub(1) else { return (at, Vec::new()) };
     if matches!(listed[key], I::LoadConst(key) if key.as_str().is_some()) {

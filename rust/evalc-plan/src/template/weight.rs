@@ -18,7 +18,7 @@ pub(crate) const DEEPEST: usize = 200;
 pub(crate) const UNIT: usize = 64;
 
 /// Bytes that a place in a list counts for.
-const SLOT: usize = 32;
+const SLOT: usize = 64;
 
 /// Pays for walking through a value and all its texts; says how many units that were.
 pub(crate) fn weigh(state: &State, value: &Value) -> Result<u64, Error> {
@@ -105,7 +105,7 @@ impl Walk<'_, '_, '_> {
         if depth >= DEEPEST {
             return Err(refusal(format!("a value is nested more than `{DEEPEST}` deep")));
         }
-        let slot = if self.texts { SLOT } else { SLOT / 4 };
+        let slot = if self.texts { SLOT } else { SLOT / 2 };
         for item in value.try_iter()?.checked() {
             let item = item?;
             self.owe(slot)?;

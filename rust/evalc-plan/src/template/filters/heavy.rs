@@ -35,12 +35,15 @@ fn cases(environment: &mut Environment<'static>) {
         let text = StringInput::new(state, value)?;
         Ok::<_, Error>(filters::title(text.as_str().into()))
     });
-    environment.add_filter("format", |state: &mut State, value: &Value, args: Rest<ValueOrKwargs>| {
-        let args = args.into_values();
-        let fields = value.as_str().map_or(0, |text| text.matches('%').count());
-        pay_fields(state, fields, &args)?;
-        filters::format(state, value, Rest(args.into_iter().map(ValueOrKwargs::from).collect()))
-    });
+    environment.add_filter(
+        "format",
+        |state: &mut State, value: &Value, args: Rest<ValueOrKwargs>| {
+            let args = args.into_values();
+            let fields = value.as_str().map_or(0, |text| text.matches('%').count());
+            pay_fields(state, fields, &args)?;
+            filters::format(state, value, Rest(args.into_iter().map(ValueOrKwargs::from).collect()))
+        },
+    );
 }
 
 fn orders(environment: &mut Environment<'static>) {
