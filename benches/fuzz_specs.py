@@ -3,8 +3,8 @@
     python benches/fuzz_specs.py [--seconds N] [--seed N] [--keep FOLDER]
 
 Inputs are checked in children that live for a while, so that an abort or a hang is noticed and
-costs one child. Printed: inputs, outcomes by code. Exits with 1 after an internal error, an abort or
-a hang; what did it is kept in FOLDER.
+costs one child. Printed: inputs, outcomes by code. Exits with 1 after an internal error, an abort
+or a hang; what did it is kept in FOLDER.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ target = ["{{ a }}", "{{ b | default('x') }}"]
 generate = { max_new_tokens = 8, stop = ["\\n"], temperature = 0.5, repeats = 3, seed = 7 }
 extract = { regex = '(\\d+)', take = "last", group = 1, otherwise = 'x', ignore = [","] }
 metrics = ["exact_match", "pass@2"]
+[models.x]
+path = "nowhere"
 [suites.s]
 models = ["*"]
 tasks = ["m", "tag:one"]
@@ -163,6 +165,8 @@ def serve(folder: Path, seed: int) -> None:
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
                 code = evalc(["check", str(folder / "spec.toml")])
+        except SystemExit as ended:
+            code = ended.code
         except BaseException as error:
             code = f"{type(error).__name__}: {error}"
         sys.__stdout__.write(json.dumps([code, out.getvalue()[:2000]]) + "\n")
