@@ -115,3 +115,8 @@ def test_cases_times_repeats_have_a_bound(workspace: Workspace) -> None:
     rows = "".join(f'{{"question": "{n}", "answer": "1"}}\n' for n in range(1700))
     (path.parent / "sums.jsonl").write_text(rows)
     assert "1700 cases times 10000 repeats" in refused(workspace, "too-many-requests")
+
+
+def test_a_name_that_no_file_system_holds_is_refused(workspace: Workspace) -> None:
+    workspace.write(SUMS.replace("sums.jsonl", "x" * 300 + ".jsonl"))
+    assert "too long" in refused(workspace, "wrong-value")

@@ -96,6 +96,9 @@ def as_location(text: str) -> str:
     """Check a path: any local path, or a Hub name after `hf:`."""
     if not text:
         raise fault("wrong-value", "the path is empty", hint="name a file, folder or `hf:org/name`")
+    if len(text.encode()) > 4000 or any(len(part.encode()) > 255 for part in text.split("/")):
+        hint = "no file system holds a name of more than 255 bytes"
+        raise fault("wrong-value", f"the path `{text[:40]}...` is too long", hint=hint)
     if text.startswith("hf:") and not HUB.fullmatch(text):
         hint = "write `hf:org/name@revision`, for a dataset `hf:org/name/config/split@revision`"
         raise fault("bad-hub-path", f"`{text}` does not name anything on the Hub", hint=hint)
