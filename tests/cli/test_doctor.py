@@ -127,8 +127,11 @@ def test_broken_models_are_diagnosed_and_the_others_still_examined(
     }  # fmt: skip
     codes = {m["name"]: m["diagnostics"][0]["code"] for m in found["models"] if not m["sound"]}
     assert codes == {
-        "absent": "missing-model", "short": "bad-model", "deep": "bad-model", "empty": "bad-adapter",
-    }  # fmt: skip
+        "absent": "missing-model",
+        "short": "bad-model",
+        "deep": "bad-model",
+        "empty": "bad-adapter",
+    }
     done = workspace.call("doctor", "specs")
     assert done.code == 1
     assert done.out.count("cannot be run") == 4

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+from cell_builders import generate_cell
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalc.diagnostics import Faults
 from evalc.score import INVALID, Extract
+from evalc.score.answers import found_in
+from evalc.score.cache import ScoreCache
 from evalc.score.extract import Extractor
+from evalc.score.patience import TooSlow
 
 
 def found(text: str, **extract: object) -> str:
@@ -108,3 +113,25 @@ def test_extraction_never_fails_and_finds_a_part_of_the_text(text: str, take: in
 def test_normalisation_is_idempotent(text: str) -> None:
     extractor = Extractor(Extract(ignore=(",", r"\$")))
     assert extractor.normalise(extractor.normalise(text)) == extractor.normalise(text)
+
+
+def test_a_pattern_that_backtracks_without_end_is_named_with_its_case(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("evalc.score.patience.SECONDS", 0.2)
+    cell = generate_cell([["aaab"], ["a" * 64 + "b"]], ["a", "a"])
+    extractor = Extractor(Extract(regex=r"(a+)+$"))
+    with pytest.raises(Faults) as raised:
+        found_in(cell, extractor, Path(), ScoreCache(), "strict")
+    [diagnostic] = raised.value.diagnostics
+    assert diagnostic.code == "slow-pattern"
+    for part in ("extraction `strict`", "task `answers`", "case `case-1`", "`(a+)+$`"):
+        assert part in diagnostic.message
+
+
+def test_what_is_ignored_of_an_answer_is_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evalc.score.patience.SECONDS", 0.2)
+    extractor = Extractor(Extract(ignore=[r"(a|aa)+$"]))
+    with pytest.raises(TooSlow):
+        extractor.normalise("a" * 64 + "b")
+    assert extractor.normalise("a" * 9) == "", "the next text has its own time"

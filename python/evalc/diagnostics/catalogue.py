@@ -19,6 +19,7 @@ CATALOGUE: dict[str, str] = {
     "bad-name": "the name of a model, dataset, task, suite, tier or gate has a forbidden character",
     "bad-rows": "a `rows` slice is not `start:stop`",
     "bad-regex": "a regular expression does not compile",
+    "slow-pattern": "a regular expression takes too long on a text that a model wrote",
     "bad-hook": "a Python hook is not written `package.module:function`",
     "bad-hub-path": "an `hf:` path is not written as the Hub names things",
     "template-syntax": "a template does not parse",
@@ -113,6 +114,8 @@ CATALOGUE: dict[str, str] = {
     "data-unreadable": "a data file cannot be read",
     "data-lfs-pointer": "a data file is a git-LFS pointer",
     "data-malformed": "a line or a record of a data file cannot be parsed",
+    "data-too-large": "a row, the number of rows or an unpacked file is beyond what evalc reads",
+    "too-many-requests": "cases times repeats are more requests than a plan holds",
     "data-empty": "a dataset has no rows, or none is selected",
     "duplicate-id": "two rows have one `id`",
     # plan: cases

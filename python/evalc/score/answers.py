@@ -7,16 +7,23 @@ no metric takes part. Patterns are applied anew, which costs no more than lookin
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from evalc.hooks.limits import Failure, Limits
 from evalc.hooks.values import Unfit, as_text
 from evalc.score.cache import ScoreCache
 from evalc.score.cells import CaseDict, CellRecords
 from evalc.score.extract import INVALID, Extractor
+from evalc.score.faults import fault
 from evalc.score.hooks import Asked
 from evalc.score.keys import canonical
+from evalc.score.patience import SECONDS, TooSlow
 from evalc.score.scorers import hook_scorer
+
+T = TypeVar("T")
 
 SEEN = ("row", "prompt", "choices", "target")
 
@@ -33,8 +40,31 @@ def case_of(cell: CellRecords, case: int) -> CaseDict:
     return {**{name: fields[name] for name in SEEN}, "id": cell.case_ids[case]}
 
 
+def patient(cell: CellRecords, case: int, name: str, work: Callable[[], T]) -> T:
+    """What the patterns of the extraction `name` make of a text of a case.
+
+    Raises `Faults` (`slow-pattern`) naming both.
+    """
+    try:
+        return work()
+    except TooSlow as slow:
+        extraction = f"extraction `{name}`" if name else "the extraction"
+        pattern = slow.pattern if len(slow.pattern) <= 80 else f"{slow.pattern[:77]}..."
+        raise fault(
+            "slow-pattern",
+            f"{extraction} of task `{cell.task}` takes more than {SECONDS:g} s on case "
+            f"`{cell.case_ids[case]}`: `{pattern}`",
+            hint="rewrite the pattern so that no repetition can match one text in many ways",
+        ) from None
+
+
 def found_in(
-    cell: CellRecords, extractor: Extractor, root: Path, cache: ScoreCache, limits: Limits
+    cell: CellRecords,
+    extractor: Extractor,
+    root: Path,
+    cache: ScoreCache,
+    limits: Limits,
+    name: str = "",
 ) -> Found:
     """What is found in every text; a hook is imported from `root`, if anything is to be asked.
 
@@ -44,7 +74,10 @@ def found_in(
     answered = cell.answered()
     texts = [cell.texts_of(case) if answered[case] else [] for case in range(len(cell))]
     if hook is None:
-        return [[extractor.find(text) for text in own] for own in texts]
+        return [
+            [patient(cell, case, name, partial(extractor.find, text)) for text in own]
+            for case, own in enumerate(texts)
+        ]
     found = iter(_asked(cell, hook, texts, root, cache, limits))
     return [[next(found) for _ in own] for own in texts]
 
@@ -100,9 +133,12 @@ class _Views:
         return self._last[1]
 
 
-def answers_of(found: Found, extractor: Extractor) -> Answers:
+def answers_of(cell: CellRecords, found: Found, extractor: Extractor, name: str) -> Answers:
     """The normalised answers."""
-    return [[extractor.answer_of(one) for one in own] for own in found]
+    return [
+        [patient(cell, case, name, partial(extractor.answer_of, one)) for one in own]
+        for case, own in enumerate(found)
+    ]
 
 
 def is_valid(answer: str) -> bool:

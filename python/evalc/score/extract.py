@@ -1,7 +1,6 @@
 """Extraction: the answer within a generated text.
 
-Patterns run on Python's `re`, which backtracks: a pattern with nested repetition can take
-exponential time on an unlucky text, and nothing here interrupts it.
+Patterns run on Python's `re`, each for a limited time (`patience`).
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from evalc.score.faults import fault
+from evalc.score.patience import limited
 from evalc.score.scoring import Extract
 
 INVALID = "[invalid]"
@@ -49,11 +49,15 @@ class Extractor:
         return self.extract.python is None and not self.tries
 
     def find(self, text: str) -> str | None:
-        """What the patterns find: the answer as it stands in the text, or None."""
+        """What the patterns find: the answer as it stands in the text, or None.
+
+        Raises `TooSlow`, as does `normalise`.
+        """
         if not self.tries:
             return text
         for pattern, group in self.tries:
-            found = _take(pattern, text, self.extract.take, group)
+            with limited(pattern.pattern):
+                found = _take(pattern, text, self.extract.take, group)
             if found is not None:
                 return found
         return None
@@ -63,7 +67,8 @@ class Extractor:
         strip = self.extract.strip
         text = text.strip() if strip else text
         for pattern in self.ignored:
-            text = pattern.sub("", text)
+            with limited(pattern.pattern):
+                text = pattern.sub("", text)
         text = text.strip() if strip else text
         return text.lower() if self.extract.lower else text
 

@@ -20,7 +20,8 @@ from evalc import _core
 
 HOOK = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 NAME = re.compile(r"\w[\w.+-]*")
-ROWS = re.compile(r"(\d*):(\d*)")
+ROWS = re.compile(r"([0-9]*):([0-9]*)")
+MOST_ROWS = 2**32 - 1
 MEMORY = re.compile(r"[1-9][0-9]{0,5}[KMGT]")
 LEAST_MEMORY = 32 << 20
 HUB = re.compile(r"hf:[^/@\s]+/[^/@\s]+(/[^@\s]+)?(@[^@\s]+)?")
@@ -56,6 +57,9 @@ def as_regex(text: str) -> str:
         end = len(text[: at + 1].encode())
         message = f"the regular expression does not compile: {error.msg}"
         raise fault("bad-regex", message, span=(start, end)) from None
+    except (RecursionError, OverflowError):
+        message = "the regular expression is nested too deeply, or repeats too often"
+        raise fault("bad-regex", message) from None
     return text
 
 
@@ -73,6 +77,9 @@ def row_range(text: str) -> tuple[int, int | None]:
     if match is None:
         hint = "write `start:stop`, such as `0:200`, `100:` or `:50`"
         raise fault("bad-rows", f"`{text}` is not a range of rows", hint=hint)
+    if any(len(number) > 10 or int(number or 0) > MOST_ROWS for number in match.groups()):
+        hint = f"a file has at most {MOST_ROWS} rows"
+        raise fault("bad-rows", f"the range of rows `{text[:40]}` is too large", hint=hint)
     start = int(match[1] or 0)
     stop = int(match[2]) if match[2] else None
     if stop is not None and stop <= start:
@@ -107,6 +114,9 @@ def as_location(text: str) -> str:
     """Check a path: any local path, or a Hub name after `hf:`."""
     if not text:
         raise fault("wrong-value", "the path is empty", hint="name a file, folder or `hf:org/name`")
+    if len(text.encode()) > 4000 or any(len(part.encode()) > 255 for part in text.split("/")):
+        hint = "no file system holds a name of more than 255 bytes"
+        raise fault("wrong-value", f"the path `{text[:40]}...` is too long", hint=hint)
     if text.startswith("hf:") and not HUB.fullmatch(text):
         hint = "write `hf:org/name@revision`, for a dataset `hf:org/name/config/split@revision`"
         raise fault("bad-hub-path", f"`{text}` does not name anything on the Hub", hint=hint)
@@ -170,13 +180,14 @@ Choices = Annotated[
     | Annotated[list[Template], Field(min_length=1), Tag("<list>")],
     shape("a template or a list of templates", text=str, list=list),
 ]
+Index = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), Tag("<number>")]
 Label = Annotated[
-    Annotated[Template, Tag("<text>")] | Annotated[int, Tag("<number>")],
+    Annotated[Template, Tag("<text>")] | Index,
     shape("a text or a whole number", text=str, number=int),
 ]
 Target = Annotated[
     Annotated[Template, Tag("<text>")]
-    | Annotated[int, Tag("<number>")]
+    | Index
     | Annotated[list[Label], Field(min_length=1), Tag("<list>")],
     shape("a template, a whole number or a list of them", text=str, number=int, list=list),
 ]

@@ -29,7 +29,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "bits_per_byte": ("perplexity", "bits needed per byte"),
     "token_perplexity": ("perplexity", "perplexity per token"),
 }
-COUNTED = re.compile(r"(pass@|pass\^|maj@|code_pass@|code_pass\^)([1-9]\d*)")
+COUNTED = re.compile(r"(pass@|pass\^|maj@|code_pass@|code_pass\^)([1-9][0-9]{0,4})")
 CODE = ("code_pass@k", "code_pass^k")
 """Metrics that run what the model wrote."""
 
@@ -97,8 +97,11 @@ def split_metric(text: str, tasks: Collection[str]) -> tuple[str, str, str] | No
 
 def slice_name(template: str) -> str:
     """What a slice is called: the expression of `{{ expression }}`, else the template itself."""
-    match = re.fullmatch(r"\s*\{\{-?\s*(.*?)\s*-?\}\}\s*", template, re.DOTALL)
-    return match[1] if match and "{{" not in match[1] else template
+    inner = template.strip()
+    if not (inner.startswith("{{") and inner.endswith("}}") and len(inner) >= 4):
+        return template
+    inner = inner[2:-2].removeprefix("-").removesuffix("-").strip()
+    return template if "{{" in inner else inner
 
 
 def slice_index(average: str, slices: list[str]) -> int | None:

@@ -27,9 +27,11 @@ from evalc.spec.fields import (
     shape,
 )
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Amount = Annotated[float, Field(gt=0)]
+Amount = Annotated[float, Field(gt=0, le=1e9)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Value = Annotated[float, Field(ge=-1e12, le=1e12)]
 
 
 class Table(BaseModel):
@@ -101,13 +103,13 @@ class FewshotSpec(Table):
 
     dataset: Text
     """Name of the dataset that the examples come from."""
-    k: Annotated[int, Field(ge=0)]
+    k: Annotated[int, Field(ge=0, le=10_000)]
     """How many examples."""
     template: Template
     """How one example is written, with the columns of its row."""
     select: Literal["first", "random", "per_case"] = "first"
     """`first`: the first k rows; `random`: the same k drawn once; `per_case`: k drawn per case."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the drawing."""
     separator: str = ""
     """Text between two examples; what follows the last belongs into the template."""
@@ -116,19 +118,19 @@ class FewshotSpec(Table):
 class GenerateSpec(Table):
     """How text is generated: `generate = { ... }` of a task."""
 
-    max_new_tokens: Positive = 256
+    max_new_tokens: Annotated[int, Field(gt=0, le=1_000_000)] = 256
     """Longest answer in tokens."""
     stop: list[Text] = []
     """Texts that end an answer; they are not part of it."""
-    temperature: Annotated[float, Field(ge=0)] = 0.0
+    temperature: Annotated[float, Field(ge=0, le=100)] = 0.0
     """0 always takes the likeliest token."""
     top_p: Share = 1.0
     """Sample from the likeliest tokens of this total probability."""
-    top_k: Annotated[int, Field(ge=0)] = 0
+    top_k: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Sample from this many of the likeliest tokens; 0 is no limit."""
-    repeats: Positive = 1
+    repeats: Annotated[int, Field(gt=0, le=10_000)] = 1
     """Answers per case."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the sampling."""
 
 
@@ -138,11 +140,12 @@ class ExtractSpec(Table):
     regex: Regex | None = None
     """Python regular expression to look for."""
     take: Annotated[
-        Annotated[Literal["first", "last"], Tag("<text>")] | Annotated[int, Tag("<number>")],
+        Annotated[Literal["first", "last"], Tag("<text>")]
+        | Annotated[int, Field(ge=-1_000_000, le=1_000_000), Tag("<number>")],
         shape("`first`, `last` or a whole number", text=str, number=int),
     ] = "first"
     """Which match counts; a number counts from 0, a negative one from the end."""
-    group: Annotated[int, Field(ge=0)] | None = None
+    group: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """Which group of the match is the answer; else the first group that matched, or all of it."""
     otherwise: Regex | None = None
     """Second regular expression, tried when the first does not match."""
@@ -162,7 +165,7 @@ class CodeSpec(Table):
     program: Template
     """The program to run; it passes when it reaches its last statement. Sees the columns of the row
     and `{{ completion }}`, the answer."""
-    timeout: Amount = 5.0
+    timeout: Annotated[float, Field(gt=0, le=86_400)] = 5.0
     """Seconds until the program counts as failed."""
 
 
@@ -288,19 +291,19 @@ class GateSpec(Table):
     """`task.metric`, or `task.metric@extraction`."""
     models: list[Text] = []
     """Names or globs of the models that it judges; empty for all."""
-    min: float | None = None
+    min: Value | None = None
     """The least value that passes."""
-    max: float | None = None
+    max: Value | None = None
     """The largest value that passes."""
     baseline: Text | None = None
     """What to compare with: a recorded run, a model of the spec, or an exported result file."""
-    max_drop: Annotated[float, Field(ge=0)] | None = None
+    max_drop: Annotated[float, Field(ge=0, le=1e12)] | None = None
     """How far below the baseline still passes."""
     half_width: Share | None = None
     """How narrow the interval must be on each side."""
     among: list[Text] | None = None
     """Names or globs of models: which of them is best."""
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    alpha: Annotated[float, Field(ge=1e-9, lt=1)] = 0.05
     """The accepted probability of a wrong decision."""
     on_inconclusive: str = "fail"
     """What an undecided gate does: `fail`, `warn` or `escalate:<tier>`."""
@@ -309,7 +312,7 @@ class GateSpec(Table):
 class CostSpec(Table):
     """Prices for the preview: `[cost]`."""
 
-    usd_per_hour: Annotated[float, Field(ge=0)] | None = None
+    usd_per_hour: Annotated[float, Field(ge=0, le=1e9)] | None = None
     """Price of the machine."""
 
 

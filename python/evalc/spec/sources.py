@@ -103,7 +103,13 @@ def _parsed(source: SourceFile, faults: list[Diagnostic]) -> dict[str, Any] | No
     except tomli.TOMLDecodeError as error:
         place = source.place(_span_at(source.text, error.lineno, error.colno))
         reason = REASONS.get(error.msg, error.msg[:1].lower() + error.msg[1:])
-        faults.append(Diagnostic("toml-syntax", f"this is not TOML: {reason}", place))
+        hint = None
+        if error.msg.startswith("Unescaped"):
+            hint = "write a text with backslashes in single quotes, such as `'\\d+'`"
+        faults.append(Diagnostic("toml-syntax", f"this is not TOML: {reason}", place, hint=hint))
+    except ValueError:
+        message = "this is not TOML that can be read: a number has too many digits"
+        faults.append(Diagnostic("toml-syntax", message, source.place(None)))
     except RecursionError:
         message = "this is not TOML that can be read: it is nested too deeply"
         faults.append(Diagnostic("toml-syntax", message, source.place(None)))

@@ -38,6 +38,16 @@ BOUNDS = {
 }
 ELSEWHERE = {
     "doc_to_text": "prompt",
+    "process_docs": "prepare",
+    "test_split": "dataset",
+    "fewshot_split": "fewshot.dataset",
+    "fewshot_config": "fewshot",
+    "generation_kwargs": "generate",
+    "gen_kwargs": "generate",
+    "pretrained": "path",
+    "peft": "adapter",
+    "apply_chat_template": "chat",
+    "system_instruction": "system",
     "doc_to_choice": "choices",
     "doc_to_target": "target",
     "target_delimiter": "delimiter",
@@ -48,7 +58,12 @@ ELSEWHERE = {
     "dataset_path": "dataset",
     "max_gen_toks": "generate.max_new_tokens",
     "max_tokens": "generate.max_new_tokens",
+    "max_length_generation": "generate.max_new_tokens",
     "until": "generate.stop",
+    "stop_sequences": "generate.stop",
+    "stop_strings": "generate.stop",
+    "num_return_sequences": "generate.repeats",
+    "do_sample": "generate.temperature",
     "filter_list": "extract",
     "tag": "tags",
     "limit": "cases",
@@ -87,6 +102,8 @@ def shown(value: Any) -> str:
         return f"the text `{json.dumps(text, ensure_ascii=False)}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return "a whole number of more than 20 digits"
     if isinstance(value, int | float):
         return f"the number `{value}`"
     if isinstance(value, datetime.date | datetime.time):
@@ -122,8 +139,12 @@ def meant(key: str, table: type[Table]) -> str | None:
     """What an unknown key of `table` was probably meant to be."""
     own = list(table.model_fields)
     other = ELSEWHERE.get(key)
-    if other and other.split(".")[0] in own:
-        return f"this language calls it `{other}`"
+    if key == "do_sample" and {"generate", "temperature"} & set(own):
+        name = "temperature" if "temperature" in own else other
+        return f"leave it out; `{name}` above 0 samples, and 0 takes the likeliest token"
+    for name in (other, other and other.split(".")[-1]):
+        if name and name.split(".")[0] in own:
+            return f"this language calls it `{name}`"
     for name in own:
         if key in getattr(table_at(table, (name,)), "model_fields", ()):
             return f"write it inside `{name}`, as `{name}.{key}`"
@@ -231,7 +252,8 @@ def _value(
         return "wrong-value", f"is {said}; it must be {listed(words)}", hint
     if kind in BOUNDS:
         words_, name = BOUNDS[kind]
-        return "wrong-value", f"is `{value}`; it must be {words_} `{context[name]}`", None
+        said = shown(value).removeprefix("the number ")
+        return "wrong-value", f"is {said}; it must be {words_} `{context[name]}`", None
     if kind in ("too_short", "string_too_short"):
         return "wrong-value", "is empty", "write at least one value"
     if kind == "finite_number":

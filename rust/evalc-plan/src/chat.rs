@@ -5,12 +5,13 @@ mod strftime;
 use std::collections::BTreeMap;
 
 use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::pyjson::{dumps, JsonStyle};
 use crate::template::filters::indentation;
+use crate::template::program::Program;
 use crate::template::source::Source;
-use crate::template::{engine, scan, within_limit, TemplateFault};
+use crate::template::{engine, nesting, scan, weight, within_limit, TemplateFault};
 
 pub use strftime::Date;
 
@@ -30,6 +31,7 @@ pub struct Message {
 pub struct ChatTemplate {
     source: Source,
     environment: Environment<'static>,
+    program: Program,
     special_tokens: Vec<(String, Value)>,
 }
 
@@ -44,14 +46,15 @@ impl ChatTemplate {
         date: Option<&str>,
     ) -> Result<Self, TemplateFault> {
         let date = date.map(Date::parse).transpose().map_err(TemplateFault::new)?;
-        let mut environment = environment(date);
+        let environment = environment(date);
         let source = Source::new(source);
-        environment
-            .add_template_owned(NAME, without_generation(source.text()))
+        nesting::check(&source, environment.syntax().clone(), false)?;
+        let text = without_generation(source.text());
+        let program = Program::template(NAME, &text, environment.syntax().clone())
             .map_err(|error| source.engine_fault(&error, 0))?;
         let special_tokens =
             special_tokens.iter().map(|(name, token)| (name.clone(), Value::from(token))).collect();
-        Ok(ChatTemplate { source, environment, special_tokens })
+        Ok(ChatTemplate { source, environment, program, special_tokens })
     }
 
     /// The text of a conversation, with the opening of the assistant's next turn if asked.
@@ -77,11 +80,10 @@ impl ChatTemplate {
         ];
         let tokens = self.special_tokens.iter().map(|(name, token)| (name.as_str(), token.clone()));
         let context = Value::from_pairs(tokens.chain(given));
-        self.environment
-            .get_template(NAME)
-            .and_then(|template| template.render(context))
+        self.program
+            .run(&self.environment, &context)
             .map_err(|error| self.source.engine_fault(&error, 0))
-            .and_then(within_limit)
+            .and_then(|(text, _)| within_limit(text))
     }
 }
 
@@ -122,7 +124,13 @@ fn environment(date: Option<Date>) -> Environment<'static> {
     environment
 }
 
-fn to_json(value: &Value, ensure_ascii: Option<bool>, kwargs: Kwargs) -> Result<String, Error> {
+fn to_json(
+    state: &State,
+    value: &Value,
+    ensure_ascii: Option<bool>,
+    kwargs: Kwargs,
+) -> Result<String, Error> {
+    weight::weigh(state, value)?;
     let indent: Option<Value> = kwargs.get("indent")?;
     let separators: Option<Vec<String>> = kwargs.get("separators")?;
     let style = JsonStyle {

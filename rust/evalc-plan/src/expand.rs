@@ -63,6 +63,7 @@ pub struct Made {
 
 /// Expand a task. Deterministic whatever the number of threads; what the memo knows only saves work.
 pub fn expand(input: &Input<'_>, known: Option<KnownCases>) -> Result<Made, Vec<Fault>> {
+    room(input).map_err(|fault| vec![fault])?;
     let faults = |stop| match stop {
         Stop::Faults(faults) => abridge(faults),
         Stop::Cut => unreachable!("whole encodings are not cut"),
@@ -80,6 +81,22 @@ pub fn expand(input: &Input<'_>, known: Option<KnownCases>) -> Result<Made, Vec<
     made.expansion.rows = positions.map(|p| input.selection.rows[p]).collect();
     made.expansion.settings = settings(input);
     Ok(made)
+}
+
+/// Most generations of one task and model: a plan holds each in memory.
+const MOST_GENERATIONS: usize = 1 << 24;
+
+fn room(input: &Input<'_>) -> Result<(), Fault> {
+    let repeats = input.task.generate.as_ref().map_or(1, |generate| generate.repeats);
+    let cases = input.positions.len();
+    if cases.saturating_mul(repeats) <= MOST_GENERATIONS {
+        return Ok(());
+    }
+    let message =
+        format!("{cases} cases times {repeats} repeats are more than {MOST_GENERATIONS} requests");
+    Err(Fault::new("too-many-requests", message)
+        .at("tasks", &input.task.name, "generate.repeats")
+        .hint("lower `repeats`, or choose a tier with fewer cases"))
 }
 
 fn settings(input: &Input<'_>) -> Vec<Setting> {

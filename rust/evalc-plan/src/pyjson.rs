@@ -11,6 +11,7 @@ use minijinja::Value;
 use regex::Regex;
 
 use crate::template::methods::view_text;
+use crate::template::OUTPUT_LIMIT;
 
 /// Deepest nesting that is written; deeper values are an error, not a stack overflow.
 const MAX_DEPTH: usize = 200;
@@ -100,7 +101,8 @@ pub(crate) fn as_float(value: &Value) -> Option<f64> {
 }
 
 fn write_repr(out: &mut String, value: &Value, depth: usize) {
-    if depth > MAX_DEPTH {
+    // What is longer than a render may print is refused by whoever asked for it.
+    if depth > MAX_DEPTH || out.len() > OUTPUT_LIMIT {
         out.push_str("...");
         return;
     }
@@ -217,6 +219,9 @@ impl JsonWriter<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err("the value is nested too deeply for JSON".to_string());
+        }
+        if self.out.len() > OUTPUT_LIMIT {
+            return Err(format!("the JSON is longer than `{}` MiB", OUTPUT_LIMIT >> 20));
         }
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),

@@ -11,6 +11,15 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
+/// Longest row, in bytes: a line of JSON, or a record of a table.
+pub const ROW_LIMIT: usize = 64 << 20;
+
+/// Most rows of a file.
+pub const ROWS_LIMIT: usize = 1 << 24;
+
+/// Most bytes that a compressed file may unpack to: they are held in memory.
+pub const UNPACKED_LIMIT: usize = 512 << 20;
+
 /// A data file split into rows. Parsing a row is left to whoever needs it.
 pub struct Table {
     origin: String,
@@ -209,13 +218,27 @@ impl Table {
         while start < self.bytes.len() {
             let rest = &self.bytes[start..];
             let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            if length > ROW_LIMIT {
+                return Err(too_long(&self.origin, line as usize));
+            }
             if !rest[..length].trim_ascii().is_empty() {
+                self.room(self.rows.len(), line as usize)?;
                 self.rows.push(Row { start: start as u64, end: (start + length) as u64, line });
             }
             start += length + 1;
             line += 1;
         }
         Ok(())
+    }
+
+    fn room(&self, rows: usize, line: usize) -> Result<(), Fault> {
+        if rows < ROWS_LIMIT {
+            return Ok(());
+        }
+        let message = format!("`{}` has more than {ROWS_LIMIT} rows", self.origin);
+        Err(Fault::new("data-too-large", message)
+            .in_file(&self.origin, Some(line))
+            .hint("split the file"))
     }
 
     fn split_records(&mut self) -> Result<(), Fault> {
@@ -247,6 +270,10 @@ impl Table {
                 .hint("quote fields that contain the delimiter or a line break"));
             }
             let end = reader.position().byte();
+            if end - start.byte() > ROW_LIMIT as u64 {
+                return Err(too_long(&self.origin, start.line() as usize));
+            }
+            self.room(rows.len(), start.line() as usize)?;
             rows.push(Row {
                 start: body as u64 + start.byte(),
                 end: body as u64 + end,
@@ -278,20 +305,55 @@ pub fn read_all(path: &str, format: &str, compression: &str) -> Result<String, S
     serde_json::to_string(&rows).map_err(|e| e.to_string())
 }
 
+fn too_long(origin: &str, line: usize) -> Fault {
+    let limit = ROW_LIMIT >> 20;
+    Fault::new("data-too-large", format!("the row on line {line} is longer than {limit} MiB"))
+        .in_file(origin, Some(line))
+        .hint("split the row, or leave out what no template reads")
+}
+
 fn decompress(raw: Vec<u8>, dataset: &Dataset) -> Result<Vec<u8>, Fault> {
-    let mut bytes = Vec::new();
-    let read = match dataset.compression {
+    let unpacked = match dataset.compression {
         Compression::None => return Ok(raw),
-        Compression::Gzip => {
-            flate2::read::MultiGzDecoder::new(raw.as_slice()).read_to_end(&mut bytes)
-        }
-        Compression::Zstd => zstd::stream::copy_decode(raw.as_slice(), &mut bytes).map(|()| 0),
+        Compression::Gzip => unpack(flate2::read::MultiGzDecoder::new(raw.as_slice()), dataset),
+        Compression::Zstd => zstd::stream::Decoder::new(raw.as_slice())
+            .map_err(|error| damaged(&error, dataset))
+            .and_then(|decoder| unpack(decoder, dataset)),
     };
-    read.map(|_| bytes).map_err(|error| {
-        Fault::new("data-malformed", format!("cannot decompress `{}`: {error}", dataset.origin))
-            .at("datasets", &dataset.name, "path")
-            .hint("check that the file is complete and that its suffix says what it is")
-    })
+    unpacked.map_err(|fault| fault.at("datasets", &dataset.name, "path"))
+}
+
+/// What comes out, as long as it fits: a small file may hold more than the memory does.
+fn unpack(mut packed: impl Read, dataset: &Dataset) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    let mut chunk = vec![0; 1 << 18];
+    let (mut line, mut start) = (1, 0);
+    loop {
+        let length = packed.read(&mut chunk).map_err(|error| damaged(&error, dataset))?;
+        if length == 0 {
+            return Ok(bytes);
+        }
+        for at in memchr::memchr_iter(b'\n', &chunk[..length]) {
+            line += 1;
+            start = bytes.len() + at + 1;
+        }
+        bytes.extend_from_slice(&chunk[..length]);
+        if bytes.len() - start > ROW_LIMIT {
+            return Err(too_long(&dataset.origin, line));
+        }
+        if bytes.len() > UNPACKED_LIMIT {
+            let limit = UNPACKED_LIMIT >> 20;
+            let message = format!("`{}` unpacks to more than {limit} MiB", dataset.origin);
+            return Err(Fault::new("data-too-large", message)
+                .in_file(&dataset.origin, Some(line))
+                .hint("unpack the file, or split it"));
+        }
+    }
+}
+
+fn damaged(error: &std::io::Error, dataset: &Dataset) -> Fault {
+    Fault::new("data-malformed", format!("cannot decompress `{}`: {error}", dataset.origin))
+        .hint("check that the file is complete and that its suffix says what it is")
 }
 
 /// serde_json's message without its own line number, which counts from the row.

@@ -8,22 +8,26 @@ pub(crate) mod engine;
 mod fault;
 pub(crate) mod filters;
 pub(crate) mod methods;
+pub(crate) mod nesting;
+pub(crate) mod program;
 mod regexes;
 pub(crate) mod scan;
 pub(crate) mod source;
 pub(crate) mod strings;
 mod variables;
 mod vocabulary;
+pub(crate) mod weight;
 
 use std::ops::Range;
 
 use minijinja::value::ValueKind;
-use minijinja::{Environment, Expression, Value};
+use minijinja::Value;
 
 pub use fault::TemplateFault;
 pub use variables::Variable;
 
 use crate::pyjson::python_str;
+use program::Program;
 use scan::{Piece, PieceKind};
 use source::Source;
 
@@ -37,8 +41,8 @@ const NAME: &str = "template";
 pub struct Template {
     source: Source,
     variables: Vec<Variable>,
-    environment: Environment<'static>,
-    expression: Option<(Expression<'static, 'static>, usize)>,
+    program: Option<Program>,
+    expression: Option<(Program, usize)>,
     shape: Shape,
 }
 
@@ -62,6 +66,8 @@ impl Template {
     pub fn compile(source: &str) -> Result<Self, TemplateFault> {
         let source = Source::new(source);
         let text = source.text();
+        let syntax = engine::tasks().syntax();
+        nesting::check(&source, syntax.clone(), false)?;
         let mut environment = engine::tasks().clone();
         let engine_fault = |error| source.engine_fault(&error, 0);
         environment.add_template_owned(NAME, text.to_string()).map_err(engine_fault)?;
@@ -70,15 +76,20 @@ impl Template {
         let undeclared =
             environment.get_template(NAME).map_err(engine_fault)?.undeclared_variables(false);
         let expression = scan::sole_expression(text, &pieces).and_then(|range| {
-            let inner = text[range.clone()].to_string();
-            let compiled = engine::tasks().compile_expression_owned(inner).ok()?;
+            let compiled = Program::expression(&text[range.clone()]).ok()?;
             Some((compiled, range.start))
         });
         let variables = variables::variables(&source, &pieces, &undeclared);
         let parts = plain_parts(text, &pieces);
-        let mut template =
-            Template { source, variables, environment, expression, shape: Shape::Full };
+        let literal = pieces.iter().all(|piece| piece.kind == PieceKind::Text);
+        let program = match literal {
+            true => None,
+            false => Some(Program::template(NAME, text, syntax.clone()).map_err(engine_fault)?),
+        };
+        let shape = if literal { Shape::Constant(text.to_string()) } else { Shape::Full };
+        let mut template = Template { source, variables, program, expression, shape };
         template.shape = match undeclared.is_empty() {
+            true if literal => return Ok(template),
             true => template.full(&Value::UNDEFINED).map_or(Shape::Full, Shape::Constant),
             false => parts.map_or(Shape::Full, Shape::Plain),
         };
@@ -110,8 +121,10 @@ impl Template {
             }
         }
         let value = expression
-            .eval(ctx.clone())
-            .map_err(|error| self.source.engine_fault(&error, *offset))?;
+            .run(engine::tasks(), ctx)
+            .map_err(|error| self.source.engine_fault(&error, *offset))?
+            .1
+            .unwrap_or_default();
         match value.kind() {
             ValueKind::Undefined => match self.full(ctx) {
                 Err(fault) => Err(fault),
@@ -140,12 +153,11 @@ impl Template {
     }
 
     fn full(&self, ctx: &Value) -> Result<String, TemplateFault> {
-        let text = self
-            .environment
-            .get_template(NAME)
-            .and_then(|template| template.render(ctx.clone()))
-            .map_err(|error| self.source.engine_fault(&error, 0))?;
-        within_limit(text)
+        let Some(program) = &self.program else {
+            return Ok(self.source.text().to_string());
+        };
+        let printed = program.run(engine::tasks(), ctx);
+        within_limit(printed.map_err(|error| self.source.engine_fault(&error, 0))?.0)
     }
 
     /// The text, or `None` where the engine has to look (and to word the fault).

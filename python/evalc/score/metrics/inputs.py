@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from evalc.hooks.limits import Limits
-from evalc.score.answers import Answers, Found, answers_of, found_in
+from evalc.score.answers import Answers, Found, answers_of, found_in, patient
 from evalc.score.cache import ScoreCache
 from evalc.score.cells import BoolArray, CellRecords
 from evalc.score.extract import Extractor
@@ -48,15 +48,20 @@ class Inputs:
     @cached_property
     def found(self) -> Found:
         """Per case and repeat, what was found in the text, as it stands there."""
-        return found_in(self.cell, self.extractor, self.extract_root, self.cache, self.limits)
+        return found_in(
+            self.cell, self.extractor, self.extract_root, self.cache, self.limits, self.extract
+        )
 
     @cached_property
     def answers(self) -> Answers:
         """Per case and repeat, the normalised answer."""
-        return answers_of(self.found, self.extractor)
+        return answers_of(self.cell, self.found, self.extractor, self.extract)
 
     @cached_property
     def references(self) -> list[list[str]]:
         """Per case, the normalised acceptable texts."""
-        normalise = self.extractor.normalise
-        return [[normalise(text) for text in texts] for texts in references(self.cell)]
+        cell, normalise = self.cell, self.extractor.normalise
+        return [
+            [patient(cell, case, self.extract, partial(normalise, text)) for text in texts]
+            for case, texts in enumerate(references(cell))
+        ]

@@ -3,7 +3,7 @@
 use minijinja::value::{Kwargs, StringInput};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use crate::pyjson::python_str;
+use super::weight;
 
 /// The arguments of one call; parameters that were not given are `None`.
 pub(crate) struct Arguments {
@@ -91,8 +91,7 @@ impl Arguments {
 
     /// `str()` of the value a filter is applied to; undefined is an error where that is strict.
     pub fn subject(&self, state: &State) -> Result<String, Error> {
-        let value = self.defined(state)?;
-        Ok(python_str(value))
+        weight::printed(state, self.defined(state)?)
     }
 
     /// The value a filter is applied to; undefined is an error where that is strict.

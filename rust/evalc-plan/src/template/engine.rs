@@ -5,9 +5,7 @@ use std::sync::OnceLock;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value};
 
-use super::{filters, methods};
-use crate::pyjson;
-
+use super::{filters, methods, program, weight};
 /// Work one render may do, in the engine's unit: an instruction, or 64 bytes of data.
 const FUEL: u64 = 4_000_000;
 
@@ -38,6 +36,7 @@ pub(crate) fn pythonic() -> Environment<'static> {
     environment.set_unknown_method_callback(methods::call);
     environment.remove_global("debug");
     filters::register(&mut environment);
+    program::register(&mut environment);
     environment
 }
 
@@ -55,8 +54,16 @@ fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error
     if !matches!(state.auto_escape(), AutoEscape::None) {
         return minijinja::escape_formatter(out, state, value);
     }
-    match value.as_str() {
-        Some(text) => out.write_str(text).map_err(Error::from),
-        None => out.write_str(&pyjson::python_str(value)).map_err(Error::from),
-    }
+    let printed = match value.as_str() {
+        Some(text) => {
+            program::pay_printing(state, text.len())?;
+            out.write_str(text)
+        }
+        None => {
+            let text = weight::printed(state, value)?;
+            program::pay_printing(state, text.len())?;
+            out.write_str(&text)
+        }
+    };
+    printed.map_err(Error::from)
 }

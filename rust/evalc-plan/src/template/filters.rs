@@ -1,5 +1,6 @@
 //! Filters, tests and functions whose Jinja2 behaviour differs from the engine's.
 
+pub(crate) mod heavy;
 mod markup;
 mod numbers;
 mod wording;
@@ -8,7 +9,7 @@ use minijinja::value::{Rest, StringInput, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::arguments::{pay, refusal, Arguments};
-use super::regexes;
+use super::{regexes, weight};
 use crate::pyjson::{dumps, python_str, JsonStyle};
 
 type Filter = fn(&State, &Arguments) -> Result<Value, Error>;
@@ -40,6 +41,7 @@ const TASKS: [Entry; 2] = [
 /// Filters, tests and functions of every environment.
 pub(crate) fn register(environment: &mut Environment<'static>) {
     add(environment, &EVERYWHERE);
+    heavy::register(environment);
     environment.remove_filter("pprint");
     environment.remove_filter("attr");
     environment.add_test("sequence", |value: &Value| {
@@ -85,7 +87,7 @@ fn string(state: &State, args: &Arguments) -> Result<Value, Error> {
     if value.is_safe() {
         return Ok(value.clone());
     }
-    Ok(Value::from(python_str(value)))
+    weight::printed(state, value).map(Value::from)
 }
 
 fn trim(state: &State, args: &Arguments) -> Result<Value, Error> {
@@ -119,8 +121,11 @@ fn join(state: &State, args: &Arguments) -> Result<Value, Error> {
             StringInput::new(state, &item)?;
         }
         match item.as_str() {
-            Some(text) => out.push_str(text),
-            None => out.push_str(&python_str(&item)),
+            Some(text) => {
+                pay(state, text.len())?;
+                out.push_str(text);
+            }
+            None => out.push_str(&weight::printed(state, &item)?),
         }
     }
     Ok(Value::from(out))
@@ -140,6 +145,7 @@ fn regex_replace(state: &State, args: &Arguments) -> Result<Value, Error> {
     let (pattern, replacement) = (args.text(1)?, args.text(2)?);
     let count = usize::try_from(args.some_count(3)?.unwrap_or(0)).unwrap_or(0);
     pay(state, text.len().saturating_mul(replacement.len() + 1))?;
+    state.consume_fuel(regexes::COMPILING)?;
     regexes::substitute(&text, pattern, replacement, count).map(Value::from)
 }
 
@@ -147,7 +153,9 @@ fn regex_replace(state: &State, args: &Arguments) -> Result<Value, Error> {
 fn to_json(state: &State, args: &Arguments) -> Result<Value, Error> {
     let indent = args.some(1).map(indentation).transpose()?;
     let style = JsonStyle { indent, sort_keys: true, ..JsonStyle::default() };
-    let text = dumps(args.defined(state)?, &style).map_err(refusal)?;
+    let value = args.defined(state)?;
+    weight::weigh(state, value)?;
+    let text = dumps(value, &style).map_err(refusal)?;
     let text = text
         .replace('<', "\\u003c")
         .replace('>', "\\u003e")
@@ -166,15 +174,15 @@ pub(crate) fn indentation(indent: &Value) -> Result<String, Error> {
 }
 
 /// `dict(...)` of a mapping or of pairs, then keyword arguments.
-fn dict(args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+fn dict(state: &State, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let mut pairs: Vec<(Value, Value)> = Vec::new();
     for given in args.into_values() {
+        weight::weigh(state, &given)?;
         for item in given.try_iter()? {
             let pair = match given.kind() {
                 ValueKind::Map => (item.clone(), given.get_item(&item)?),
                 _ => (item.get_item_by_index(0)?, item.get_item_by_index(1)?),
             };
-            pairs.retain(|(key, _)| *key != pair.0);
             pairs.push(pair);
         }
     }

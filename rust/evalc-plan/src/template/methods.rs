@@ -5,9 +5,13 @@ use minijinja::{Error, ErrorKind, State};
 use std::fmt;
 use std::sync::Arc;
 
-use super::arguments::{refusal, Arguments};
+use super::arguments::{pay, refusal, Arguments};
 use super::strings;
+use super::weight::{weigh, weigh_letters};
 use crate::pyjson::{as_float, python_repr};
+
+/// Bytes that a key and a value of a dictionary's view count for.
+const ITEM: usize = 64;
 
 /// Methods that change a value in place, which template values do not allow.
 const MUTATORS: [&str; 10] = [
@@ -32,9 +36,9 @@ pub(crate) fn call(
 ) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::String => strings::call(state, value, method, args),
-        ValueKind::Map => map_method(value, method, args),
-        ValueKind::Seq => list_method(value, method, args),
-        ValueKind::Iterable if value.len().is_some() => list_method(value, method, args),
+        ValueKind::Map => map_method(state, value, method, args),
+        ValueKind::Seq => list_method(state, value, method, args),
+        ValueKind::Iterable if value.len().is_some() => list_method(state, value, method, args),
         ValueKind::Number => number_method(value, method, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
@@ -70,7 +74,10 @@ pub(crate) fn view_text(value: &Value) -> Option<String> {
     value.downcast_object_ref::<View>().map(|_| value.to_string())
 }
 
-fn map_method(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+fn map_method(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    if method != "get" {
+        pay(state, value.len().unwrap_or(0).saturating_mul(ITEM))?;
+    }
     let item = |key: &Value| value.get_item(key).unwrap_or_default();
     let keys = || value.try_iter().map(Iterator::collect::<Vec<Value>>);
     let view = |name: &'static str, items: Vec<Value>| {
@@ -86,6 +93,7 @@ fn map_method(value: &Value, method: &str, args: &[Value]) -> Result<Value, Erro
         "copy" => Ok(value.clone()),
         "get" => {
             let args = Arguments::bind("get", &["key", "default"], args)?;
+            weigh_letters(state, args.value(0)?)?;
             let found = value.get_item(args.value(0)?).unwrap_or_default();
             let fallback = args.given(1).cloned().unwrap_or(Value::from(()));
             Ok(if found.is_undefined() { fallback } else { found })
@@ -94,7 +102,10 @@ fn map_method(value: &Value, method: &str, args: &[Value]) -> Result<Value, Erro
     }
 }
 
-fn list_method(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+fn list_method(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    if method != "copy" {
+        weigh(state, value)?;
+    }
     match method {
         "index" => {
             let args = Arguments::bind("index", &["value", "start", "end"], args)?;

@@ -4,12 +4,18 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use minijinja::Error;
-use regex::{Captures, Regex};
+use regex::{Captures, Regex, RegexBuilder};
 
 use super::arguments::refusal;
 
 /// Patterns kept compiled per thread; the rest are compiled at each use.
 const KEPT: usize = 64;
+
+/// Units of the engine's fuel that a pattern costs; most of them are compiled already.
+pub(crate) const COMPILING: u64 = 5_000;
+
+/// Most bytes that a compiled pattern may take: what a letter costs grows with it.
+const PATTERN_LIMIT: usize = 1 << 18;
 
 thread_local! {
     static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::new(HashMap::new());
@@ -72,7 +78,9 @@ fn compiled(pattern: &str, text: &str) -> Result<Regex, Error> {
         if let Some(regex) = kept.get(&pattern) {
             return Ok(regex.clone());
         }
-        let regex = Regex::new(&pattern)
+        let regex = RegexBuilder::new(&pattern)
+            .size_limit(PATTERN_LIMIT)
+            .build()
             .map_err(|_| refusal(format!("the pattern `{pattern}` is not supported")))?;
         if kept.len() < KEPT {
             kept.insert(pattern, regex.clone());

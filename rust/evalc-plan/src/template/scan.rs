@@ -151,11 +151,10 @@ fn raw_piece(source: &str, start: usize, body: usize) -> Piece {
     let mut at = body;
     while let Some(offset) = source[at..].find("{%") {
         let open = at + offset;
-        if let Some(end) = source[open..].find("%}").map(|offset| open + offset) {
-            let word = source[open + 2..end].trim_matches(['-', '+']).trim();
-            if word == "endraw" {
-                return Piece { kind: PieceKind::Raw, outer: start..end + 2, inner: body..open };
-            }
+        let Some(end) = source[open..].find("%}").map(|offset| open + offset) else { break };
+        let word = source[open + 2..end].trim_matches(['-', '+']).trim();
+        if word == "endraw" {
+            return Piece { kind: PieceKind::Raw, outer: start..end + 2, inner: body..open };
         }
         at = open + 2;
     }

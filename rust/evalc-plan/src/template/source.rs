@@ -11,6 +11,8 @@ use super::fault::TemplateFault;
 pub(crate) struct Source {
     given: Arc<str>,
     text: Arc<str>,
+    /// Places in `text` behind which a `\r` was left out.
+    left_out: Arc<[usize]>,
 }
 
 impl Source {
@@ -21,7 +23,9 @@ impl Source {
             true => Arc::from(given.replace("\r\n", "\n").replace('\r', "\n")),
             false => given.clone(),
         };
-        Source { given, text }
+        let pairs = given.match_indices("\r\n").enumerate();
+        let left_out = pairs.map(|(before, (at, _))| at - before).collect();
+        Source { given, text, left_out }
     }
 
     /// The text as it was given.
@@ -36,12 +40,7 @@ impl Source {
 
     /// Byte offset in the given text of a byte offset in `text`.
     pub fn place(&self, offset: usize) -> usize {
-        if self.given.len() == self.text.len() {
-            return offset;
-        }
-        let bytes = self.given.as_bytes();
-        let kept = (0..bytes.len()).filter(|&at| !bytes[at..].starts_with(b"\r\n"));
-        kept.into_iter().nth(offset).unwrap_or(bytes.len())
+        offset + self.left_out.partition_point(|&at| at <= offset)
     }
 
     /// A fault at a byte range of `text`.

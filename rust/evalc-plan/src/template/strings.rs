@@ -9,6 +9,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 
 use super::arguments::{pay, refusal, Arguments};
+use super::filters::heavy::pay_fields;
 pub(crate) use letters::is_space;
 pub(crate) use split::lines;
 
@@ -33,9 +34,10 @@ pub(crate) fn call(
         "strip" | "lstrip" | "rstrip" => strip(text, method, args),
         "title" => Ok(Value::from(title(state, text)?)),
         "swapcase" => Ok(Value::from(letters::swapcase(text))),
-        "split" | "rsplit" => split::split(text, method == "rsplit", args),
+        "split" | "rsplit" => split::split(state, text, method == "rsplit", args),
         "splitlines" => {
             let args = Arguments::bind("splitlines", &["keepends"], args)?;
+            pay(state, split::line_ends(text).saturating_mul(split::PLACE))?;
             Ok(lines(text, args.flag(0)).into_iter().map(Value::from).collect())
         }
         "partition" => split::partition(text, false, args),
@@ -48,7 +50,12 @@ pub(crate) fn call(
         "ljust" | "rjust" | "center" => justify(state, text, method, args),
         "zfill" => zero_fill(state, text, args),
         "expandtabs" => expand_tabs(state, text, args),
-        "upper" | "lower" | "capitalize" | "format" => {
+        "format" => {
+            pay(state, numbers(text))?;
+            pay_fields(state, text.matches('{').count(), args)?;
+            pycompat::unknown_method_callback(state, value, method, args)
+        }
+        "upper" | "lower" | "capitalize" => {
             pycompat::unknown_method_callback(state, value, method, args)
         }
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
@@ -127,8 +134,8 @@ fn join(state: &State, separator: &str, args: &[Value]) -> Result<Value, Error> 
             let kind = item.kind();
             return Err(refusal(format!("`join` takes texts, and item {position} is a {kind}")));
         };
+        pay(state, separator.len() + text.len())?;
         if position > 0 {
-            pay(state, separator.len())?;
             out.push_str(separator);
         }
         out.push_str(text);
@@ -181,6 +188,12 @@ fn expand_tabs(state: &State, text: &str, args: &[Value]) -> Result<Value, Error
         }
     }
     Ok(Value::from(out))
+}
+
+/// The sum of the numbers in a format, of which widths and precisions are some.
+fn numbers(format: &str) -> usize {
+    let runs = format.split(|letter: char| !letter.is_ascii_digit()).filter(|run| !run.is_empty());
+    runs.map(|run| run.parse().unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
 }
 
 /// How many `fill` letters are missing to `width`, paid for.

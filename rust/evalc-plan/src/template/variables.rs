@@ -1,6 +1,6 @@
 //! The names a template takes from its row.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::engine;
@@ -14,7 +14,8 @@ pub struct Variable {
     pub name: String,
     /// Bytes of its first use in the template.
     pub span: (usize, usize),
-    /// A use asks `is defined` or gives a `default`, so the name may be missing from a row.
+    /// A use asks `is defined` or gives a `default`, or all of it depends on what else is defined, so
+    /// the name may be missing from a row.
     pub guarded: bool,
 }
 
@@ -30,20 +31,41 @@ pub(crate) fn variables(
     let text = source.text();
     let mut assigned = HashSet::new();
     let mut found: Vec<Variable> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut branches: Vec<bool> = Vec::new();
     for piece in pieces {
         let mut words = match piece.kind {
             PieceKind::Expression | PieceKind::Statement => tokens(text, piece.inner.clone()),
             _ => continue,
         };
+        let mut keyword = None;
         if piece.kind == PieceKind::Statement && !words.is_empty() {
-            let keyword = words.remove(0);
-            if &text[keyword.span] == "set" {
+            let word = words.remove(0);
+            keyword = Some(text[word.span].to_string());
+            if keyword.as_deref() == Some("set") {
                 assigned.extend(set_targets(text, &words));
             }
         }
+        let asks = asks_what_is_defined(text, &words);
+        if piece.kind == PieceKind::Statement {
+            match keyword.as_deref() {
+                Some("if") => branches.push(asks),
+                Some("elif") => {
+                    if let Some(branch) = branches.last_mut() {
+                        *branch |= asks;
+                    }
+                }
+                Some("endif") => {
+                    branches.pop();
+                }
+                _ => {}
+            }
+        }
+        let depends = asks || branches.contains(&true);
         for position in 0..words.len() {
             if is_variable(text, &words, position) {
-                note_use(&mut found, text, &words, position, undeclared);
+                let use_of = Use { words: &words, position, depends };
+                note_use(&mut found, &mut known, text, &use_of, undeclared);
             }
         }
     }
@@ -56,11 +78,18 @@ pub(crate) fn variables(
     found
 }
 
+/// One use of a name; `depends` where it is read or not by what else is defined.
+struct Use<'a> {
+    words: &'a [Token],
+    position: usize,
+    depends: bool,
+}
+
 fn note_use(
     found: &mut Vec<Variable>,
+    known: &mut HashMap<String, usize>,
     source: &str,
-    words: &[Token],
-    position: usize,
+    &Use { words, position, depends }: &Use,
     undeclared: &HashSet<String>,
 ) {
     let span = words[position].span.clone();
@@ -68,10 +97,11 @@ fn note_use(
     if !undeclared.contains(name) {
         return;
     }
-    let guarded = is_guarded(source, &words[position + 1..]);
-    match found.iter_mut().find(|variable| variable.name == name) {
-        Some(known) => known.guarded |= guarded,
+    let guarded = depends || is_guarded(source, &words[position + 1..]);
+    match known.get(name) {
+        Some(&at) => found[at].guarded |= guarded,
         None => {
+            known.insert(name.to_string(), found.len());
             found.push(Variable { name: name.to_string(), span: (span.start, span.end), guarded })
         }
     }
@@ -108,6 +138,13 @@ fn is_guarded(source: &str, rest: &[Token]) -> bool {
         (Some("is"), Some(test)) => matches!(test, "defined" | "undefined"),
         _ => false,
     }
+}
+
+fn asks_what_is_defined(source: &str, words: &[Token]) -> bool {
+    (0..words.len()).any(|at| match text_of(source, &words[at].span) {
+        "is" => is_guarded(source, &words[at..]),
+        _ => false,
+    })
 }
 
 fn text_of<'a>(source: &'a str, span: &Range<usize>) -> &'a str {

@@ -1,14 +1,24 @@
 //! `split`, `rsplit`, `splitlines` and `partition`.
 
 use minijinja::value::Tuple;
-use minijinja::{Error, Value};
+use minijinja::{Error, State, Value};
 
 use super::letters::is_space;
-use crate::template::arguments::{refusal, Arguments};
+use crate::template::arguments::{pay, refusal, Arguments};
+use crate::template::filters::heavy::parts as count_parts;
+
+/// Bytes that a part of a text takes beside its letters.
+pub(super) const PLACE: usize = 32;
 
 /// `str.split` and `str.rsplit`.
-pub(super) fn split(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn split(
+    state: &State,
+    text: &str,
+    from_right: bool,
+    args: &[Value],
+) -> Result<Value, Error> {
     let args = Arguments::bind("split", &["sep", "maxsplit"], args)?;
+    pay(state, count_parts(text, args.some_text(0)?).saturating_mul(PLACE))?;
     let limit = usize::try_from(args.some_count(1)?.unwrap_or(-1)).unwrap_or(usize::MAX);
     let parts: Vec<&str> = match args.some_text(0)? {
         Some("") => return Err(refusal("`split` got an empty separator")),
@@ -38,6 +48,11 @@ pub(crate) fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
         found.push(rest);
     }
     found
+}
+
+/// How many lines end in a text, at most.
+pub(super) fn line_ends(text: &str) -> usize {
+    text.matches(is_line_end).count() + 1
 }
 
 /// `str.partition` and `str.rpartition`.
