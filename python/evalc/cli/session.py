@@ -18,7 +18,7 @@ from evalc.decide.gates import by_rounds, with_baselines
 from evalc.diagnostics import Faults
 from evalc.plan import Planned, cost
 from evalc.plan.digests import Digests
-from evalc.plan.hooks import refuse_hooks, used_hooks
+from evalc.plan.hooks import refuse_code, used_code
 from evalc.plan.ir import Ir, resolve
 from evalc.plan.outline import Outline, OutlineFile
 from evalc.plan.planned import plan_resolved
@@ -119,7 +119,7 @@ def _resolved(asked: Request, whole: bool = False) -> Iterator[tuple[Folder, Sel
     selection = select(folder, asked.suites, asked.models, asked.tasks, asked.tier)
     selection = with_baselines(folder.spec, selection)
     if asked.no_hooks:
-        refuse_hooks(folder, used_hooks(folder, selection))
+        refuse_code(folder, used_code(folder, selection))
     whole = whole and by_rounds(folder.spec, selection)
     with _store(asked) as store:
         ir = resolve(folder, selection, asked.cache, store, asked.rehash, whole=whole)

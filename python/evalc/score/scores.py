@@ -14,6 +14,7 @@ from evalc.score.cells import CellRecords, IntArray
 from evalc.score.columns import Column
 from evalc.score.metrics import Inputs, Metric, parse_metric
 from evalc.score.metrics.choice import picks
+from evalc.score.sandbox import Sandbox
 from evalc.score.scoring import Scoring, column_name
 
 
@@ -38,6 +39,7 @@ def score_cell(
     *,
     root: Path | None = None,
     allow_code_execution: bool = False,
+    sandbox: Sandbox | None = None,
     cache: ScoreCache | None = None,
     extract_roots: Mapping[str, Path] | None = None,
 ) -> CellScores:
@@ -45,7 +47,8 @@ def score_cell(
 
     `root` is the folder of the spec, from which hooks are imported; `extract_roots` has others for
     those of named extracts (--set may have put them elsewhere). Without
-    `allow_code_execution` a metric that has to run programs is refused. Values of expensive scorers
+    `allow_code_execution` a metric that has to run programs is refused; `sandbox` is where
+    they run, None for the best there is. Values of expensive scorers
     come from `cache` and go there.
     """
     names = scoring.extracts if cell.kind == "generate" else {"": None}
@@ -59,6 +62,7 @@ def score_cell(
             root or Path(),
             (extract_roots or {}).get(extract, root or Path()),
             allow_code_execution,
+            sandbox,
             kept,
         )
         for extract in names
