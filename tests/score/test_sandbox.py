@@ -142,6 +142,7 @@ def test_a_program_cannot_pass_itself(cheat: str, box: str) -> None:
     ["pass", "import ctypes; assert ctypes.c_int32(1 << 31).value < 0", "import numpy",
      "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start()",
      "import sys; assert sys.stdin.read() == ''; sys.stdin.close(); sys.stdout.close()",
+     "import subprocess, multiprocessing, traceback, logging",
      "import collections; collections.namedtuple('P', 'x')(1)",
      "open('a', 'w').write('b'); assert open('a').read() == 'b'"],
 )  # fmt: skip

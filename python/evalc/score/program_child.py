@@ -75,7 +75,6 @@ def _guard(  # type: ignore[no-untyped-def]
             "_testcapi",
             "_testinternalcapi",
             "_ctypes_test",
-            "_posixsubprocess",
             "_xxsubinterpreters",
             "_interpreters",
         }:

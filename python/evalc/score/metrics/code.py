@@ -66,7 +66,7 @@ def _passed(inputs: Inputs) -> list[list[float]]:
     return scores
 
 
-def program_scorer(settings: CodeSettings, sandbox: Sandbox) -> Scorer:
+def program_scorer(settings: CodeSettings, sandbox: Sandbox = "none") -> Scorer:
     """What decides about a program: the limits, the sandbox and the interpreter. Its
     template does not; it acts through the program's text."""
     limits = [(name, getattr(settings, name)) for name in ("timeout", "memory_mb", "file_mb")]
