@@ -9,14 +9,14 @@ BIN    := .venv/bin
 MODEL  := models/smollm2-135m
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench specs core browser clean
+.PHONY: demo test check bench specs core browser sandbox clean
 
 demo: core $(MODEL)/model.safetensors
 	$(BIN)/evalc plan specs/demo
 	$(BIN)/evalc exec specs/demo --no-report
 	$(BIN)/evalc report specs/demo
 
-test: core browser $(MODEL)/model.safetensors
+test: core browser sandbox $(MODEL)/model.safetensors
 	cargo test --locked --package evalc-plan
 	$(BIN)/python -m pytest
 
@@ -46,6 +46,14 @@ browser:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver \
 	  >/dev/null || echo "chromium could not be installed"; \
 	else echo "no chromium and chromedriver: tests of the HTML report in a browser are skipped"; fi
+
+# Bubblewrap, in which programs that a model wrote run. Without it its tests are skipped, but fail in CI.
+sandbox:
+	@if command -v bwrap >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq bubblewrap \
+	  >/dev/null || echo "bubblewrap could not be installed"; \
+	else echo "no bwrap: tests of programs in a sandbox are skipped"; fi
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

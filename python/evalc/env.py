@@ -145,7 +145,7 @@ def inherited() -> dict[str, str]:
 
 def untranslated() -> dict[str, str]:
     """The environment for a program whose messages are read, and so have to be in English."""
-    return {**os.environ, "LC_ALL": "C"}
+    return {**os.environ, "LC_ALL": "C", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
 
 
 def on_github() -> bool:

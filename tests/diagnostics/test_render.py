@@ -63,7 +63,10 @@ def test_related_places_notes_and_hint_follow(spec: Path) -> None:
     assert lines[9:12] == ["  = note: one", "          two", "  = hint: rename it"]
 
 
-def test_a_place_with_only_a_line_shows_that_line(tmp_path: Path) -> None:
+def test_a_place_with_only_a_line_shows_that_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"a": 1}\n{"a": \n')
     text = render([Diagnostic("wrong-value", "no", Place(rows, line=2))], root=tmp_path)

@@ -31,6 +31,9 @@ def _machine(machine: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {device['device']}: {_device(device, machine)}"
     if machine["devices"] and len(machine["devices"]) == 1:
         yield "  no CUDA device"
+    sandbox = machine["sandbox"]
+    told = "bubblewrap" if sandbox["name"] else f"none, as {sandbox['fault']}"
+    yield f"  sandbox of programs: {told}"
     cache = machine["cache"]
     kind = cache["filesystem"] or "an unknown file system"
     state = "usable" if cache["usable"] else "not usable"

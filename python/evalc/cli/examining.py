@@ -21,8 +21,10 @@ from evalc.cli.session import folder_of
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan.digests import Digests
+from evalc.plan.hooks import code_of_models, refuse_code
 from evalc.plan.ir import ResolvedModel, resolve_model
 from evalc.plan.sources import in_turn
+from evalc.score.sandbox import bubblewrap
 from evalc.spec import Folder, select
 from evalc.store import Store
 from evalc.store.filesystem import filesystem
@@ -58,6 +60,8 @@ def _examination(asked: Request) -> dict[str, Any]:
     """The document, and under `found` its diagnostics as they are."""
     folder = _folder(asked)
     names = _names(folder, asked) if folder else []
+    if folder and asked.no_hooks:
+        refuse_code(folder, code_of_models(folder, names))
     found: list[Diagnostic] = []
     with ExitStack() as stack:
         store, cache = _cache(asked, stack, found)
@@ -122,9 +126,16 @@ def _machine(found: list[Diagnostic], asking: bool) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "packages": {name: _version(name) for name in PACKAGES},
         "cores": os.cpu_count(),
+        "sandbox": _sandbox(),
         "hardware": {kind: env.hardware(kind) for kind in _kinds(devices)},
         "devices": devices,
     }
+
+
+def _sandbox() -> dict[str, Any]:
+    """Where programs that a model wrote would run."""
+    found = bubblewrap()
+    return {"name": "bwrap" if found.works else None, "fault": found.fault}
 
 
 def _lowered(found: Diagnostic, asking: bool) -> Diagnostic:

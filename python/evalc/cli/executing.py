@@ -20,8 +20,10 @@ from evalc.cli.meter import RunMeter
 from evalc.cli.options import (
     Request,
     junit_option,
+    refuse_programs,
     rehash_option,
     request,
+    sandbox_option,
     selection_options,
     since_option,
 )
@@ -40,6 +42,7 @@ from evalc.plan.ir import ResolvedModel
 from evalc.plan.provenance import Provenance
 from evalc.plan.why import Ledger, logged
 from evalc.plan.why import record as log
+from evalc.score.sandbox import Sandbox
 from evalc.store import Store
 from evalc.store.leases import Lease
 from evalc.store.runs import run_name
@@ -65,10 +68,12 @@ RUN_SCHEMA = "evalc.run/1"
 @click.option(
     "--allow-code-execution", is_flag=True, help="Run programs that the model wrote (code_pass@k)."
 )
-def exec_command(
+@sandbox_option
+def exec_command(  # noqa: PLR0917  click passes them by name
     as_json: bool,
     no_report: bool,
     allow_code_execution: bool,
+    sandbox: Sandbox | None,
     record: str | None,
     junit: Path | None,
     **arguments: Any,
@@ -81,6 +86,7 @@ def exec_command(
     A file from `plan --out` in place of PATHS runs exactly what it planned, or refuses with exit
     code 5 and says what has changed since.
     """
+    refuse_programs(arguments["no_hooks"], allow_code_execution)
     if junit is not None and no_report:
         raise click.UsageError("--junit writes what a report says; leave out --no-report")
     if record is not None and arguments["no_cache"]:
@@ -96,12 +102,14 @@ def exec_command(
             return _nothing(asked, since, how, record, no_report)
         with repeated(path, asked) if path else leased(asked) as (planned, store, lease):
             tell_shadowed(planned, store, record)
-            scorer = Scorer(planned, store, allow_code_execution)
+            scorer = Scorer(planned, store, allow_code_execution, sandbox)
             _ask_all(planned, store, lease, scorer, record)
             if not no_report:
-                return show_report(planned, store, how, since, allow_code_execution, record)
+                return show_report(
+                    planned, store, how, since, allow_code_execution, record, sandbox
+                )
             if record is not None:
-                results = Results.of(planned, store, allow_code_execution, record)
+                results = Results.of(planned, store, allow_code_execution, record, sandbox)
                 keep_result(results.report(cases=True), store, record)
             return ExitCode.DONE
 

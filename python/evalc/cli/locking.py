@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import cache_option, request, spec_options
+from evalc.cli.options import cache_option, no_code_option, request, spec_options
 from evalc.cli.session import folder_of
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
@@ -19,6 +19,7 @@ from evalc.store import Store
 
 @click.command("lock")
 @spec_options
+@no_code_option
 @cache_option
 @click.option(
     "--upgrade",

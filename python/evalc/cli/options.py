@@ -102,6 +102,17 @@ def since_option(command: F) -> F:
     )(command)
 
 
+def no_code_option(command: F) -> F:
+    """`--no-code`."""
+    return click.option(
+        "--no-code",
+        "--no-hooks",
+        "no_hooks",
+        is_flag=True,
+        help="Run no code of the spec, of a model's folder or of a model; refuse what needs some.",
+    )(command)
+
+
 def selection_options(command: F) -> F:
     """PATHS, `--set`, `--suite`, `--model`, `--task`, `--tier` and `--cache`."""
     for name, help_text in (
@@ -112,13 +123,29 @@ def selection_options(command: F) -> F:
         command = click.option(
             f"--{name}", f"{name}s", multiple=True, metavar="NAME", help=help_text
         )(command)
-    command = click.option(
-        "--no-hooks", is_flag=True, help="Refuse to run functions of the spec's own repository."
-    )(command)
     command = click.option("--tier", metavar="NAME", help="Budget of cases; default: full.")(
         command
     )
-    return cache_option(spec_options(command))
+    return cache_option(spec_options(no_code_option(command)))
+
+
+def sandbox_option(command: F) -> F:
+    """`--sandbox`."""
+    return click.option(
+        "--sandbox",
+        type=click.Choice(["bwrap", "none"]),
+        help="Where programs that the model wrote run. Default: bwrap, without which "
+        "--allow-code-execution is refused.",
+    )(command)
+
+
+def refuse_programs(no_code: bool, allow_code_execution: bool) -> None:
+    """Raise a usage error where one option allows what the other forbids."""
+    if no_code and allow_code_execution:
+        raise click.UsageError(
+            "--allow-code-execution runs what a model wrote, which --no-code forbids; "
+            "leave one of the two out"
+        )
 
 
 def request(arguments: dict[str, Any]) -> Request:

@@ -76,7 +76,7 @@ def refuse_selection(asked: Request, path: Path, others: bool) -> None:
 def repeated(path: Path, asked: Request) -> Iterator[tuple[Planned, Store, Lease]]:
     """Plan what a pinned plan planned, and refuse with exit code 5 unless all is as it was.
 
-    `asked` adds `--rehash`, `--no-hooks` and, when it was given, `--cache`.
+    `asked` adds `--rehash`, `--no-code` and, when it was given, `--cache`.
     """
     content = read_pinned(path)
     with _again(content, asked, path) as (planned, store, lease):

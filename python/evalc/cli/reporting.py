@@ -10,7 +10,15 @@ import click
 
 from evalc.cli import output
 from evalc.cli.ci import faults_for_ci, tell_ci
-from evalc.cli.options import html_option, junit_option, request, selection_options, since_option
+from evalc.cli.options import (
+    html_option,
+    junit_option,
+    refuse_programs,
+    request,
+    sandbox_option,
+    selection_options,
+    since_option,
+)
 from evalc.cli.pages import require_page, write_page
 from evalc.cli.recording import keep_result, tell_shadowed
 from evalc.cli.results import Results
@@ -20,6 +28,7 @@ from evalc.plan import Planned
 from evalc.report import Report, build_report, report_markdown, report_view, to_json
 from evalc.report.html import report_page
 from evalc.report.verdicts import exit_code
+from evalc.score.sandbox import Sandbox
 from evalc.spec import Folder
 from evalc.store import Store
 
@@ -36,8 +45,10 @@ from evalc.store import Store
 @click.option(
     "--allow-code-execution", is_flag=True, help="Run programs that the model wrote (code_pass@k)."
 )
-def report_command(allow_code_execution: bool, **arguments: Any) -> int:
+@sandbox_option
+def report_command(allow_code_execution: bool, sandbox: Sandbox | None, **arguments: Any) -> int:
     """Show scores with standard errors and intervals from what the cache holds; ask nothing."""
+    refuse_programs(arguments["no_hooks"], allow_code_execution)
     how = Telling(**{name: arguments.pop(name) for name in Telling.__slots__})
     if how.html is not None and how.junit is not None and how.html.resolve() == how.junit.resolve():
         raise click.UsageError("--html and --junit name the same file")
@@ -48,7 +59,7 @@ def report_command(allow_code_execution: bool, **arguments: Any) -> int:
             return show_nothing(folder_of(asked), since, how)
         with opened(asked) as (planned, store):
             tell_shadowed(planned, store)
-            return show_report(planned, store, how, since, allow_code_execution)
+            return show_report(planned, store, how, since, allow_code_execution, sandbox=sandbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +81,13 @@ def show_report(  # noqa: PLR0917  what a report is made of
     since: Since | None,
     allow_code_execution: bool = False,
     record: str | None = None,
+    sandbox: Sandbox | None = None,
 ) -> int:
     """Score, record and show; returns the exit code that the gates ask for.
 
     What is recorded takes the place of a baseline of that name after it was compared with it.
     """
-    results = Results.of(planned, store, allow_code_execution, record)
+    results = Results.of(planned, store, allow_code_execution, record, sandbox)
     named = (how.html, how.cases, record)
     report = results.report(how.as_json or any(each is not None for each in named))
     if record is not None:

@@ -12,6 +12,7 @@ from evalc.plan.hooks import limits_of
 from evalc.score import CellScores, score_cell
 from evalc.score.cache import ScoreCache
 from evalc.score.gather import gather, scoring_of
+from evalc.score.sandbox import Sandbox
 from evalc.store import Store
 
 NOT_ALLOWED = "it needs --allow-code-execution"
@@ -20,9 +21,15 @@ NOT_ALLOWED = "it needs --allow-code-execution"
 class Scorer:
     """Scores cells. What is kept in the store is taken from there, and what is new is put there."""
 
-    def __init__(self, planned: Planned, store: Store, allow_code_execution: bool) -> None:
+    def __init__(
+        self,
+        planned: Planned,
+        store: Store,
+        allow_code_execution: bool,
+        sandbox: Sandbox | None = None,
+    ) -> None:
         self.planned, self.store = planned, store
-        self._allow = allow_code_execution
+        self._allow, self._sandbox = allow_code_execution, sandbox
         self._cache, self._damaged = ScoreCache(store), store.damaged
 
     def cell(self, index: int) -> CellScores | None:
@@ -35,6 +42,7 @@ class Scorer:
                 scoring_of(planned.folder.spec.tasks[task]),
                 root=planned.folder.base(("tasks", task, "metrics")),
                 allow_code_execution=self._allow,
+                sandbox=self._sandbox,
                 cache=self._cache,
                 extract_roots=_extract_roots(planned, task),
                 limits=limits_of(planned.folder.spec),

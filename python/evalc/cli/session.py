@@ -18,7 +18,7 @@ from evalc.diagnostics import Faults
 from evalc.hooks.crew import take_told
 from evalc.plan import Planned, contents, cost
 from evalc.plan.digests import Digests
-from evalc.plan.hooks import refuse_hooks, used_hooks
+from evalc.plan.hooks import refuse_code, used_code, used_hooks
 from evalc.plan.inspected import inspect_hooks
 from evalc.plan.ir import Ir, resolve
 from evalc.plan.outline import Outline, OutlineFile
@@ -136,7 +136,7 @@ def _resolved(asked: Request, whole: bool = False) -> Iterator[tuple[Folder, Sel
     selection = select(folder, asked.suites, asked.models, asked.tasks, asked.tier)
     selection = with_baselines(folder.spec, selection)
     if asked.no_hooks:
-        refuse_hooks(folder, used_hooks(folder, selection))
+        refuse_code(folder, used_code(folder, selection))
     inspect_hooks(folder, used_hooks(folder, selection))
     whole = whole and by_rounds(folder.spec, selection)
     with _store(asked) as store:

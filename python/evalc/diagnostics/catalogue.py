@@ -142,7 +142,8 @@ CATALOGUE: dict[str, str] = {
     "shallow-clone": "a clone is too shallow to tell what has changed since a revision",
     "git-failed": "git fails in another way",
     # command line
-    "hook-refused": "a hook would run although `--no-hooks` forbids it",
+    "no-sandbox": "programs of a model would run without a sandbox, and nobody said that they may",
+    "hook-refused": "code would run although `--no-code` forbids it",
     "needs-report-extra": "a package that an HTML page is made with is not installed",
     "file-exists": "a file that would be written exists already",
     "file-unwritable": "a file that was asked for cannot be written",

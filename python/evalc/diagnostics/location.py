@@ -65,9 +65,22 @@ def _raw(place: Place) -> bytes | None:
     if place.text is not None:
         return place.text.encode(errors="surrogatepass")
     try:
+        if not _quotable(place.path):
+            return None
         return place.path.read_bytes() if place.path.is_file() else None
     except OSError:
         return None
+
+
+def _quotable(path: Path) -> bool:
+    """Whether lines of a file may be shown. A spec can name any file of the machine, and a link
+    in the repository can lead to one: outside the working directory only specs are quoted, and
+    those not through a link."""
+    here = Path.cwd()
+    named, real = here / path, path.resolve()
+    if real.is_relative_to(here.resolve()):
+        return True
+    return named.suffix == ".toml" and not (named.is_relative_to(here) or named.is_symlink())
 
 
 def _whole_line(place: Place, raw: bytes) -> Location:

@@ -13,6 +13,14 @@ from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
 
 State = Literal["changed", "same", "unknown"]
+QUIET = (
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "core.pager=cat",
+    "protocol.allow=never",
+    "core.sshCommand=false",
+    "credential.helper=",
+)
 FILES = (b"100644", b"100755")
 """Modes of plain files; the content of a symbolic link is no spec."""
 
@@ -92,7 +100,8 @@ def history(folder: Path, revision: str) -> History:
     commit = _commit(root, revision)
     base = _base(root, revision, commit)
     # a comparison with the working tree sees what is committed, staged and merely edited
-    compared = ("diff", "--name-only", "--no-renames", "--no-ext-diff", "--no-relative", "-z")
+    compared = ["diff", "--name-only", "--no-renames", "--no-relative", "-z"]
+    compared += ["--no-ext-diff", "--no-textconv"]
     changed = _split(_checked(root, *compared, base, "--"))
     others = _split(_checked(root, "ls-files", "-z", "--others", "--exclude-standard"))
     tracked = _split(_checked(root, "ls-files", "-z"))
@@ -120,7 +129,17 @@ def _split(listed: bytes) -> list[bytes]:
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = ["git", "--no-optional-locks", "--literal-pathspecs", "-C", str(folder), *arguments]
+    # what a repository configures to be run is not run
+    quiet = [part for setting in QUIET for part in ("-c", setting)]
+    command = [
+        "git",
+        *quiet,
+        "--no-optional-locks",
+        "--literal-pathspecs",
+        "-C",
+        str(folder),
+        *arguments,
+    ]
     try:
         return subprocess.run(
             command,

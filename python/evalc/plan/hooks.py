@@ -1,8 +1,8 @@
-"""Which functions of the user's own repository a selection would run."""
+"""Which code that came with the specs or with a model a selection would run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from evalc.diagnostics import Diagnostic, Faults
@@ -14,10 +14,26 @@ from evalc.spec.models import Spec
 
 @dataclass(frozen=True, slots=True)
 class UsedHook:
-    """A hook `pkg.mod:function` and where the spec names it."""
+    """A hook `pkg.mod:function`, or the code of a model's folder, and where the spec names it."""
 
     name: str
     loc: tuple[str | int, ...]
+    remote: bool = False
+
+
+def used_code(folder: Folder, selection: Selection) -> list[UsedHook]:
+    """Hooks, and the models whose folders bring code that is trusted."""
+    models = sorted({model for model, _ in selection.cells})
+    return [*code_of_models(folder, models), *used_hooks(folder, selection)]
+
+
+def code_of_models(folder: Folder, models: Iterable[str]) -> list[UsedHook]:
+    """The models of these whose folders' code would run."""
+    return [
+        UsedHook(name, ("models", name, "trust_remote_code"), remote=True)
+        for name in models
+        if folder.spec.models[name].trust_remote_code
+    ]
 
 
 def used_hooks(folder: Folder, selection: Selection) -> list[UsedHook]:
@@ -61,16 +77,19 @@ def limits_of(spec: Spec) -> Limits:
     return Limits(own.seconds, bytes_of(own.memory), own.workers)
 
 
-def refuse_hooks(folder: Folder, hooks: Sequence[UsedHook]) -> None:
-    """Raise Faults for every hook, as `--no-hooks` asks."""
-    found = [
-        Diagnostic(
-            "hook-refused",
-            f"`{hook.name}` would run, which `--no-hooks` forbids",
-            folder.place(hook.loc),
-            hint="leave `--no-hooks` out, or select tasks without hooks",
-        )
-        for hook in hooks
-    ]
+def refuse_code(folder: Folder, used: Sequence[UsedHook]) -> None:
+    """Raise Faults for every piece of code, as `--no-code` asks."""
+    found = [_refusal(folder, each) for each in used]
     if found:
         raise Faults(found)
+
+
+def _refusal(folder: Folder, used: UsedHook) -> Diagnostic:
+    if used.remote:
+        message = f"the code in the folder of model `{used.name}` would run"
+        hint = "leave `--no-code` out after reading that code, or select other models"
+    else:
+        message = f"`{used.name}` would run"
+        hint = "leave `--no-code` out after reading that code, or select tasks without hooks"
+    message += ", which `--no-code` forbids"
+    return Diagnostic("hook-refused", message, folder.place(used.loc), hint=hint)

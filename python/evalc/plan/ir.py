@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,11 +99,14 @@ def resolve(
     return Ir(json.dumps(content, ensure_ascii=False).encode(), resolved, locked)
 
 
-def resolve_data(folder: Folder, cache: Path) -> bytes:
-    """The Ir of a whole spec without models, for checking data and templates; locks nothing."""
+def resolve_data(folder: Folder, cache: Path, skipped: Collection[str] = ()) -> bytes:
+    """The Ir of a whole spec without models, for checking data and templates; locks nothing.
+
+    Tasks with datasets in `skipped` are left out.
+    """
     found = _Findings()
     remotes = Remotes(folder, cache, Digests(None))
-    tasks = sorted(folder.spec.tasks)
+    tasks = [t for t in sorted(folder.spec.tasks) if not _reads(folder.spec.tasks[t], skipped)]
     datasets = _datasets(folder, tasks)
     files = [found.of(_dataset, folder, name, cache, remotes) for name in datasets]
     found.check()
@@ -215,6 +218,12 @@ def _datasets(folder: Folder, tasks: Sequence[str]) -> list[str]:
     used = {folder.spec.tasks[task].dataset for task in tasks}
     shots = (folder.spec.tasks[task].fewshot for task in tasks)
     return sorted(used | {fewshot.dataset for fewshot in shots if fewshot is not None})
+
+
+def _reads(task: TaskSpec, datasets: Collection[str]) -> bool:
+    return task.dataset in datasets or (
+        task.fewshot is not None and task.fewshot.dataset in datasets
+    )
 
 
 def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[str, Any]:

@@ -15,7 +15,13 @@ from evalc.plan import contents
 from evalc.plan.sums import is_summed
 
 BUNDLE_VERSION = 2
-CHILD = "evalc.exec.bundle"
+CHILD = """\
+import sys
+if sys.path[:1] == [""]:  # the working directory, whose files nobody asked to run
+    del sys.path[0]
+from evalc.exec.bundle import main
+sys.exit(main())
+"""
 TOLD = ("cache-failed", "bad-model")
 """What the child may find besides a bad tokenizer."""
 
@@ -62,7 +68,7 @@ def _extract(model: Path, path: Path, trust_remote_code: bool, place: Place | No
         hint = "make room, or choose another cache with `--cache`"
         found = Diagnostic("cache-failed", message, hint=hint)
         raise Faults([found], exit_code=ExitCode.FAILURE) from None
-    command = [sys.executable, "-m", CHILD, str(model), str(path)]
+    command = [sys.executable, "-c", CHILD, str(model), str(path)]
     if trust_remote_code:
         command.append("--trust-remote-code")
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -58,7 +58,7 @@ def patient(cell: CellRecords, case: int, name: str, work: Callable[[], T]) -> T
         ) from None
 
 
-def found_in(
+def found_in(  # noqa: PLR0917
     cell: CellRecords,
     extractor: Extractor,
     root: Path,

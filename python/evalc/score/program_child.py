@@ -1,39 +1,94 @@
 """The interpreter in which one program runs: limits, then the guard, then the program.
 
-Started by `programs.run_program` as a script, and importing nothing of evalc:
-`program_child.py PROGRAM FD CPU_SECONDS MEMORY_MB FILE_MB`, the token on standard input. Writes to
-FD a line feed when it hands over to the program, then the token when the program reached its end,
-else the error.
+Started by `programs.run_program` as a script, importing nothing of evalc:
+`program_child.py FD CPU_SECONDS MEMORY_MB FILE_MB PROCESSES FINISHER...`, the program on standard
+input. Writes to FD a line feed when it hands over to the program, and the error that ended it. At
+the program's end the process becomes FINISHER, which its parent sees from outside: nothing in here
+is a secret, and nothing that the program writes or exits with is a verdict.
+
+Whoever can become FINISHER passes. So the guard allows that to one place alone: the statement at
+the end of this file, executed by the main thread with no frame below it. A program cannot come
+there early, as it would have to leave its own frames, which it does by raising, and then the other
+branch is taken; what moves the line of a frame (a trace function) is refused, as is what looks for
+objects without a name (gc) or reaches memory (ctypes, subinterpreters, whose hooks are others).
 """
 
-from __future__ import annotations
-
+import _thread
 import os
 import sys
 from contextlib import suppress
-from typing import Any
 
-_REFUSED = (
-    "os.exec",
-    "os.fork",
-    "os.forkpty",
-    "os.kill",
-    "os.killpg",
-    "os.posix_spawn",
-    "os.spawn",
-    "os.system",
-    "pty.spawn",
-    "signal.pthread_kill",
-    "socket.bind",
-    "socket.connect",
-    "socket.getaddrinfo",
-    "socket.sendmsg",
-    "socket.sendto",
-    "subprocess.Popen",
-)
+_MARK = "    os.execv(sys.argv[6], sys.argv[6:])"
+with open(__file__, encoding="utf-8") as _own:  # noqa: PTH123  no pathlib: start-up time counts
+    _END = _own.read().split("\n").index(_MARK) + 1
 
 
-def _limit(cpu_seconds: int, memory_mb: int, file_mb: int) -> None:
+def _guard(  # type: ignore[no-untyped-def]
+    event,
+    arguments,
+    *,  # what it uses is its own, as a program can replace globals
+    end=_END,
+    frame_of=sys._getframe,
+    native=_thread.get_native_id,
+    process=os.getpid,
+    is_text=isinstance,
+    text=str,
+):
+    if event in {
+        "os.fork",
+        "os.forkpty",
+        "os.kill",
+        "os.killpg",
+        "os.posix_spawn",
+        "os.spawn",
+        "os.system",
+        "pty.spawn",
+        "signal.pthread_kill",
+        "socket.bind",
+        "socket.connect",
+        "socket.getaddrinfo",
+        "socket.sendmsg",
+        "socket.sendto",
+        "subprocess.Popen",
+        "sys.settrace",
+        "sys._current_frames",
+        "gc.get_objects",
+        "gc.get_referrers",
+        "gc.get_referents",
+        "code.__new__",
+        "cpython.PyInterpreterState_New",
+        "ctypes.dlsym",
+        "ctypes.dlsym/handle",
+        "ctypes.cdata",
+        "ctypes.cdata/buffer",
+        "ctypes.string_at",
+        "ctypes.wstring_at",
+        "ctypes.call_function",
+        "ctypes.PyObj_FromPtr",
+    }:
+        raise PermissionError("a scored program may not use " + event)
+    if event == "ctypes.dlopen":
+        if arguments[0] is not None:
+            raise PermissionError("a scored program may not use ctypes.dlopen")
+    elif event == "import":
+        if arguments[0] in {
+            "_testcapi",
+            "_testinternalcapi",
+            "_ctypes_test",
+            "_xxsubinterpreters",
+            "_interpreters",
+        }:
+            raise PermissionError("a scored program may not use this module")
+    elif event == "open":
+        if is_text(arguments[0], text) and "/proc/" in arguments[0]:
+            raise PermissionError("a scored program may not use /proc")
+    elif event == "os.exec":
+        caller = frame_of(1)
+        if caller.f_back is not None or caller.f_lineno != end or native() != process():
+            raise PermissionError("a scored program may not use os.exec")
+
+
+def _limit(cpu_seconds: int, memory_mb: int, file_mb: int, processes: int) -> None:
     import resource  # noqa: PLC0415  absent on Windows, where no limit is set
 
     mega = 1024 * 1024
@@ -43,7 +98,7 @@ def _limit(cpu_seconds: int, memory_mb: int, file_mb: int) -> None:
         ("RLIMIT_FSIZE", file_mb * mega),
         ("RLIMIT_AS", memory_mb * mega),
         ("RLIMIT_NOFILE", 64),
-        ("RLIMIT_NPROC", 4096),
+        ("RLIMIT_NPROC", processes),
     )
     for name, value in wanted:
         number = getattr(resource, name, None)
@@ -57,31 +112,22 @@ def _limit(cpu_seconds: int, memory_mb: int, file_mb: int) -> None:
             continue  # macOS refuses some of them; the wall clock still holds
 
 
-def _guard(event: str, _arguments: tuple[Any, ...]) -> None:
-    if event in _REFUSED:
-        raise PermissionError(f"a scored program may not use {event}")
-
-
-def main() -> None:
-    path, fd = sys.argv[1], int(sys.argv[2])
-    token = sys.stdin.buffer.read()
-    source = open(path, "rb").read()  # noqa: PTH123, SIM115  no pathlib: start-up time counts
-    with suppress(ImportError):
-        _limit(*map(int, sys.argv[3:6]))
-    sys.argv = [path]
-    sys.addaudithook(_guard)
-    write, leave = os.write, os._exit
-    write(fd, b"\n")
+_source, _path, _fd = sys.stdin.buffer.read(), "program.py", int(sys.argv[1])
+with open(_path, "wb") as _file:  # noqa: PTH123
+    _file.write(_source)
+with suppress(ImportError):
+    _limit(*map(int, sys.argv[2:6]))
+os.set_inheritable(_fd, False)
+_write, _leave = os.write, os._exit
+sys.addaudithook(_guard)
+del _guard
+_write(_fd, b"\n")
+try:
+    exec(compile(_source, _path, "exec"), {"__name__": "__main__", "__file__": _path})
+except BaseException as error:
     try:
-        exec(compile(source, path, "exec"), {"__name__": "__main__", "__file__": path})
-    except BaseException as error:
-        try:
-            write(fd, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:2000])
-        finally:
-            leave(1)
-    write(fd, token)
-    leave(0)
-
-
-if __name__ == "__main__":
-    main()
+        _write(_fd, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:2000])
+    finally:
+        _leave(1)
+else:
+    os.execv(sys.argv[6], sys.argv[6:])

@@ -1,14 +1,17 @@
 """Programs that a model wrote: assembling their text, and running them under limits.
 
-What is held: wall-clock time, CPU time, address space, size of a written file, core dumps, the
-number of the user's processes (not for root), a folder of its own as working directory, an
-environment without the caller's variables, no standard input or output; every process of its
-process group is killed at its end. A guard inside the interpreter refuses new processes, signals
-and sockets.
+In a sandbox (`sandbox`) where there is one. Beside it, and without one: wall-clock time, CPU time,
+address space, size of a written file, core dumps, the number of processes, a folder of its own as
+working directory, an environment without the caller's variables, no standard input or output;
+every process of its process group is killed at its end, and a guard inside the interpreter refuses
+new processes, signals and sockets. Without a sandbox that is a guard against accidents only: the
+program runs as the same user and can read and write that user's files.
 
-What is not held: the program runs as the same user and can read and write that user's files, and
-code that goes round the guard (ctypes, a native module) can leave the process group and use the
-network. It is a guard against accidents, not a sandbox; run untrusted models in a container.
+The verdict comes from this side. At the program's end its process becomes another program
+(`program_child`), which is seen from here; neither an exit status, nor a descriptor, nor anything
+that the program can find in its process makes one. What machine code inside the interpreter could
+do (a package with a fault in its memory) is not held, nor that a value is made to equal all others:
+tests that run beside a program believe what it computes.
 """
 
 from __future__ import annotations
@@ -16,15 +19,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
+import select
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -34,18 +39,25 @@ from evalc.errors import ExitCode
 from evalc.plan.packages import package_state
 from evalc.score.cells import CaseDict
 from evalc.score.faults import fault
+from evalc.score.sandbox import HOME, Sandbox, bubblewrap, wrapped
 from evalc.score.scoring import CodeSettings
 
 _CHILD = Path(__file__).with_name("program_child.py")
 _REPORT_BYTES = 4096
 _STARTED = "\n"
+_PROCESSES = {"bwrap": 64, "none": 4096}
+"""Processes and threads: a sandbox's own, or those of the user, others than the program's too."""
+_LOOK_SECONDS = 0.05
+"""How often it is looked whether a program has ended that keeps its descriptors open."""
 _OWN_TIME = 0.9
 """The part of its time limit that a program must have computed for its time-out to be its own."""
 _IMPORTS = re.compile(r"\b(?:from|import)\s+([^#\n;]+)")
 _MACHINE = re.compile(r"MemoryError|\[Errno (?:11|12|23|28)\]|can't start new thread")
 """Errors that a machine short of memory, processes or disk gives to a program that is right."""
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""As a child says it, and as bubblewrap does."""
 _WORD = re.compile(r"(?<![.\w])[^\W\d]\w*")
-SOURCES = ("programs.py", "program_child.py")
+SOURCES = ("programs.py", "program_child.py", "sandbox.py")
 """What of this room takes part in an outcome."""
 
 
@@ -102,39 +114,40 @@ def packages_in(program: str) -> list[tuple[str, str]]:
     return [(word, package_state(word)) for word in sorted(words - sys.stdlib_module_names)]
 
 
-def run_programs(programs: Sequence[str], settings: CodeSettings) -> Iterator[Outcome]:
+def run_programs(
+    programs: Sequence[str], settings: CodeSettings, sandbox: Sandbox = "none"
+) -> Iterator[Outcome]:
     """Run every program, as many at once as there are cores; outcomes in the same order.
 
     Raises `Faults` (`program-not-started`).
     """
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        yield from pool.map(lambda program: run_program(program, settings), programs)
+        yield from pool.map(lambda program: run_program(program, settings, sandbox), programs)
 
 
-def run_program(program: str, settings: CodeSettings) -> Outcome:
+def run_program(program: str, settings: CodeSettings, sandbox: Sandbox = "none") -> Outcome:
     """Run one program in a child interpreter.
 
-    It passes when its last statement was reached without an error: the child then sends a token
-    that it was given through its standard input, so that leaving early does not count. Raises
-    `Faults` (`program-not-started`) where the interpreter did not come as far as the program: that
-    says nothing about the program.
+    It passes when its last statement was reached without an error; leaving early does not count.
+    Raises `Faults` (`program-not-started`) where the interpreter did not come as far as the
+    program: that says nothing about the program.
     """
     try:
         with tempfile.TemporaryDirectory(
             prefix="evalc-program-", ignore_cleanup_errors=True
         ) as home:
-            end, report = _reported(home, program, settings)
+            end, report = _reported(home, program, settings, sandbox)
     except OSError as error:
         raise _not_started(str(error)) from None
+    if end.passed:
+        return Outcome("passed")
     if not report.startswith(_STARTED) and not end.timed_out:
         raise _not_started(f"it ended with {end.code} before the program began")
     detail = report.removeprefix(_STARTED)
-    if end.passed:
-        return Outcome("passed")
     if end.timed_out:
         own = end.cpu_seconds >= _OWN_TIME * settings.timeout
         return Outcome("timed out", f"no end after {settings.timeout:g} s", own)
-    own = end.code != -signal.SIGKILL and not _MACHINE.search(detail)
+    own = end.code not in _KILLED and not _MACHINE.search(detail)
     return Outcome("failed", detail or "it ended before its last statement", own)
 
 
@@ -158,34 +171,32 @@ class _End:
     passed: bool = False
 
 
-def _reported(home: str, program: str, settings: CodeSettings) -> tuple[_End, str]:
-    path = Path(home) / "program.py"
-    path.write_text(program, encoding="utf-8", errors="surrogatepass")
-    token = secrets.token_hex(16)
+def _reported(
+    home: str, program: str, settings: CodeSettings, sandbox: Sandbox
+) -> tuple[_End, str]:
     reader, writer = os.pipe()
     try:
-        end = _run(home, path, writer, token, settings)
+        end = _run(home, program, (reader, writer), settings, sandbox)
         os.set_blocking(reader, False)
-        report = _read(reader)
+        return end, _read(reader)
     finally:
         os.close(reader)
-    return replace(end, passed=report.startswith(_STARTED + token)), report
 
 
-def _run(home: str, path: Path, writer: int, token: str, settings: CodeSettings) -> _End:
-    """Start, wait, kill the group, close `writer`."""
-    command = [
-        sys.executable,
-        "-I",
-        "-B",
-        str(_CHILD),
-        str(path),
-        str(writer),
-        str(max(1, int(settings.timeout + 1))),
-        str(settings.memory_mb),
-        str(settings.file_mb),
-    ]
+def _run(
+    home: str, program: str, pipe: tuple[int, int], settings: CodeSettings, sandbox: Sandbox
+) -> _End:
+    """Start, watch, kill the group; closes the pipe's writer."""
+    reader, writer = pipe
+    finisher = shutil.which("sleep") or "/bin/sleep"
+    limits = (max(1, int(settings.timeout + 1)), settings.memory_mb, settings.file_mb)
+    command = [sys.executable, "-I", "-B", "-", str(writer), *map(str, limits)]
+    command[3] = str(_CHILD)
+    command += [str(_PROCESSES[sandbox]), finisher, str(int(settings.timeout) + 60)]
+    told, tell = os.pipe()
     try:
+        if sandbox == "bwrap":
+            command = _boxed(command, home, tell)
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -193,22 +204,81 @@ def _run(home: str, path: Path, writer: int, token: str, settings: CodeSettings)
             stderr=subprocess.DEVNULL,
             cwd=home,
             env=_environment(home),
-            pass_fds=(writer,),
+            pass_fds=(writer, tell) if sandbox == "bwrap" else (writer,),
             start_new_session=True,
         )
+    except BaseException:
+        os.close(told)
+        raise
     finally:
         os.close(writer)
-    timed_out = False
+        os.close(tell)
+    end = _End(0, timed_out=True, cpu_seconds=0.0)
     try:
-        process.communicate(token.encode(), timeout=settings.timeout)
-    except subprocess.TimeoutExpired:
-        timed_out = True
+        pid = process.pid if sandbox == "none" else _child(told)
+        _hand_over(process, program)
+        end = _watched(process, pid, reader, finisher, settings.timeout)
     finally:
-        seconds = _cpu_seconds(process.pid) if timed_out else 0.0
+        os.close(told)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return _End(process.returncode, timed_out, seconds)
+    return end
+
+
+def _boxed(command: Sequence[str], home: str, tell: int) -> list[str]:
+    program = bubblewrap().program or "bwrap"
+    variables = [p for k, v in _environment(HOME).items() for p in ("--setenv", k, v)]
+    child = ["--ro-bind", str(_CHILD), str(_CHILD)]
+    box = wrapped(program)
+    # what is bound has to be there before the root becomes read-only
+    at = box.index("--dev")
+    return [*box[:at], *child, *box[at:], *variables, "--info-fd", str(tell), "--", *command]
+
+
+def _child(told: int) -> int:
+    """The process in a sandbox, as it is called out here; 0 where there came to be none."""
+    said = b""
+    while not said.rstrip().endswith(b"}"):
+        piece = os.read(told, 4096)
+        if not piece:
+            return 0
+        said += piece
+    return int(json.loads(said)["child-pid"])
+
+
+def _hand_over(process: subprocess.Popen[bytes], program: str) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError), process.stdin as stdin:
+        stdin.write(program.encode("utf-8", "surrogatepass"))
+
+
+def _watched(
+    process: subprocess.Popen[bytes], pid: int, reader: int, finisher: str, seconds: float
+) -> _End:
+    """Wait until the process ends, becomes the finisher, or has had its time."""
+    until = time.monotonic() + seconds
+    hung_up = select.poll()
+    hung_up.register(reader, 0)  # only that every writer is gone
+    while (left := until - time.monotonic()) > 0:
+        code = process.poll()
+        if code is not None:
+            return _End(code, timed_out=False, cpu_seconds=0.0)
+        if _became(pid, finisher):
+            return _End(0, timed_out=False, cpu_seconds=0.0, passed=True)
+        if hung_up.poll(1000 * min(left, _LOOK_SECONDS)):
+            if _became(pid, finisher):
+                return _End(0, timed_out=False, cpu_seconds=0.0, passed=True)
+            time.sleep(0.001)
+    return _End(0, timed_out=True, cpu_seconds=_cpu_seconds(pid))
+
+
+def _became(pid: int, finisher: str) -> bool:
+    """Whether a process runs the program of a file."""
+    try:
+        return Path(f"/proc/{pid}/exe").samefile(finisher)
+    except OSError:
+        return False
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -15,6 +15,7 @@ from evalc.score.cells import CellRecords, IntArray
 from evalc.score.columns import Column
 from evalc.score.metrics import Inputs, Metric, parse_metric
 from evalc.score.metrics.choice import picks
+from evalc.score.sandbox import Sandbox
 from evalc.score.scoring import Scoring, column_name
 
 
@@ -39,6 +40,7 @@ def score_cell(
     *,
     root: Path | None = None,
     allow_code_execution: bool = False,
+    sandbox: Sandbox | None = None,
     cache: ScoreCache | None = None,
     extract_roots: Mapping[str, Path] | None = None,
     limits: Limits | None = None,
@@ -47,8 +49,9 @@ def score_cell(
 
     `root` is the folder of the spec, from which hooks are imported; `extract_roots` has others for
     those of named extracts (--set may have put them elsewhere). Without
-    `allow_code_execution` a metric that has to run programs is refused. Values of expensive scorers
-    come from `cache` and go there. Hooks may take what `limits` says.
+    `allow_code_execution` a metric that has to run programs is refused; `sandbox` is where they run,
+    None for the best there is. Values of expensive scorers come from `cache` and go there. Hooks may
+    take what `limits` says.
     """
     names = scoring.extracts if cell.kind == "generate" else {"": None}
     metrics = [(name, parse_metric(name, cell.kind)) for name in scoring.metrics]
@@ -61,6 +64,7 @@ def score_cell(
             root or Path(),
             (extract_roots or {}).get(extract, root or Path()),
             allow_code_execution,
+            sandbox,
             kept,
             limits or Limits(),
         )

@@ -18,6 +18,7 @@ from evalc.score.keys import Scorer, canonical
 from evalc.score.metrics.inputs import Inputs
 from evalc.score.metrics.repeats import need_repeats, over_repeats, pass_all_k
 from evalc.score.programs import SOURCES, assemble, packages_in, run_programs
+from evalc.score.sandbox import Sandbox, in_use, require
 from evalc.score.scorers import built_in
 from evalc.score.scoring import CodeSettings
 
@@ -42,14 +43,19 @@ def _passed(inputs: Inputs) -> list[list[float]]:
     settings = inputs.scoring.code or CodeSettings()
     owners, programs = _programs(inputs, settings)
 
+    box = in_use(inputs.sandbox)
+
     def keys() -> list[bytes]:
-        scorer = program_scorer(settings)
+        scorer = program_scorer(settings, box)
         return [scorer.key(canonical(p), canonical(packages_in(p))) for p in programs]
 
     def compute(missing: list[int]) -> Iterator[Scored]:
-        if missing and not inputs.allow_code_execution:
+        if not missing:
+            return
+        if not inputs.allow_code_execution:
             raise _refusal(inputs.cell.task)
-        outcomes = run_programs([programs[at] for at in missing], settings)
+        require(inputs.sandbox)
+        outcomes = run_programs([programs[at] for at in missing], settings, box)
         for at, outcome in zip(missing, outcomes, strict=True):
             yield Scored(at, canonical(outcome.ended), outcome.lasting)
 
@@ -60,11 +66,11 @@ def _passed(inputs: Inputs) -> list[list[float]]:
     return scores
 
 
-def program_scorer(settings: CodeSettings) -> Scorer:
-    """What decides about a program: the limits and the interpreter. Its template does not; it acts
-    through the program's text."""
+def program_scorer(settings: CodeSettings, sandbox: Sandbox = "none") -> Scorer:
+    """What decides about a program: the limits, the sandbox and the interpreter. Its
+    template does not; it acts through the program's text."""
     limits = [(name, getattr(settings, name)) for name in ("timeout", "memory_mb", "file_mb")]
-    return built_in("program", "code", SOURCES, limits)
+    return built_in("program", "code", SOURCES, [*limits, ("sandbox", sandbox)])
 
 
 def _programs(inputs: Inputs, settings: CodeSettings) -> tuple[list[int], list[str]]:
@@ -84,6 +90,6 @@ def _refusal(task: str) -> Faults:
     return fault(
         "code-execution-off",
         f"task `{task}` is scored by running programs that the model wrote",
-        hint="pass `--allow-code-execution`, in a container that holds nothing of value",
+        hint="pass `--allow-code-execution`; they run in bubblewrap where it is installed",
         notes=("limits on time and memory are set, but this is not a sandbox",),
     )

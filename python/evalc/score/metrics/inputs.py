@@ -11,6 +11,7 @@ from evalc.score.answers import Answers, Found, answers_of, found_in, patient
 from evalc.score.cache import ScoreCache
 from evalc.score.cells import BoolArray, CellRecords
 from evalc.score.extract import Extractor
+from evalc.score.sandbox import Sandbox
 from evalc.score.scoring import Scoring
 from evalc.score.targets import references, right_choices
 
@@ -28,6 +29,7 @@ class Inputs:
     root: Path = field(default_factory=Path)
     extract_root: Path = field(default_factory=Path)
     allow_code_execution: bool = False
+    sandbox: Sandbox | None = None
     cache: ScoreCache = field(default_factory=ScoreCache)
     limits: Limits = field(default_factory=Limits)
 
