@@ -21,12 +21,11 @@ def check_command(form: str, specs_only: bool, **arguments: Any) -> None:
     """Check specs, data and templates: every fault at once, nothing run, nothing written."""
     asked = request(arguments)
     folder = folder_of(asked)
-    if not specs_only:
-        check_data(folder, asked.cache)
+    warnings = [] if specs_only else check_data(folder, asked.cache)
     spec = folder.spec
-    if form in ("json", "github"):
-        output.diagnostics((), form)  # type: ignore[arg-type]
-    else:
+    if form in ("json", "github") or warnings:
+        output.diagnostics(warnings, form)  # type: ignore[arg-type]
+    if form not in ("json", "github"):
         output.talk(
             f"ok: {len(spec.models)} models, {len(spec.datasets)} datasets, "
             f"{len(spec.tasks)} tasks, {len(spec.suites)} suites"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +13,28 @@ from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
 from evalc.plan.functions import load_function, source_digest
+from evalc.plan.plain_rows import batch_rows, plain
 from evalc.plan.sums import is_whole, keep_sum
 from evalc.store.replacing import replacing
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 PARQUET = ".parquet"
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
+"""Raised when some files are read as other rows; the others give the bytes that they gave."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file that the planner reads: absolute path, format, compression."""
+    """A file that the planner reads: absolute path, format, compression.
+
+    `quote` encloses the fields of a delimited file; None where its format says.
+    """
 
     path: Path
     format: str
     compression: str
+    quote: str | None = None
 
 
 def data_file(path: Path, cache: Path, name: str, place: Place | None) -> DataFile:
@@ -80,10 +85,27 @@ def _rows(file: DataFile, place: Place | None) -> Iterator[Mapping[str, Any]]:
     if file.format == "parquet":
         yield from parquet_rows(file.path, place)
         return
+    yield from read_file(file, place)
+
+
+def read_file(file: DataFile, place: Place | None) -> list[dict[str, Any]]:
+    """Every row of a file that the planner reads. Raises Faults."""
     try:
-        yield from json.loads(_core.read_rows(str(file.path), file.format, file.compression))
-    except (OSError, ValueError) as error:
-        raise _unreadable(file.path, file.format, error, place) from None
+        text = _core.read_rows(str(file.path), file.format, file.compression, file.quote)
+    except _core.PlanFaults as faults:
+        (found,) = json.loads(str(faults))
+        at = Place(Path(found["file"]), line=found["line"]) if found["file"] else None
+        made = Diagnostic(
+            found["code"],
+            found["message"],
+            place or at,
+            notes=tuple(found["notes"]),
+            hint=found["hint"],
+            related=((at, "in this row"),) if place and at else (),
+        )
+        raise Faults([made]) from None
+    rows: list[dict[str, Any]] = json.loads(text)
+    return rows
 
 
 def parquet_rows(path: Path, place: Place | None) -> Iterator[Mapping[str, Any]]:
@@ -101,10 +123,17 @@ def parquet_rows(path: Path, place: Place | None) -> Iterator[Mapping[str, Any]]
                 )
             ]
         ) from None
+    arrow = importlib.import_module("pyarrow")
     try:
-        for batch in parquet.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
-    except (OSError, ValueError) as error:
+        file = parquet.ParquetFile(path)
+        names = file.schema_arrow.names
+        if again := next((name for i, name in enumerate(names) if name in names[:i]), None):
+            message = f"`{path.name}` has two columns `{again}`"
+            hint = "write it with a name of its own for every column"
+            raise Faults([Diagnostic("bad-data", message, place, hint=hint)])
+        for batch in file.iter_batches():
+            yield from batch_rows(batch)
+    except (OSError, ValueError, arrow.ArrowException) as error:
         raise _unreadable(path, "Parquet", error, place) from None
 
 
@@ -130,25 +159,18 @@ def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    encode = json.JSONEncoder(
-        ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False
-    ).encode
-    for row in rows:
+    """NaN is written as such: the planner knows that it is no value."""
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise TypeError(f"row {number} is a {type(row).__name__}, not a mapping")
+        text = encode({key: plain(value) for key, value in row.items()}) + "\n"
         try:
-            yield encode(row) + "\n"
-        except ValueError:  # NaN or an infinity, which JSON does not have
-            yield encode(_finite(row)) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    """The value with null in the place of numbers that are not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+            text.encode()
+        except UnicodeEncodeError as error:
+            broken = f"row {number} holds half of a surrogate pair, which is no text"
+            raise ValueError(broken) from error
+        yield text
 
 
 def prepared(file: DataFile, hook: str, root: Path, cache: Path, place: Place | None) -> DataFile:
@@ -159,13 +181,14 @@ def prepared(file: DataFile, hook: str, root: Path, cache: Path, place: Place | 
     """
     digest = _core.hash_files([str(file.path)])[0]
     fields = [digest.encode(), source_digest(hook, root).encode()]
+    if file.quote is not None:
+        fields.append(file.quote.encode())
     name = _core.digest_fields(f"evalc.prepared.v{SNAPSHOT_VERSION}", fields)
     target = cache / "snapshots" / f"prepared.v{SNAPSHOT_VERSION}-{name}.jsonl"
     if not is_whole(target):
         function = load_function(hook, root)
         try:
-            rows = json.loads(_core.read_rows(str(file.path), file.format, file.compression))
-            write_rows(function(rows), target)
+            write_rows(function(read_file(file, place)), target)
             keep_sum(target)
         except Faults:
             raise

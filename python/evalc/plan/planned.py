@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,13 +99,17 @@ def plan_resolved(
     return Planned(folder, selection, ir, handle, keys, hits)
 
 
-def check_data(folder: Folder, cache: Path) -> None:
-    """Read every dataset and write every case of every task. Raises Faults."""
+def check_data(folder: Folder, cache: Path) -> list[Diagnostic]:
+    """Read every dataset and write every case of every task; what is to be warned of.
+
+    Raises Faults.
+    """
     content = resolve_data(folder, cache)
     try:
-        _core.Plan.check(content)
+        warnings = _core.Plan.check(content)
     except _core.PlanFaults as faults:
         raise Faults(_diagnostics(folder, str(faults))) from None
+    return [replace(found, severity="warning") for found in _diagnostics(folder, warnings)]
 
 
 def _built(folder: Folder, content: bytes, memo: Path) -> _core.Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from evalc.score.cache import ScoreCache
 from evalc.score.cells import CellRecords, IntArray
 from evalc.score.columns import Column
 from evalc.score.metrics import Inputs, Metric, parse_metric
-from evalc.score.metrics.choice import picks
+from evalc.score.metrics.choice import picks, picks_of
 from evalc.score.scoring import Scoring, column_name
 
 
@@ -21,8 +21,9 @@ from evalc.score.scoring import Scoring, column_name
 class CellScores:
     """A scored cell. `columns` by name, in the order of the spec.
 
-    `picked` (multiple choice) is int64[n], -1 where a record is missing; `answers` (generate) has
-    the extracted answers of each named extract.
+    `picked` (multiple choice) is the likeliest choice, int64[n], -1 where a record is missing;
+    `picks` has what each metric picks that picks one. `answers` (generate) has the
+    extracted answers of each named extract.
     """
 
     cell: CellRecords
@@ -30,6 +31,7 @@ class CellScores:
     columns: dict[str, Column]
     picked: IntArray | None
     answers: dict[str, Answers]
+    picks: dict[str, IntArray] = field(default_factory=dict)
 
 
 def score_cell(
@@ -74,6 +76,7 @@ def score_cell(
         columns,
         picks(cell) if cell.kind == "multiple_choice" else None,
         {inputs.extract: inputs.answers for inputs in subjects if cell.kind == "generate"},
+        picks_of(cell, columns) if cell.kind == "multiple_choice" else {},
     )
 
 

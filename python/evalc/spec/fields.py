@@ -85,6 +85,13 @@ def as_rows(text: str) -> str:
     return text
 
 
+def as_quote(text: str) -> str:
+    """Raise unless it is nothing, or a character that can enclose fields."""
+    if len(text) > 1 or not text.isascii() or text.isalnum() or (text in "\t\r\n, \\" and text):
+        raise fault("wrong-value", "encloses no fields", hint='write `"\\""`, `"\'"` or `""`')
+    return text
+
+
 def as_location(text: str) -> str:
     """Check a path: any local path, or a Hub name after `hf:`."""
     if not text:
@@ -140,6 +147,7 @@ Template = Annotated[str, AfterValidator(as_template)]
 Regex = Annotated[str, AfterValidator(as_regex), Field(json_schema_extra={"format": "regex"})]
 Hook = Annotated[str, AfterValidator(as_hook), Field(json_schema_extra={"pattern": HOOK.pattern})]
 Rows = Annotated[str, AfterValidator(as_rows), Field(json_schema_extra={"pattern": ROWS.pattern})]
+Quote = Annotated[str, AfterValidator(as_quote), Field(json_schema_extra={"maxLength": 1})]
 Location = Annotated[str, AfterValidator(as_location)]
 Date = Annotated[str, BeforeValidator(as_date), Field(json_schema_extra={"format": "date"})]
 Text = Annotated[str, Field(min_length=1)]

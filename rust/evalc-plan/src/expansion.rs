@@ -91,7 +91,7 @@ pub struct Expansion {
     pub choice_bytes: Vec<u32>,
     /// Settings of generation requests.
     pub settings: Vec<Setting>,
-    /// Per case: [`SPLIT_WORD`] and [`TRUNCATED`].
+    /// Per case: [`SPLIT_WORD`], [`TRUNCATED`] and [`UNSURE`].
     pub flags: Vec<u8>,
     /// Text that (nearly) all contexts start with, cut where its encoding is settled.
     pub prefix_text: String,
@@ -109,6 +109,9 @@ pub struct Expansion {
 pub const SPLIT_WORD: u8 = 1;
 /// Flag of a case whose context lost tokens at the left.
 pub const TRUNCATED: u8 = 2;
+
+/// Flag of a case whose target is the text of one choice and the index of another.
+pub const UNSURE: u8 = 4;
 
 /// Token ids, in memory or still in a memo file.
 pub enum Arena {
@@ -207,6 +210,11 @@ impl Expansion {
     /// Cases with a flag.
     pub fn flagged(&self, flag: u8) -> usize {
         self.flags.iter().filter(|flags| **flags & flag != 0).count()
+    }
+
+    /// The first case with a flag.
+    pub fn first_flagged(&self, flag: u8) -> Option<usize> {
+        self.flags.iter().position(|flags| flags & flag != 0)
     }
 
     /// Tokens of the whole request and of its continuation.

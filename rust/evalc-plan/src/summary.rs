@@ -1,6 +1,6 @@
 //! What a plan will cost, in exact token counts.
 
-use crate::expansion::{SPLIT_WORD, TRUNCATED};
+use crate::expansion::{SPLIT_WORD, TRUNCATED, UNSURE};
 use crate::ir::{Ir, Setting};
 use crate::requests::Requests;
 use crate::tree::Branch;
@@ -35,6 +35,8 @@ pub struct Counts {
     pub split_words: u64,
     /// Cases whose context lost tokens.
     pub truncated: u64,
+    /// Cases whose target is the text of one choice and the index of another.
+    pub unsure_targets: u64,
 }
 
 /// One cell's counts.
@@ -77,6 +79,7 @@ pub fn summarise(
             deduped: cell.expansion.requests.len() as u64,
             split_words: cell.expansion.flagged(SPLIT_WORD) as u64,
             truncated: cell.expansion.flagged(TRUNCATED) as u64,
+            unsure_targets: cell.expansion.flagged(UNSURE) as u64,
             ..Counts::default()
         })
         .collect();
@@ -136,5 +139,6 @@ impl Counts {
         self.decode_pairs_bound += other.decode_pairs_bound;
         self.split_words += other.split_words;
         self.truncated += other.truncated;
+        self.unsure_targets += other.unsure_targets;
     }
 }
