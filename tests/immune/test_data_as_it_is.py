@@ -226,7 +226,7 @@ def test_a_null_choice_or_reference_is_not_asked_as_the_text_none(workspace: Wor
     put(workspace, "d.jsonl", '{"x": "a", "y": null}\n', SAY.replace(" | default('1')", ""))
     refused(workspace, "the target is null", "d.jsonl:1")
     put(workspace, "d.jsonl", '{"x": "a", "y": null}\n', SAY, 'id = "{{ y }}"')
-    refused(workspace, "`id` is null")
+    refused(workspace, "`id` is null", "bad-id")
 
 
 def test_numbers_beyond_64_bits_are_not_rounded(workspace: Workspace) -> None:

@@ -22,7 +22,7 @@ NARROW = {"halffloat": np.float16, "float": np.float32}
 NANOS = 1_000_000_000
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911  a kind of value each
     """A Python value as JSON types; NaN where a part of it has no honest form."""
     if value is None or isinstance(value, str | bool | int | float):
         return value

@@ -212,7 +212,7 @@ def _case(scores: CellScores, i: int) -> CaseEntry:
     if scores.picked is not None:
         picked = int(scores.picked[i])
         entry["picked"] = picked if picked >= 0 else None
-    if scores.picks:
+    if set(scores.picks) - {"acc"}:
         own = {name: int(chosen[i]) for name, chosen in scores.picks.items()}
         entry["picks"] = {name: at if at >= 0 else None for name, at in own.items()}
     if scores.answers:

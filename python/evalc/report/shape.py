@@ -74,7 +74,8 @@ class CaveatEntry(TypedDict):
 
 class CaseEntry(TypedDict):
     """A case. A score is null where a record is missing. `picked` is the index of the likeliest
-    choice, `picks` of the one that each metric picks, `answers` the extracted answers of every repeat by name of extraction."""
+    choice, `picks` of the one that each metric picks, `answers` the extracted answers of every
+    repeat by name of extraction."""
 
     id: str
     scores: dict[str, float | None]

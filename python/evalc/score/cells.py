@@ -41,8 +41,8 @@ class CellRecords:
     choice without its delimiter; `loglik` is a sum of natural logs, NaN where there is no record;
     `texts` has None there. `slices` maps a slice's name to one value per case. `row(i)` is lazy:
     {"row": ..., "prompt": ..., "choices": [...], "target": ...}. `population` is the number of
-    cases the task has without a tier's budget, when known. `cut_off` counts the cases with an answer
-    that ended at `max_new_tokens`.
+    cases the task has without a tier's budget, when known. `cut_off` counts the cases with an
+    answer that ended at `max_new_tokens`.
     """
 
     model: str
