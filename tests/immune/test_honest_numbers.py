@@ -13,7 +13,7 @@ from ledger import asked, command, report, results
 
 from evalc.decide import paired
 from tiny_models import write_model
-from workspaces import QUIZ, Workspace, quiz_rows
+from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
 stats = pytest.importorskip("scipy.stats")
 ROWS = 60
@@ -106,3 +106,56 @@ def test_a_subset_never_passes_for_a_full_run(tiered: Workspace) -> None:
     assert "6 of 60" in shown.out
     assert asked(tiered) == 4 * (ROWS - 6)
     assert report(tiered)["complete"]
+
+
+CAVEAT = "the continuation starts inside a token"
+
+
+def test_a_score_says_what_it_has_to_be_read_with(workspace: Workspace) -> None:
+    """I35: truncated contexts and split tokens were told by `plan` alone."""
+    model = f"[models.short]\npath = {json.dumps(str(workspace.model))}\nmax_length = 12\n"
+    gate = '[gates.g]\nmetric = "quiz.acc"\nmin = 0.0\n'
+    task = QUIZ + 'overflow = "truncate"\n'
+    sums = SUMS + 'overflow = "truncate"\n'
+    workspace.write(model, task, sums, gate)
+    workspace.rows("quiz.jsonl", quiz_rows(6))
+    workspace.rows("sums.jsonl", sum_rows(3))
+    told = "in 6 of 6 cases the context was cut at the left"
+    ran = command(workspace, "exec", "specs", "--model", "short", "--junit", "j.xml")
+    assert told in " ".join(ran.out.split())
+    assert "max_new_tokens" in ran.out
+    assert told in (workspace.root / "j.xml").read_text()
+    for flag in ("--markdown", "--json"):
+        found = command(workspace, "report", "specs", "--model", "short", flag).out
+        assert told in found or '"kind": "truncated"' in found
+    (first, second) = report(workspace, "--model", "short")["results"]
+    assert {"kind": "truncated", "cases": 6} in first["caveats"]
+    assert {"kind": "cut_off", "cases": 3} in second["caveats"]
+    done = command(workspace, "report", "specs", "--model", "short", "--html", "p.html")
+    assert done.code == 0, done.text
+    assert told in (workspace.root / "p.html").read_text()
+    compared = command(workspace, "diff", "m", "short", "--task", "quiz").out
+    assert "note on B: quiz (short): " + told in " ".join(compared.split())
+    planned = command(workspace, "plan", "specs", "--model", "short").out
+    assert "nothing to run" in planned
+    assert "contexts were cut at the left" in planned
+
+
+def test_each_metric_shows_its_own_pick(workspace: Workspace) -> None:
+    """I35: `report --cases`, `diff` and JSON showed the pick of `acc` under `acc_norm`."""
+    workspace.write(QUIZ)
+    longer = ["a", "ten times as long as that", "b", "c"]
+    workspace.rows("quiz.jsonl", [{**row, "choices": longer} for row in quiz_rows(8)])
+    asked(workspace)
+    (result,) = results(workspace)
+    cases_ = result["cases"]
+    for case in cases_:
+        assert set(case["picks"]) == {"acc", "acc_norm"}
+        assert case["picks"]["acc"] == case["picked"]
+        for metric, pick in case["picks"].items():
+            assert case["scores"][metric] == float(pick == case["target"])
+    apart = [case for case in cases_ if case["picks"]["acc"] != case["picks"]["acc_norm"]]
+    assert apart
+    one = apart[0]["picks"]
+    shown = command(workspace, "report", "specs", "--cases", "8").out
+    assert f"choice {one['acc']} (acc), choice {one['acc_norm']} (acc_norm)" in shown

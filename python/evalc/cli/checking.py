@@ -12,6 +12,7 @@ import click
 from evalc.cli import output
 from evalc.cli.options import FORMATS, cache_option, no_code_option, request, spec_options
 from evalc.cli.session import folder_of
+from evalc.diagnostics import Diagnostic
 from evalc.plan import check_data
 from evalc.plan.hooks import all_hooks
 from evalc.plan.inspected import inspect_hooks
@@ -39,15 +40,16 @@ def check_command(form: str, specs_only: bool, allow_code: bool, **arguments: An
     inspect_hooks(folder, all_hooks(folder))
     prepared = [name for name, one in folder.spec.datasets.items() if one.prepare is not None]
     skipped = [] if allow_code else prepared
+    warnings: list[Diagnostic] = []
     if not specs_only:
         # snapshots of what is read go away with the check
         with tempfile.TemporaryDirectory(prefix="evalc-check-") as snapshots:
-            check_data(folder, Path(snapshots), skipped)
+            warnings = check_data(folder, Path(snapshots), skipped)
         _tell(skipped)
     spec = folder.spec
-    if form in ("json", "github"):
-        output.diagnostics((), form)  # type: ignore[arg-type]
-    else:
+    if form in ("json", "github") or warnings:
+        output.diagnostics(warnings, form)  # type: ignore[arg-type]
+    if form not in ("json", "github"):
         output.talk(
             f"ok: {len(spec.models)} models, {len(spec.datasets)} datasets, "
             f"{len(spec.tasks)} tasks, {len(spec.suites)} suites"

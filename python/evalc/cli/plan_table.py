@@ -65,6 +65,7 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
         yield f"runs your own functions: {', '.join(priced['hooks'])}"
     if priced["nothing_to_run"]:
         yield "nothing to run: every answer is in the cache"
+        yield from _warnings(priced)
         return
     yield f"tier {priced['tier']}; {total['estimate']['flops'] / 1e12:,.2f} TFLOP remain"
     # a plan pinned by an earlier version does not have it
@@ -77,6 +78,11 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
         shown = ", ".join(tasks[:SHOWN_TASKS])
         more = f" and {len(tasks) - SHOWN_TASKS} more" if len(tasks) > SHOWN_TASKS else ""
         yield f"why {cases:,} {'case' if cases == 1 else 'cases'}: {words}: {shown}{more}"
+    yield from _warnings(priced)
+
+
+def _warnings(priced: Mapping[str, Any]) -> Iterator[str]:
+    """What the scores will have to be read with."""
     for cell in priced["cells"]:
         if cell["split_words"]:
             yield (
@@ -87,6 +93,13 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
             yield _forged(cell)
         if cell["truncated"]:
             yield f"warning: {cell['task']}: {cell['truncated']:,} contexts were cut at the left"
+        # a plan pinned by an earlier version does not have it
+        if unsure := cell.get("unsure_targets"):
+            yield (
+                f"warning: {cell['task']}: the target of {unsure:,} cases is the text of one "
+                "choice and the index of another, and is read as the text; write `| int` for the "
+                "index, or `choices.index(...)` for the text"
+            )
 
 
 def _forged(cell: Mapping[str, Any]) -> str:

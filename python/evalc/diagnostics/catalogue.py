@@ -118,11 +118,13 @@ CATALOGUE: dict[str, str] = {
     "too-many-requests": "cases times repeats are more requests than a plan holds",
     "data-empty": "a dataset has no rows, or none is selected",
     "duplicate-id": "two rows have one `id`",
+    "bad-id": "the `id` of a row is null",
     # plan: cases
     "undefined-variable": "a template names a variable that is no column",
     "missing-column": "a row lacks a column that a template needs",
     "template-failed": "a template fails on a row",
     "bad-choices": "a case's choices are not a list of texts",
+    "unsure-target": "targets are the text of one choice and the index of another",
     "empty-continuation": "a choice or a text has no tokens",
     "context-too-long": "a case needs more tokens than the model takes",
     "too-few-shots": "more shots are asked than there are rows",

@@ -6,6 +6,8 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
+from evalc.hooks.plain import plain
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -65,29 +67,15 @@ def is_unicode(text: str) -> bool:
 
 
 def line_of(row: Mapping[str, Any]) -> str:
-    """A row as a line of canonical JSON. Raises what JSON or a value's own `__str__` raises."""
-    try:
-        return _encode(row) + "\n"
-    except ValueError:  # NaN or an infinity, which JSON does not have
-        return _encode(_finite(row)) + "\n"
+    """A row as a line of JSON, in which NaN is no value. Raises what a value of the user's does."""
+    if not isinstance(row, Mapping):
+        raise TypeError(f"a row is a {type(row).__name__}, not a mapping")
+    return _encode({key: plain(value) for key, value in row.items()}) + "\n"
 
 
 def lines_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Rows as lines of canonical JSON."""
+    """Rows as lines of JSON."""
     return map(line_of, rows)
 
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False
-).encode
-
-
-def _finite(value: Any) -> Any:
-    """The value with null in the place of numbers that are not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

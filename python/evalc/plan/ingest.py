@@ -17,22 +17,28 @@ from evalc.hooks.limits import HookFailed, Limits
 from evalc.hooks.rows import prepare
 from evalc.hooks.values import lines_of
 from evalc.plan.functions import hook_of, source_digest
+from evalc.plan.plain_rows import batch_rows
 from evalc.plan.sums import is_whole, keep_sum
 from evalc.store.replacing import replacing
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 PARQUET = ".parquet"
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
+"""Raised when some files are read as other rows; the others give the bytes that they gave."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file that the planner reads: absolute path, format, compression."""
+    """A file that the planner reads: absolute path, format, compression.
+
+    `quote` encloses the fields of a delimited file; None where its format says.
+    """
 
     path: Path
     format: str
     compression: str
+    quote: str | None = None
 
 
 def data_file(path: Path, cache: Path, name: str, place: Place | None) -> DataFile:
@@ -83,10 +89,31 @@ def _rows(file: DataFile, place: Place | None) -> Iterator[Mapping[str, Any]]:
     if file.format == "parquet":
         yield from parquet_rows(file.path, place)
         return
+    yield from read_file(file, place)
+
+
+def read_file(file: DataFile, place: Place | None) -> list[dict[str, Any]]:
+    """Every row of a file that the planner reads. Raises Faults."""
+    rows: list[dict[str, Any]] = json.loads(_read(file, place))
+    return rows
+
+
+def _read(file: DataFile, place: Place | None) -> str:
+    """The rows of a file as a JSON list. Raises Faults."""
     try:
-        yield from json.loads(_core.read_rows(str(file.path), file.format, file.compression))
-    except (OSError, ValueError) as error:
-        raise _unreadable(file.path, file.format, error, place) from None
+        return _core.read_rows(str(file.path), file.format, file.compression, file.quote)
+    except _core.PlanFaults as faults:
+        (found,) = json.loads(str(faults))
+        at = Place(Path(found["file"]), line=found["line"]) if found["file"] else None
+        made = Diagnostic(
+            found["code"],
+            found["message"],
+            place or at,
+            notes=tuple(found["notes"]),
+            hint=found["hint"],
+            related=((at, "in this row"),) if place and at else (),
+        )
+        raise Faults([made]) from None
 
 
 def parquet_rows(path: Path, place: Place | None) -> Iterator[Mapping[str, Any]]:
@@ -104,10 +131,17 @@ def parquet_rows(path: Path, place: Place | None) -> Iterator[Mapping[str, Any]]
                 )
             ]
         ) from None
+    arrow = importlib.import_module("pyarrow")
     try:
-        for batch in parquet.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
-    except (OSError, ValueError) as error:
+        file = parquet.ParquetFile(path)
+        names = file.schema_arrow.names
+        if again := next((name for i, name in enumerate(names) if name in names[:i]), None):
+            message = f"`{path.name}` has two columns `{again}`"
+            hint = "write it with a name of its own for every column"
+            raise Faults([Diagnostic("bad-data", message, place, hint=hint)])
+        for batch in file.iter_batches():
+            yield from batch_rows(batch)
+    except (OSError, ValueError, arrow.ArrowException) as error:
         raise _unreadable(path, "Parquet", error, place) from None
 
 
@@ -148,15 +182,14 @@ def prepared(  # noqa: PLR0917  what a snapshot is made of
     """
     digest = _core.hash_files([str(file.path)])[0]
     fields = [digest.encode(), source_digest(hook, root).encode()]
+    if file.quote is not None:
+        fields.append(file.quote.encode())
     name = _core.digest_fields(f"evalc.prepared.v{SNAPSHOT_VERSION}", fields)
     target = cache / "snapshots" / f"prepared.v{SNAPSHOT_VERSION}-{name}.jsonl"
     if not is_whole(target):
         try:
-            rows = _core.read_rows(str(file.path), file.format, file.compression)
-        except (OSError, ValueError) as error:
-            raise _unreadable(file.path, file.format, error, place) from None
-        try:
-            write_lines(prepare(hook_of(hook, root, "rows"), rows.encode(), limits), target)
+            rows = _read(file, place).encode()
+            write_lines(prepare(hook_of(hook, root, "rows"), rows, limits), target)
         except HookFailed as failed:
             if failed.loading:
                 raise not_loaded(hook, failed.failure) from None

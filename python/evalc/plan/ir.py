@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +233,7 @@ def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[s
     if is_remote(located):
         file = remotes.data(("datasets", name, "path"))
     else:
-        file = ingest.data_file(Path(located), cache, name, place)
+        file = replace(ingest.data_file(Path(located), cache, name, place), quote=spec.quote)
     if spec.prepare is not None:
         root = folder.base(("datasets", name, "prepare"))
         prepare_place = folder.place(("datasets", name, "prepare"))
@@ -246,6 +246,7 @@ def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[s
         "path": str(file.path),
         "format": file.format,
         "compression": file.compression,
+        "quote": file.quote,
         "origin": located,
         "rows": spec.row_range,
         "where": spec.where,

@@ -78,6 +78,7 @@ def pins(planned: Planned, store: Store) -> dict[str, Any]:
         "datasets": {
             dataset["name"]: {
                 **{key: digest(dataset[key]) for key in ("rows", "where", "id")},
+                **({"quote": digest(dataset["quote"])} if dataset["quote"] is not None else {}),
                 "path": dataset["origin"],
                 "content": provenance.file(dataset),
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,18 @@ def plan_resolved(
     return Planned(folder, selection, ir, handle, keys, hits)
 
 
-def check_data(folder: Folder, cache: Path, skipped: Collection[str] = ()) -> None:
+def check_data(folder: Folder, cache: Path, skipped: Collection[str] = ()) -> list[Diagnostic]:
     """Read every dataset and write every case of every task, but for tasks with datasets in
-    `skipped`. Raises Faults."""
+    `skipped`; what is to be warned of.
+
+    Raises Faults.
+    """
     content = resolve_data(folder, cache, skipped)
     try:
-        _core.Plan.check(content)
+        warnings = _core.Plan.check(content)
     except _core.PlanFaults as faults:
         raise Faults(_diagnostics(folder, str(faults))) from None
+    return [replace(found, severity="warning") for found in _diagnostics(folder, warnings)]
 
 
 def _built(folder: Folder, content: bytes, memo: Path) -> _core.Plan:

@@ -29,8 +29,8 @@ from evalc.plan.lock import COMMIT, NAME, Entry, LockedFile, read_lock, write_lo
 from evalc.plan.splits import converted_files, file_format, named_files
 from evalc.spec import Folder
 
-INGEST_VERSION = 1
-"""Raise when the same files are ingested as other JSON Lines."""
+INGEST_VERSION = 2
+"""Raise when some files are ingested as other JSON Lines."""
 Loc = tuple[str, str, str]
 Key = tuple[Kind, str]
 

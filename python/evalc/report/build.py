@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from evalc.decide.betting import Interval
 from evalc.report.shape import (
     SCHEMA,
     CaseEntry,
+    CaveatEntry,
+    CaveatKind,
     EstimateEntry,
     GateEntry,
     IntervalEntry,
@@ -52,10 +54,15 @@ def build_report(
     by rounds did not ask all its cases; `chosen` are those whose results may have chosen how many
     are answered. With `cases` every case is listed, which `diff` needs.
     """
+    planned = [] if plan is None else plan.get("cells", [])
+    counts = {(cell["model"], cell["task"]): cell for cell in planned}
     results = []
     for own in scores:
         names = (own.cell.model, own.cell.task)
-        results.append(_result(own, cases, ended.get(names), names in chosen))
+        result = _result(own, cases, ended.get(names), names in chosen)
+        if found := caveats(own.cell, counts.get(names, {})):
+            result["caveats"] = found
+        results.append(result)
     report: Report = {
         "schema": SCHEMA,
         "tier": tier,
@@ -100,6 +107,13 @@ def _result(
     if cases:
         result["cases"] = [_case(scores, i) for i in range(len(cell))]
     return result
+
+
+def caveats(cell: CellRecords, counts: Mapping[str, Any]) -> list[CaveatEntry]:
+    """What the scores of a cell have to be read with; `counts` are the plan's."""
+    kinds: tuple[CaveatKind, ...] = get_args(CaveatKind)
+    found = {**counts, "cut_off": cell.cut_off}
+    return [{"kind": kind, "cases": found[kind]} for kind in kinds if found.get(kind)]
 
 
 def _members(values: Sequence[str]) -> dict[str, IntArray]:
@@ -198,6 +212,9 @@ def _case(scores: CellScores, i: int) -> CaseEntry:
     if scores.picked is not None:
         picked = int(scores.picked[i])
         entry["picked"] = picked if picked >= 0 else None
+    if set(scores.picks) - {"acc"}:
+        own = {name: int(chosen[i]) for name, chosen in scores.picks.items()}
+        entry["picks"] = {name: at if at >= 0 else None for name, at in own.items()}
     if scores.answers:
         entry["answers"] = {name: list(own[i]) for name, own in scores.answers.items()}
     if cell.clusters is not None:

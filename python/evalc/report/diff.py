@@ -10,12 +10,14 @@ from typing_extensions import TypedDict
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.report.compare import ComparisonEntry, comparisons
 from evalc.report.shape import Report, ResultEntry
+from evalc.report.words import caveats
 
 SCHEMA: Literal["evalc.diff/1"] = "evalc.diff/1"
 
 
 class Diff(TypedDict):
-    """All comparisons, and what has no counterpart (`task (model): metric`)."""
+    """All comparisons, what has no counterpart (`task (model): metric`), and what the scores have
+    to be read with."""
 
     schema: Literal["evalc.diff/1"]
     a: str
@@ -23,6 +25,8 @@ class Diff(TypedDict):
     comparisons: list[ComparisonEntry]
     unmatched_a: list[str]
     unmatched_b: list[str]
+    caveats_a: list[str]
+    caveats_b: list[str]
 
 
 def diff_reports(
@@ -58,6 +62,8 @@ def diff_reports(
         "comparisons": compared,
         "unmatched_a": _unmatched(a, models and models[0], [p[0] for p in pairs], compared),
         "unmatched_b": _unmatched(b, models and models[1], [p[1] for p in pairs], compared),
+        "caveats_a": caveats([left for left, _ in pairs]),
+        "caveats_b": caveats([right for _, right in pairs]),
     }
 
 

@@ -112,6 +112,8 @@ def _notes(diff: Diff) -> list[str]:
     notes = []
     for side, unmatched in (("A", diff["unmatched_a"]), ("B", diff["unmatched_b"])):
         notes += [f"only in {side}: {name}" for name in unmatched]
+    for side, told in (("A", diff["caveats_a"]), ("B", diff["caveats_b"])):
+        notes += [f"note on {side}: {line}" for line in told]
     return notes
 
 

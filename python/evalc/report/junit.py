@@ -14,11 +14,12 @@ from xml.etree.ElementTree import Element, SubElement
 
 from evalc.diagnostics import Diagnostic
 from evalc.diagnostics.visible import visible_lines
-from evalc.report import verdicts
+from evalc.report import verdicts, words
 from evalc.report.shape import (
     ConditionEntry,
     GateEntry,
     Report,
+    ResultEntry,
     UnjudgedEntry,
     UnscoredEntry,
 )
@@ -37,8 +38,9 @@ def junit_xml(report: Report) -> str:
     seconds = _seconds(report)
     for model in models:
         own = [gate for gate in gates if gate["model"] == model]
+        results = [result for result in report["results"] if result["model"] == model]
         unscored = [entry for entry in report["unscored"] if entry["model"] == model]
-        suite = _suite(root, model, own, unscored)
+        suite = _suite(root, model, own, unscored, results)
         if len(models) == 1 and seconds is not None:
             suite.set("time", seconds)
     if report.get("unjudged"):
@@ -79,6 +81,7 @@ def _suite(
     model: str,
     gates: Sequence[GateEntry],
     unscored: Sequence[UnscoredEntry],
+    results: Sequence[ResultEntry],
 ) -> Element:
     suite = SubElement(root, "testsuite", {"name": _legal(model)})
     if gates:
@@ -87,7 +90,8 @@ def _suite(
             fields = {"name": _legal(name), "value": _legal(value)}
             SubElement(properties, "property", fields)
     for gate in gates:
-        _gate(suite, gate)
+        of_task = [result for result in results if result["task"] == gate["task"]]
+        _gate(suite, gate, words.caveats(of_task))
     for entry in unscored:
         case = _case(suite, entry["task"], f"scored ({entry['model']})")
         _outcome(case, "skipped", "not-scored", entry["why"], [])
@@ -101,11 +105,11 @@ def _unjudged(root: Element, entries: Sequence[UnjudgedEntry]) -> None:
         _outcome(case, "skipped", "not-judged", entry["why"], [])
 
 
-def _gate(suite: Element, gate: GateEntry) -> None:
+def _gate(suite: Element, gate: GateEntry, caveats: Sequence[str]) -> None:
     # which model leads a race is its result, and no part of its name
     name = gate["gate"] if "candidates" in gate else f"{gate['gate']} ({gate['model']})"
     case = _case(suite, gate["task"], name)
-    lines = verdicts.told(gate)
+    lines = [*verdicts.told(gate), *(f"note: {line}" for line in caveats)]
     state = gate["state"]
     if state == "pass":
         SubElement(case, "system-out").text = _legal("\n".join(lines))

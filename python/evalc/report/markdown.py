@@ -41,6 +41,8 @@ def report_markdown(report: Report, *, cases: int | None = None, limit: int = CO
     ]
     body.lines([f"- {cell(note)}" for note in notes], "notes", MOST_LINES)
     _results(body, report)
+    told = [f"- Note: {cell(line)}" for line in words.caveats(report["results"])]
+    body.lines(told, "remarks on scores", MOST_LINES)
     for result in report["results"]:
         for metric in result["metrics"]:
             _slices(body, result, metric)

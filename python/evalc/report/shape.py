@@ -57,14 +57,31 @@ class MetricEntry(EstimateEntry):
     detectable: NotRequired[float | None]
 
 
+CaveatKind = Literal["truncated", "split_words", "unsure_targets", "cut_off"]
+
+
+class CaveatEntry(TypedDict):
+    """What the scores of `cases` cases have to be read with.
+
+    `truncated`: the context was cut at the left; `split_words`: the continuation starts inside a
+    token; `unsure_targets`: the target is the text of one choice and the index of another;
+    `cut_off`: an answer ended at `max_new_tokens`.
+    """
+
+    kind: CaveatKind
+    cases: int
+
+
 class CaseEntry(TypedDict):
     """A case. A score is null where a record is missing. `picked` is the index of the likeliest
-    choice, `answers` the extracted answers of every repeat by name of extraction."""
+    choice, `picks` of the one that each metric picks, `answers` the extracted answers of every
+    repeat by name of extraction."""
 
     id: str
     scores: dict[str, float | None]
     target: Any
     picked: NotRequired[int | None]
+    picks: NotRequired[dict[str, int | None]]
     answers: NotRequired[dict[str, list[str]]]
     cluster: NotRequired[str]
     slices: NotRequired[dict[str, str]]
@@ -85,6 +102,7 @@ class ResultEntry(TypedDict):
     population: int | None
     metrics: list[MetricEntry]
     ended: NotRequired[Literal["decided", "budget"]]
+    caveats: NotRequired[list[CaveatEntry]]
     cases: NotRequired[list[CaseEntry]]
 
 

@@ -25,6 +25,7 @@ def report_view(
     if apart := verdicts.unjudged(report):
         parts += [*(_warning("not judged", line) for line in apart), Text()]
     parts.append(_table(report, slices))
+    parts += [_warning("note", line) for line in words.caveats(report["results"])]
     notes = (
         *verdicts.moves(report),
         *words.samples(report),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from evalc.report.shape import CaseEntry, EstimateEntry, Report, ResultEntry
+from evalc.report.shape import CaseEntry, CaveatKind, EstimateEntry, Report, ResultEntry
 
 NOTHING = "—"
 NO_TIER = "none"
@@ -69,6 +69,25 @@ def warnings(report: Report) -> list[str]:
         if result["complete"] and not result["total"]:
             found.append(f"{_name(result)}: there is no case")
     return found
+
+
+CAVEATS: dict[CaveatKind, str] = {
+    "truncated": "the context was cut at the left, to fit into the model",
+    "split_words": "the continuation starts inside a token",
+    "unsure_targets": "the target is the text of one choice and the index of another, and is read "
+    "as the text",
+    "cut_off": "an answer was cut off at `max_new_tokens`",
+}
+
+
+def caveats(results: Sequence[ResultEntry]) -> list[str]:
+    """One sentence for everything that scores have to be read with, by result."""
+    return [
+        f"{_name(result)}: in {found['cases']:,} of {result['total']:,} cases "
+        f"{CAVEATS[found['kind']]}"
+        for result in results
+        for found in result.get("caveats", [])
+    ]
 
 
 def samples(report: Report) -> list[str]:
@@ -190,10 +209,24 @@ def models(results: Sequence[ResultEntry]) -> list[str]:
 
 
 def answer(case: CaseEntry, metric: str = "") -> str:
-    """What a case was answered: the picked choice, or the extracted texts.
+    """What a case was answered: the choice that the metric picked, or the extracted texts.
+
+    Without a metric every pick, if they differ, with the metrics that have it.
 
     For `exact_match@strict` only those of the extraction `strict`.
     """
+    picks = case.get("picks", {})
+    if picks.get(metric) is not None:
+        return f"choice {picks[metric]}"
+    several = {name: pick for name, pick in picks.items() if pick is not None}
+    if not metric and several:
+        by_pick: dict[int, list[str]] = {}
+        for name, pick in several.items():
+            by_pick.setdefault(pick, []).append(name)
+        if len(by_pick) > 1:
+            listed = (f"choice {pick} ({', '.join(names)})" for pick, names in by_pick.items())
+            return ", ".join(listed)
+        return f"choice {next(iter(by_pick))}"
     if case.get("picked") is not None:
         return f"choice {case.get('picked')}"
     answers = case.get("answers", {})

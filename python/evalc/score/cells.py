@@ -41,7 +41,8 @@ class CellRecords:
     choice without its delimiter; `loglik` is a sum of natural logs, NaN where there is no record;
     `texts` has None there. `slices` maps a slice's name to one value per case. `row(i)` is lazy:
     {"row": ..., "prompt": ..., "choices": [...], "target": ...}. `population` is the number of
-    cases the task has without a tier's budget, when known.
+    cases the task has without a tier's budget, when known. `cut_off` counts the cases with an
+    answer that ended at `max_new_tokens`.
     """
 
     model: str
@@ -62,6 +63,7 @@ class CellRecords:
     clusters: list[str] | None = None
     slices: dict[str, list[str]] = field(default_factory=dict)
     population: int | None = None
+    cut_off: int = 0
 
     def __len__(self) -> int:
         return len(self.case_ids)

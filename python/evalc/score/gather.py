@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from evalc.spec.models import TaskSpec
 from evalc.store import Store
 from evalc.store.answers import read_answers
 from evalc.store.environment import KEY_BYTES
-from evalc.store.records import decode_answer, decode_likelihoods
+from evalc.store.records import Answer, decode_answer, decode_likelihoods
 
 
 def gather(planned: Planned, index: int, store: Store) -> CellRecords:
@@ -31,28 +32,36 @@ def gather(planned: Planned, index: int, store: Store) -> CellRecords:
     payloads = read_answers(store, keys, generates)
     empty: list[bytes | None] = []
     loglik, greedy = decode_likelihoods(empty if generates else payloads)
-    texts = [None if p is None else decode_answer(p).text for p in payloads] if generates else []
+    answers = [None if p is None else decode_answer(p) for p in payloads] if generates else []
     slices = zip(spec.slices, columns["slices"], strict=True)
+    offsets = _u32(columns["request_offsets"])
     return CellRecords(
         model=model,
         task=task,
         kind=spec.type,
         case_ids=columns["case_ids"],
         targets=columns["targets"],
-        offsets=_u32(columns["request_offsets"]),
+        offsets=offsets,
         row=lambda case: planned.case(index, case),
         choice_texts_chars=_u32(columns["choice_chars"]),
         choice_bytes=_u32(columns["choice_bytes"]),
         cont_tokens=_u32(columns["cont_tokens"]),
         loglik=loglik,
         greedy=greedy,
-        texts=texts,
+        texts=[None if answer is None else answer.text for answer in answers],
         text_words=_u32(columns["text_words"]),
         text_bytes=_u32(columns["text_bytes"]),
         clusters=columns["clusters"] or None,
         slices={slice_name(template): values for template, values in slices},
         population=columns["population"],
+        cut_off=_cut_off(answers, offsets),
     )
+
+
+def _cut_off(answers: Sequence[Answer | None], offsets: U32Array) -> int:
+    """Cases of which an answer ended because it was as long as it may be."""
+    at = [i for i, answer in enumerate(answers) if answer and answer.finish == "length"]
+    return len(np.unique(np.searchsorted(offsets, at, side="right")))
 
 
 def scoring_of(spec: TaskSpec) -> Scoring:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from evalc.score.cache import ScoreCache
 from evalc.score.cells import CellRecords, IntArray
 from evalc.score.columns import Column
 from evalc.score.metrics import Inputs, Metric, parse_metric
-from evalc.score.metrics.choice import picks
+from evalc.score.metrics.choice import picks, picks_of
 from evalc.score.sandbox import Sandbox
 from evalc.score.scoring import Scoring, column_name
 
@@ -23,8 +23,9 @@ from evalc.score.scoring import Scoring, column_name
 class CellScores:
     """A scored cell. `columns` by name, in the order of the spec.
 
-    `picked` (multiple choice) is int64[n], -1 where a record is missing; `answers` (generate) has
-    the extracted answers of each named extract.
+    `picked` (multiple choice) is the likeliest choice, int64[n], -1 where a record is missing;
+    `picks` has what each metric picks that picks one. `answers` (generate) has the
+    extracted answers of each named extract.
     """
 
     cell: CellRecords
@@ -32,6 +33,7 @@ class CellScores:
     columns: dict[str, Column]
     picked: IntArray | None
     answers: dict[str, Answers]
+    picks: dict[str, IntArray] = field(default_factory=dict)
 
 
 def score_cell(
@@ -49,9 +51,9 @@ def score_cell(
 
     `root` is the folder of the spec, from which hooks are imported; `extract_roots` has others for
     those of named extracts (--set may have put them elsewhere). Without
-    `allow_code_execution` a metric that has to run programs is refused; `sandbox` is where they run,
-    None for the best there is. Values of expensive scorers come from `cache` and go there. Hooks may
-    take what `limits` says.
+    `allow_code_execution` a metric that has to run programs is refused; `sandbox` is where they
+    run, None for the best there is. Values of expensive scorers come from `cache` and go there.
+    Hooks may take what `limits` says.
     """
     names = scoring.extracts if cell.kind == "generate" else {"": None}
     metrics = [(name, parse_metric(name, cell.kind)) for name in scoring.metrics]
@@ -81,6 +83,7 @@ def score_cell(
         columns,
         picks(cell) if cell.kind == "multiple_choice" else None,
         {inputs.extract: inputs.answers for inputs in subjects if cell.kind == "generate"},
+        picks_of(cell, columns) if cell.kind == "multiple_choice" else {},
     )
 
 

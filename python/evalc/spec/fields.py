@@ -110,6 +110,13 @@ def as_memory(text: str) -> str:
     return text
 
 
+def as_quote(text: str) -> str:
+    """Raise unless it is nothing, or a character that can enclose fields."""
+    if len(text) > 1 or not text.isascii() or text.isalnum() or (text in "\t\r\n, \\" and text):
+        raise fault("wrong-value", "encloses no fields", hint='write `"\\""`, `"\'"` or `""`')
+    return text
+
+
 def as_location(text: str) -> str:
     """Check a path: any local path, or a Hub name after `hf:`."""
     if not text:
@@ -171,6 +178,7 @@ Rows = Annotated[str, AfterValidator(as_rows), Field(json_schema_extra={"pattern
 Memory = Annotated[
     str, AfterValidator(as_memory), Field(json_schema_extra={"pattern": MEMORY.pattern})
 ]
+Quote = Annotated[str, AfterValidator(as_quote), Field(json_schema_extra={"maxLength": 1})]
 Location = Annotated[str, AfterValidator(as_location)]
 Date = Annotated[str, BeforeValidator(as_date), Field(json_schema_extra={"format": "date"})]
 Text = Annotated[str, Field(min_length=1)]

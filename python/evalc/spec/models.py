@@ -17,6 +17,7 @@ from evalc.spec.fields import (
     Hook,
     Location,
     Memory,
+    Quote,
     Regex,
     Rows,
     Target,
@@ -80,6 +81,9 @@ class DatasetSpec(Table):
     path: Location
     """A jsonl, csv, tsv or parquet file (also .gz, .zst), or `hf:org/name/config/split@revision`.
     May hold `${variables}` of `[paths]`."""
+    quote: Quote | None = None
+    """What encloses the fields of a csv or tsv file; nothing where it is empty. A csv file has `"`,
+    and so has a tsv file that only a program which quotes can have written."""
     rows: Rows | None = None
     """A range of rows, `start:stop`; the stop is not included."""
     where: Template | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from evalc.spec.findings import Findings
@@ -68,8 +69,13 @@ def check_model(name: str, model: ModelSpec, known: Names, findings: Findings) -
 
 
 def check_dataset(name: str, dataset: DatasetSpec, known: Names, findings: Findings) -> None:
-    """Path variables."""
-    _variables(("datasets", name, "path"), dataset.path, known, findings)
+    """Path variables, and keys for delimited files."""
+    loc: Loc = ("datasets", name)
+    _variables((*loc, "path"), dataset.path, known, findings)
+    suffixes = PurePath(dataset.path).suffixes
+    delimited = any(suffix.lower() in (".csv", ".tsv") for suffix in suffixes)
+    if dataset.quote is not None and (dataset.path.startswith("hf:") or not delimited):
+        findings.misplaced((*loc, "quote"), "for what is no csv or tsv file")
 
 
 def check_task(name: str, task: TaskSpec, known: Names, findings: Findings) -> None:

@@ -26,6 +26,8 @@ pub struct Case {
     pub choices: Vec<String>,
     /// JSON of the target.
     pub target: String,
+    /// Whether the target is the text of one choice and the index of another.
+    pub unsure: bool,
     /// Cluster, where the task has clusters.
     pub cluster: Option<String>,
     /// One value per slice template.
@@ -321,14 +323,7 @@ impl<'a> Writer<'a> {
         let slices =
             slices.map(|(i, t)| text(t, &format!("slices.{i}"))).collect::<Result<Vec<_>, _>>()?;
         let choices = self.choices(row, place)?;
-        let target = match &self.target {
-            None => "null".to_owned(),
-            Some(template) => {
-                let value = template.eval(row).map_err(|fault| fail(fault, "target"))?;
-                target(&value, &choices, self.task.kind)
-                    .map_err(|m| bad("bad-target", m, name, "target", place))?
-            }
-        };
+        let Target { json: target, unsure } = self.target(row, &choices, place)?;
         let (said, continuations) = match self.task.kind {
             Kind::Perplexity => (String::new(), vec![prompt]),
             Kind::MultipleChoice => {
@@ -348,7 +343,7 @@ impl<'a> Writer<'a> {
             }
             _ => None,
         };
-        Ok(Case { context, continuations, choices, target, cluster, slices, marked })
+        Ok(Case { context, continuations, choices, target, unsure, cluster, slices, marked })
     }
 
     /// Description, shots and prompt.
@@ -378,6 +373,37 @@ impl<'a> Writer<'a> {
         })
     }
 
+    fn target(
+        &self,
+        row: &Value,
+        choices: &[String],
+        place: (&str, usize),
+    ) -> Result<Target, Fault> {
+        let Some(template) = &self.target else {
+            return Ok(Target::of("null"));
+        };
+        let name = &self.task.name;
+        let fail = |fault| template_fault(&fault, "tasks", name, "target", Some(place));
+        let mut value = template.eval(row).map_err(fail)?;
+        let list = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
+        if !list && !value.is_none() {
+            let text = template.render(row).map_err(fail)?;
+            if template.shows_null(row, &text) {
+                value = Value::from(());
+            } else if self.task.kind != Kind::MultipleChoice {
+                // white space around the expression is part of the text
+                value = Value::from(text);
+            }
+        }
+        target(&value, choices, self.task.kind).map_err(|wrong| {
+            let fault = bad("bad-target", wrong.message, name, "target", place);
+            match wrong.hint {
+                Some(hint) => fault.hint(hint),
+                None => fault,
+            }
+        })
+    }
+
     fn choices(&self, row: &Value, place: (&str, usize)) -> Result<Vec<String>, Fault> {
         let name = &self.task.name;
         let choices: Vec<String> = match &self.choices {
@@ -387,9 +413,13 @@ impl<'a> Writer<'a> {
                 .enumerate()
                 .map(|(i, template)| {
                     let field = format!("choices.{i}");
-                    template
+                    let text = template
                         .render(row)
-                        .map_err(|f| template_fault(&f, "tasks", name, &field, Some(place)))
+                        .map_err(|f| template_fault(&f, "tasks", name, &field, Some(place)))?;
+                    match template.shows_null(row, &text) {
+                        true => Err(null_choice(i, name, &field, place)),
+                        false => Ok(text),
+                    }
                 })
                 .collect::<Result<_, _>>()?,
             Some(ChoiceTemplates::One(template)) => {
@@ -400,7 +430,11 @@ impl<'a> Writer<'a> {
                     let message = format!("`choices` is a {}, not a list", value.kind());
                     return Err(bad("bad-choices", message, name, "choices", place));
                 }
-                value.try_iter().into_iter().flatten().map(|v| python_str(&v)).collect()
+                let items: Vec<Value> = value.try_iter().into_iter().flatten().collect();
+                if let Some(null) = items.iter().position(Value::is_none) {
+                    return Err(null_choice(null, name, "choices", place));
+                }
+                items.iter().map(python_str).collect()
             }
         };
         if choices.is_empty() {
@@ -426,37 +460,130 @@ fn bad(
     Fault::new(code, message).at("tasks", task, field).in_file(place.0, Some(place.1))
 }
 
+fn null_choice(index: usize, task: &str, field: &str, place: (&str, usize)) -> Fault {
+    let message = format!("choice {index} of a case is null, which is no text");
+    bad("bad-choices", message, task, field, place)
+        .hint("filter such rows with `where`, or leave nulls out with `| select`")
+}
+
 /// JSON of a target: an index or 0/1 labels for multiple choice, text or texts otherwise.
-fn target(value: &Value, choices: &[String], kind: Kind) -> Result<String, String> {
-    let json = |value: serde_json::Value| value.to_string();
+#[derive(Debug, PartialEq)]
+struct Target {
+    json: String,
+    /// Whether it is the text of one choice and the index of another.
+    unsure: bool,
+}
+
+impl Target {
+    fn of(json: impl ToString) -> Target {
+        Target { json: json.to_string(), unsure: false }
+    }
+}
+
+/// What is wrong with a target, and what to do.
+#[derive(Debug, PartialEq)]
+struct Wrong {
+    message: String,
+    hint: Option<&'static str>,
+}
+
+fn wrong(message: impl Into<String>, hint: Option<&'static str>) -> Wrong {
+    Wrong { message: message.into(), hint }
+}
+
+fn target(value: &Value, choices: &[String], kind: Kind) -> Result<Target, Wrong> {
     let list = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
-    if kind != Kind::MultipleChoice {
-        return Ok(if list {
-            json(value.try_iter().into_iter().flatten().map(|v| python_str(&v)).collect())
-        } else {
-            json(python_str(value).into())
-        });
+    let items: Vec<Value> =
+        if list { value.try_iter().into_iter().flatten().collect() } else { Vec::new() };
+    if value.is_none() || items.iter().any(Value::is_none) {
+        let hint = "filter such rows with `where`, or leave `target` out where nothing needs it";
+        return Err(wrong("the target is null", Some(hint)));
     }
-    if list {
-        let labels: Vec<i64> =
-            value.try_iter().into_iter().flatten().map(|v| i64::from(v.is_true())).collect();
-        if labels.len() != choices.len() {
-            return Err(format!("{} labels for {} choices", labels.len(), choices.len()));
-        }
-        if !labels.contains(&1) {
-            return Err("no label of the target is 1".into());
-        }
-        return Ok(json(labels.into()));
+    match (kind, list) {
+        (Kind::MultipleChoice, true) => labels(&items, choices),
+        (Kind::MultipleChoice, false) => choice(value, choices),
+        (_, true) => Ok(Target::of(items.iter().map(python_str).collect::<serde_json::Value>())),
+        (_, false) => Ok(Target::of(serde_json::Value::from(python_str(value)))),
     }
+}
+
+/// One label per choice: whole numbers or truth values.
+fn labels(items: &[Value], choices: &[String]) -> Result<Target, Wrong> {
+    if items.len() != choices.len() {
+        return Err(wrong(format!("{} labels for {} choices", items.len(), choices.len()), None));
+    }
+    let label = |item: &Value| match (item.kind(), python_str(item).as_str()) {
+        (ValueKind::Bool, _) => Ok(i64::from(item.is_true())),
+        (ValueKind::Number, "0" | "0.0") => Ok(0),
+        (ValueKind::Number, "1" | "1.0") => Ok(1),
+        (_, text) => {
+            let hint =
+                "give 0 or 1 for each choice; texts become numbers with `| map('int') | list`";
+            Err(wrong(format!("the label `{text}` is neither 0 nor 1"), Some(hint)))
+        }
+    };
+    let labels = items.iter().map(label).collect::<Result<Vec<i64>, Wrong>>()?;
+    if labels.contains(&1) {
+        Ok(Target::of(serde_json::Value::from(labels)))
+    } else {
+        Err(wrong("no label of the target is 1", None))
+    }
+}
+
+/// The index of one choice: a number is that, a text is the choice of the same text, else the
+/// index that it spells.
+fn choice(value: &Value, choices: &[String]) -> Result<Target, Wrong> {
     let text = python_str(value);
+    let spelt = choices.iter().position(|choice| *choice == text);
     let index = match value.kind() {
         ValueKind::Bool => Some(usize::from(value.is_true())),
         ValueKind::Number => text.parse().ok(),
-        _ => choices.iter().position(|c| *c == text).or_else(|| text.trim().parse().ok()),
+        _ => text.trim().parse().ok(),
     };
-    match index {
-        Some(index) if index < choices.len() => Ok(json(index.into())),
-        Some(index) => Err(format!("the target {index} is beyond the {} choices", choices.len())),
-        None => Err(format!("the target `{text}` is none of the choices")),
+    let chosen = if value.as_str().is_some() { spelt.or(index) } else { index };
+    let other = index.filter(|index| *index < choices.len());
+    // a number is an index, so that `| int` settles what a text leaves open
+    let open = value.kind() != ValueKind::Number;
+    let unsure = open && spelt.zip(other).is_some_and(|(spelt, index)| spelt != index);
+    match chosen {
+        Some(index) if index < choices.len() => Ok(Target { json: index.to_string(), unsure }),
+        Some(index) => {
+            let hint = (index == choices.len()).then_some(
+                "choices are numbered from 0; write `{{ label - 1 }}` where labels begin with 1",
+            );
+            let message = format!("the target {index} is beyond the {} choices", choices.len());
+            Err(wrong(message, hint))
+        }
+        None => {
+            Err(wrong(format!("the target `{text}` is none of the choices"), none(&text, choices)))
+        }
+    }
+}
+
+/// What to do about a target that is none of the choices.
+fn none(text: &str, choices: &[String]) -> Option<&'static str> {
+    let bare = text.trim();
+    let alike = |choice: &String| choice.trim().to_lowercase() == bare.to_lowercase();
+    let mut letters = bare.bytes();
+    let letter = letters.next().is_some_and(|letter| letter.is_ascii_alphabetic());
+    if choices.iter().any(alike) {
+        return Some("write target and choices alike, in white space and case");
+    }
+    match bare.parse::<f64>() {
+        Ok(number) if number < 0.0 => {
+            Some("hidden labels are often -1: filter such rows with `where`, or take a split with labels")
+        }
+        Ok(number) if number.fract() == 0.0 => {
+            Some("make the label a whole number with `| int`, as in `{{ label | int }}`")
+        }
+        Ok(_) => None,
+        Err(_) if bare.is_empty() => Some("filter rows without a label with `where`"),
+        Err(_) if letter && letters.next().is_none() => {
+            Some("turn a letter into an index, as in `{{ 'ABCD'.index(label) }}`")
+        }
+        Err(_) if matches!(bare, "True" | "False" | "true" | "false") => {
+            Some("turn it into an index, as in `{{ ['False', 'True'].index(label) }}`")
+        }
+        Err(_) => Some("give the text of a choice, its index, or one 0/1 label for each choice"),
     }
 }

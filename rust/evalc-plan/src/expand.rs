@@ -2,7 +2,7 @@
 
 use crate::cases::{Case, Writer};
 use crate::digest::{setting_digest, Digest, RequestHasher, NO_SETTING};
-use crate::expansion::{Expansion, Request, FORGED, SPLIT_WORD, TRUNCATED};
+use crate::expansion::{Expansion, Request, FORGED, SPLIT_WORD, TRUNCATED, UNSURE};
 use crate::fault::{abridge, Fault};
 use crate::ir::{Kind, Overflow, Setting, Task};
 use crate::memo::{KnownCases, RowDigest};
@@ -176,7 +176,8 @@ impl<'a> Worker<'a> {
                     continue;
                 }
             };
-            out.flags.push(if case.marked.is_some() { FORGED } else { 0 });
+            let forged = if case.marked.is_some() { FORGED } else { 0 };
+            out.flags.push(forged | if case.unsure { UNSURE } else { 0 });
             let asked = match self.input.task.kind {
                 Kind::MultipleChoice => self.choices(&case, &mut out, &mut buffer),
                 Kind::Generate => self.prompt(&case, &mut out, &mut buffer),

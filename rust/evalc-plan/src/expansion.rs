@@ -91,7 +91,7 @@ pub struct Expansion {
     pub choice_bytes: Vec<u32>,
     /// Settings of generation requests.
     pub settings: Vec<Setting>,
-    /// Per case: [`SPLIT_WORD`], [`TRUNCATED`] and [`FORGED`].
+    /// Per case: [`SPLIT_WORD`], [`TRUNCATED`], [`FORGED`] and [`UNSURE`].
     pub flags: Vec<u8>,
     /// Text that (nearly) all contexts start with, cut where its encoding is settled.
     pub prefix_text: String,
@@ -111,6 +111,9 @@ pub const SPLIT_WORD: u8 = 1;
 pub const FORGED: u8 = 4;
 /// Flag of a case whose context lost tokens at the left.
 pub const TRUNCATED: u8 = 2;
+
+/// Flag of a case whose target is the text of one choice and the index of another.
+pub const UNSURE: u8 = 8;
 
 /// Token ids, in memory or still in a memo file.
 pub enum Arena {
@@ -209,6 +212,11 @@ impl Expansion {
     /// Cases with a flag.
     pub fn flagged(&self, flag: u8) -> usize {
         self.flags.iter().filter(|flags| **flags & flag != 0).count()
+    }
+
+    /// The first case with a flag.
+    pub fn first_flagged(&self, flag: u8) -> Option<usize> {
+        self.flags.iter().position(|flags| flags & flag != 0)
     }
 
     /// Tokens of the whole request and of its continuation.

@@ -3,6 +3,7 @@
 use crate::cases::{Source, Writer};
 use crate::fault::{closest, Fault};
 use crate::ir::{Dataset, Ir};
+use crate::json_row::inner_rows;
 use crate::memo::Memo;
 use crate::rows::Table;
 use crate::select::{columns, select, Selection};
@@ -129,7 +130,10 @@ pub fn writer<'a>(
             Some((from, source.columns.as_slice()))
         }
     };
-    let mut writer = Writer::compile(task, &loaded.columns, shots)?;
+    let explained = |faults: Vec<Fault>| -> Vec<Fault> {
+        faults.into_iter().map(|fault| nested(fault, &loaded.table)).collect()
+    };
+    let mut writer = Writer::compile(task, &loaded.columns, shots).map_err(explained)?;
     if let Some((model, encoders)) = model {
         if let Some(encoder) = encoders[model].as_ref() {
             writer.guard(&encoder.controls, &ir.datasets[task.dataset].control_tokens);
@@ -142,29 +146,71 @@ pub fn writer<'a>(
     Ok(writer)
 }
 
-/// Whether two datasets read one file, so that row indices mean the same rows.
-pub fn same_rows(ir: &Ir, a: usize, b: usize) -> bool {
-    a == b || ir.datasets[a].path == ir.datasets[b].path
+/// A column that is not there may be one of a list in a file that is a single object.
+fn nested(fault: Fault, table: &Table) -> Fault {
+    let inner = match (fault.code, table.len()) {
+        ("undefined-variable", 1) => table.row(0).ok().and_then(|row| inner_rows(&row)),
+        _ => None,
+    };
+    match inner {
+        None => fault,
+        Some(name) => {
+            let told = format!("the file is one object, whose rows are in its list `{name}`");
+            fault.note(told).hint(format!("write the list `{name}` alone into a file"))
+        }
+    }
 }
 
-/// Write every case of a task, for its faults.
-pub fn write_all(ir: &Ir, datasets: &[Option<Loaded>], task: usize) -> Result<(), Vec<Fault>> {
+/// Whether two datasets read one file, so that row indices mean the same rows.
+pub fn same_rows(ir: &Ir, a: usize, b: usize) -> bool {
+    let read = |index: usize| (&ir.datasets[index].path, &ir.datasets[index].quote);
+    a == b || read(a) == read(b)
+}
+
+/// Write every case of a task, for its faults, or else for what is to be warned of.
+pub fn write_all(
+    ir: &Ir,
+    datasets: &[Option<Loaded>],
+    task: usize,
+) -> Result<Option<Fault>, Vec<Fault>> {
     let writer = writer(ir, datasets, task, None)?;
     let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
-    let selection = &loaded.selection;
-    let faults: Vec<Fault> = (0..selection.rows.len())
+    let (table, selection) = (&loaded.table, &loaded.selection);
+    let cases: Vec<Result<Option<usize>, Fault>> = (0..selection.rows.len())
         .into_par_iter()
         .with_min_len(64)
-        .filter_map(|position| {
+        .map(|position| {
             let row = selection.rows[position];
-            let place = (loaded.table.origin(), loaded.table.line(row as usize));
-            let value = loaded.table.row(row as usize);
-            value.and_then(|v| writer.write(&v, row, selection.ids.get(position), place)).err()
+            let place = (table.origin(), table.line(row as usize));
+            let case = table
+                .row(row as usize)
+                .and_then(|value| writer.write(&value, row, selection.ids.get(position), place));
+            let case = case.map_err(|fault| table.explained(fault, row as usize))?;
+            Ok(case.unsure.then_some(place.1))
         })
         .collect();
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(crate::fault::abridge(faults))
+    let (mut faults, mut unsure) = (Vec::new(), Vec::new());
+    for case in cases {
+        match case {
+            Ok(line) => unsure.extend(line),
+            Err(fault) => faults.push(fault),
+        }
     }
+    if !faults.is_empty() {
+        return Err(crate::fault::abridge(faults));
+    }
+    let name = &ir.tasks[task].name;
+    Ok(unsure.first().map(|line| unsure_targets(name, unsure.len(), table.origin(), *line)))
+}
+
+/// What is to be said of targets that are the text of one choice and the index of another.
+pub fn unsure_targets(task: &str, count: usize, file: &str, line: usize) -> Fault {
+    let message = format!(
+        "the target of {count} cases is the text of one choice and the index of another; it is \
+         read as the text"
+    );
+    Fault::new("unsure-target", message)
+        .at("tasks", task, "target")
+        .in_file(file, Some(line))
+        .hint("write `| int` for the index, or `choices.index(...)` for the text")
 }

@@ -108,6 +108,9 @@ pub struct Dataset {
     pub format: Format,
     /// Compression.
     pub compression: Compression,
+    /// What encloses fields of a delimited file: one character, nothing where it is empty; absent:
+    /// as its format says.
+    pub quote: Option<String>,
     /// The path a user knows it by.
     pub origin: String,
     /// Half-open range of rows.

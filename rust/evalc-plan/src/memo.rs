@@ -66,6 +66,7 @@ impl Memo {
             "rows",
             dataset.format,
             dataset.compression,
+            dataset.quote,
             dataset.rows,
             dataset.condition,
             dataset.id

@@ -79,16 +79,27 @@ impl Plan {
     }
 
     /// Check everything that needs no tokenizer: data, columns, templates, every row's texts.
-    pub fn check(ir: &[u8]) -> Vec<Fault> {
+    /// Faults, or where there are none what is to be warned of.
+    pub fn check(ir: &[u8]) -> Result<Vec<Fault>, Vec<Fault>> {
         let ir: Ir = match serde_json::from_slice(ir) {
             Ok(ir) => ir,
-            Err(e) => return vec![Fault::new("bad-ir", format!("the Ir cannot be read: {e}"))],
+            Err(e) => {
+                return Err(vec![Fault::new("bad-ir", format!("the Ir cannot be read: {e}"))])
+            }
         };
         let (datasets, mut faults) = load_datasets(&ir, &Memo::new(None));
+        let mut warnings = Vec::new();
         for task in 0..ir.tasks.len() {
-            faults.extend(write_all(&ir, &datasets, task).err().unwrap_or_default());
+            match write_all(&ir, &datasets, task) {
+                Ok(more) => warnings.extend(more),
+                Err(more) => faults.extend(more),
+            }
         }
-        faults
+        if faults.is_empty() {
+            Ok(warnings)
+        } else {
+            Err(faults)
+        }
     }
 
     /// Number of unique keys.

@@ -101,5 +101,6 @@ pub fn case(input: &Input<'_>, position: u32) -> Result<Case, Fault> {
     let id = input.selection.ids.get(position as usize);
     let value = input.table.row(row as usize)?;
     let place = (input.table.origin(), input.table.line(row as usize));
-    input.writer.write(&value, row, id, place)
+    let written = input.writer.write(&value, row, id, place);
+    written.map_err(|fault| input.table.explained(fault, row as usize))
 }

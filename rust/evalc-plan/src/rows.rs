@@ -2,8 +2,11 @@
 
 use crate::digest::Digest;
 use crate::fault::Fault;
+use crate::first_bytes::foreign;
 use crate::ir::{Compression, Dataset, Format};
+use crate::json_row;
 use crate::memo::RowDigest;
+use crate::quoting::{Flaw, Quotes};
 use minijinja::value::ValueKind;
 use minijinja::Value;
 use std::borrow::Cow;
@@ -24,6 +27,8 @@ pub const UNPACKED_LIMIT: usize = 512 << 20;
 pub struct Table {
     origin: String,
     format: Format,
+    /// What encloses fields of a delimited file.
+    quote: Option<u8>,
     /// The content, until it is let go of.
     bytes: Vec<u8>,
     /// Where a row can be read again: a file that is not compressed.
@@ -58,9 +63,16 @@ impl Table {
             .at("datasets", &dataset.name, "path")
             .hint("run `git lfs pull`"));
         }
+        if let Some((what, hint)) = foreign(&bytes) {
+            let message = format!("`{}` is {what}, which its name does not say", dataset.origin);
+            return Err(Fault::new("data-malformed", message)
+                .at("datasets", &dataset.name, "path")
+                .hint(hint));
+        }
         let mut table = Table {
             origin: dataset.origin.clone(),
             format: dataset.format,
+            quote: quote(dataset, &bytes),
             bytes,
             again: matches!(dataset.compression, Compression::None)
                 .then(|| PathBuf::from(&dataset.path)),
@@ -69,7 +81,7 @@ impl Table {
             digest,
         };
         match dataset.format {
-            Format::Jsonl => table.split_lines(),
+            Format::Jsonl => table.split_json(),
             Format::Csv | Format::Tsv => table.split_records(),
         }
         .map_err(|fault| fault.at("datasets", &dataset.name, "path"))?;
@@ -107,6 +119,10 @@ impl Table {
         for name in &self.header {
             state.update(&(name.len() as u64).to_le_bytes());
             state.update(name.as_bytes());
+        }
+        if !self.header.is_empty() && self.quote != Some(b'"') {
+            // the same bytes are other fields
+            state.update(&[0, self.quote.unwrap_or_default()]);
         }
         state.update(slice);
         let mut head = [0; 16];
@@ -180,12 +196,39 @@ impl Table {
                 .in_file(&self.origin, Some(line as usize))
                 .hint("write one JSON object a line")
         };
-        let value: Value = serde_json::from_slice(slice)
-            .map_err(|e| malformed(format!("line {line} is not JSON: {}", plain(&e, slice))))?;
-        if value.kind() == ValueKind::Map {
-            Ok(value)
+        let row = json_row::parse(slice).map_err(|error| match not_utf8(slice, line) {
+            Some(message) => malformed(message).hint("save the file as UTF-8"),
+            None => malformed(format!("line {line} is not JSON: {}", plain(&error, slice))),
+        })?;
+        if row.value.kind() == ValueKind::Map {
+            Ok(row.value)
         } else {
-            Err(malformed(format!("line {line} is a {}, not an object", value.kind())))
+            Err(malformed(format!("line {line} is a {}, not an object", row.value.kind())))
+        }
+    }
+
+    /// Columns that a row has, but no value of that could be kept as it stands.
+    pub fn left_out(&self, index: usize) -> Vec<String> {
+        let row = self.rows[index];
+        match (self.format, self.slice(row)) {
+            (Format::Jsonl, Ok(slice)) => {
+                json_row::parse(&slice).map(|row| row.left_out).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The fault of a row, and why a column that it lacks is missing.
+    pub fn explained(&self, fault: Fault, index: usize) -> Fault {
+        if fault.code != "missing-column" {
+            return fault;
+        }
+        match self.left_out(index).into_iter().find(|name| fault.message.contains(&quoted(name))) {
+            None => fault,
+            Some(name) => {
+                let what = "NaN, an infinity, an integer beyond 64 bits, or bytes that are no text";
+                fault.note(format!("what stands in `{name}` there cannot be printed: {what}"))
+            }
         }
     }
 
@@ -195,9 +238,11 @@ impl Table {
         let fields = match read {
             Ok(true) => record.iter(),
             _ => {
-                return Err(Fault::new("data-malformed", format!("line {line} is not UTF-8 text"))
+                let why = not_utf8(slice, line);
+                let why = why.unwrap_or_else(|| format!("line {line} is not UTF-8 text"));
+                return Err(Fault::new("data-malformed", why)
                     .in_file(&self.origin, Some(line as usize))
-                    .hint("save the file as UTF-8"))
+                    .hint("save the file as UTF-8"));
             }
         };
         let pairs = self.header.iter().zip(fields).map(|(k, v)| (k.clone(), Value::from(v)));
@@ -208,12 +253,58 @@ impl Table {
         csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(flexible)
-            .delimiter(if self.format == Format::Tsv { b'\t' } else { b',' })
+            .delimiter(delimiter(self.format))
+            .quoting(self.quote.is_some())
+            .quote(self.quote.unwrap_or(b'"'))
             .from_reader(bytes)
     }
 
-    fn split_lines(&mut self) -> Result<(), Fault> {
-        let mut start = if self.bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    /// Where the content begins: behind a mark of its encoding.
+    fn body(&self) -> usize {
+        if self.bytes.starts_with(b"\xef\xbb\xbf") {
+            3
+        } else {
+            0
+        }
+    }
+
+    /// The elements of a list that is all the file holds, else its lines.
+    fn split_json(&mut self) -> Result<(), Fault> {
+        let body = self.body();
+        if let Some(elements) = json_row::elements(&self.bytes[body..]) {
+            let row = |(start, end, line)| Row {
+                start: (body + start) as u64,
+                end: (body + end) as u64,
+                line: line as u32,
+            };
+            self.rows = elements.into_iter().map(row).collect();
+            return Ok(());
+        }
+        self.split_lines(body)?;
+        self.one_object(body)
+    }
+
+    /// The fault of a file that is one object over several lines.
+    fn one_object(&self, body: usize) -> Result<(), Fault> {
+        let [first, _, ..] = self.rows[..] else { return Ok(()) };
+        if json_row::parse(&self.bytes[first.start as usize..first.end as usize]).is_ok() {
+            return Ok(());
+        }
+        match json_row::parse(&self.bytes[body..]) {
+            Ok(row) if row.value.kind() == ValueKind::Map => {
+                let message = format!("`{}` is one object over several lines", self.origin);
+                let fault = Fault::new("data-malformed", message);
+                Err(match json_row::inner_rows(&row.value) {
+                    Some(name) => fault.hint(format!("write the list `{name}` alone into a file")),
+                    None => fault.hint("write one JSON object a line, or a list of objects"),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn split_lines(&mut self, body: usize) -> Result<(), Fault> {
+        let mut start = body;
         let mut line = 1;
         while start < self.bytes.len() {
             let rest = &self.bytes[start..];
@@ -242,7 +333,8 @@ impl Table {
     }
 
     fn split_records(&mut self) -> Result<(), Fault> {
-        let body = if self.bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let body = self.body();
+        self.whole_quotes(&self.bytes[body..])?;
         let mut reader = self.reader(&self.bytes[body..], true);
         let mut record = csv::ByteRecord::new();
         let mut rows: Vec<Row> = Vec::new();
@@ -257,8 +349,7 @@ impl Table {
                 break;
             }
             let Some(names) = &header else {
-                let names = record.iter().map(|f| String::from_utf8_lossy(f).into_owned());
-                header = Some(names.collect());
+                header = Some(self.names(&record)?);
                 continue;
             };
             if record.len() != names.len() {
@@ -284,6 +375,75 @@ impl Table {
         self.header = header.unwrap_or_default();
         Ok(())
     }
+
+    /// The names of the columns, each of which has to be one of its own.
+    fn names(&self, record: &csv::ByteRecord) -> Result<Vec<String>, Fault> {
+        let malformed =
+            |message: String| Fault::new("data-malformed", message).in_file(&self.origin, Some(1));
+        let names: Result<Vec<String>, _> =
+            record.iter().map(|field| std::str::from_utf8(field).map(str::to_owned)).collect();
+        let names = names.map_err(|_| {
+            let message = "the header is not UTF-8 text".to_owned();
+            malformed(message).hint("save the file as UTF-8")
+        })?;
+        // columns without a name, as spreadsheets leave them, can be read by nobody
+        let named = names.iter().map(String::as_str).filter(|name| !name.is_empty());
+        match json_row::repeated(named) {
+            None => Ok(names),
+            Some(name) => Err(malformed(format!("the header has two columns `{name}`"))
+                .hint("give every column a name of its own")),
+        }
+    }
+
+    /// The fault of quotes that do not enclose whole fields.
+    fn whole_quotes(&self, bytes: &[u8]) -> Result<(), Fault> {
+        let Some(quote) = self.quote else { return Ok(()) };
+        let Some((line, flaw)) = Quotes::of(bytes, delimiter(self.format), quote).flaw else {
+            return Ok(());
+        };
+        let message = match flaw {
+            Flaw::Open => "a quoted field is never closed",
+            Flaw::Behind => "text follows the closing quote of a field",
+        };
+        Err(Fault::new("data-malformed", message).in_file(&self.origin, Some(line)).hint(
+            "write a quote inside a quoted field twice, or set `quote = \"\"` where quotes are text",
+        ))
+    }
+}
+
+fn delimiter(format: Format) -> u8 {
+    if format == Format::Tsv {
+        b'\t'
+    } else {
+        b','
+    }
+}
+
+/// What encloses the fields of a delimited file.
+fn quote(dataset: &Dataset, bytes: &[u8]) -> Option<u8> {
+    match (&dataset.quote, dataset.format) {
+        (Some(quote), _) => quote.bytes().next(),
+        (None, Format::Tsv) => {
+            let encloses = Quotes::of(bytes, b'\t', b'"').enclose(bytes);
+            let any = memchr::memchr(b'"', bytes).is_some();
+            (encloses || !any).then_some(b'"')
+        }
+        (None, _) => Some(b'"'),
+    }
+}
+
+/// Where a slice of a file is no UTF-8 text.
+fn not_utf8(slice: &[u8], line: u32) -> Option<String> {
+    let error = std::str::from_utf8(slice).err()?;
+    let at = error.valid_up_to();
+    let before = memchr::memchr_iter(b'\n', &slice[..at]).count();
+    let column = at - memchr::memrchr(b'\n', &slice[..at]).map_or(0, |end| end + 1) + 1;
+    let line = line as usize + before;
+    Some(format!("line {line} is not UTF-8 text: byte {column} of it is `0x{:02x}`", slice[at]))
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{name}`")
 }
 
 /// The fault of a file that is no longer what was planned from.
@@ -293,16 +453,21 @@ pub fn changed(origin: &str) -> Fault {
 }
 
 /// Every row of a file, as one JSON array; `format` and `compression` as the Ir names them.
-pub fn read_all(path: &str, format: &str, compression: &str) -> Result<String, String> {
+pub fn read_all(
+    path: &str,
+    format: &str,
+    compression: &str,
+    quote: Option<&str>,
+) -> Result<String, Fault> {
     let ir = serde_json::json!({
-        "name": "", "path": path, "format": format, "compression": compression,
+        "name": "", "path": path, "format": format, "compression": compression, "quote": quote,
         "origin": path, "rows": null, "where": null, "id": null,
     });
-    let dataset: Dataset = serde_json::from_value(ir).map_err(|e| e.to_string())?;
-    let table = Table::load(&dataset).map_err(|fault| fault.message)?;
-    let rows: Result<Vec<Value>, Fault> = (0..table.len()).map(|index| table.row(index)).collect();
-    let rows = rows.map_err(|fault| fault.message)?;
-    serde_json::to_string(&rows).map_err(|e| e.to_string())
+    let bad_ir = |error: serde_json::Error| Fault::new("bad-ir", error.to_string());
+    let dataset: Dataset = serde_json::from_value(ir).map_err(bad_ir)?;
+    let table = Table::load(&dataset)?;
+    let rows: Vec<Value> = (0..table.len()).map(|row| table.row(row)).collect::<Result<_, _>>()?;
+    serde_json::to_string(&rows).map_err(bad_ir)
 }
 
 fn too_long(origin: &str, line: usize) -> Fault {

@@ -36,8 +36,8 @@ pub fn columns(table: &Table) -> Result<Vec<String>, Fault> {
     let mut names: Vec<String> = Vec::new();
     for index in 0..table.len().min(COLUMN_SAMPLE) {
         let row = table.row(index)?;
-        for key in row.try_iter().into_iter().flatten() {
-            let key = key.to_string();
+        let keys = row.try_iter().into_iter().flatten().map(|key| key.to_string());
+        for key in keys.chain(table.left_out(index)) {
             if !names.contains(&key) {
                 names.push(key);
             }
@@ -106,7 +106,9 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
             let row = table.row(index)?;
             let fail = |fault, field| {
                 let place = Some((table.origin(), table.line(index)));
-                crate::cases::template_fault(&fault, "datasets", &dataset.name, field, place)
+                let fault =
+                    crate::cases::template_fault(&fault, "datasets", &dataset.name, field, place);
+                table.explained(fault, index)
             };
             if let Some(condition) = &condition {
                 let value = condition.eval(&row).map_err(|f| fail(f, "where"))?;
@@ -115,7 +117,16 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
                 }
             }
             Ok(Looked::New(Some(match &id {
-                Some(id) => python_str(&id.eval(&row).map_err(|f| fail(f, "id"))?),
+                Some(id) => {
+                    let value = id.eval(&row).map_err(|f| fail(f, "id"))?;
+                    if value.is_none() {
+                        return Err(Fault::new("bad-id", "`id` is null")
+                            .at("datasets", &dataset.name, "id")
+                            .in_file(table.origin(), Some(table.line(index)))
+                            .hint("filter such rows with `where`, or leave `id` out"));
+                    }
+                    python_str(&value)
+                }
                 None => content_id(&canonical(&row)),
             })))
         })

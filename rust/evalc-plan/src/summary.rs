@@ -1,6 +1,6 @@
 //! What a plan will cost, in exact token counts.
 
-use crate::expansion::{FORGED, SPLIT_WORD, TRUNCATED};
+use crate::expansion::{FORGED, SPLIT_WORD, TRUNCATED, UNSURE};
 use crate::ir::{Ir, Setting};
 use crate::requests::Requests;
 use crate::tree::Branch;
@@ -37,6 +37,8 @@ pub struct Counts {
     pub truncated: u64,
     /// Cases whose row spells a control token, which is asked as ordinary text.
     pub forged: u64,
+    /// Cases whose target is the text of one choice and the index of another.
+    pub unsure_targets: u64,
 }
 
 /// One cell's counts.
@@ -83,6 +85,7 @@ pub fn summarise(
             split_words: cell.expansion.flagged(SPLIT_WORD) as u64,
             truncated: cell.expansion.flagged(TRUNCATED) as u64,
             forged: cell.expansion.flagged(FORGED) as u64,
+            unsure_targets: cell.expansion.flagged(UNSURE) as u64,
             ..Counts::default()
         })
         .collect();
@@ -144,5 +147,6 @@ impl Counts {
         self.split_words += other.split_words;
         self.truncated += other.truncated;
         self.forged += other.forged;
+        self.unsure_targets += other.unsure_targets;
     }
 }

@@ -137,6 +137,22 @@ impl Template {
         }
     }
 
+    /// Whether the text shows a null: that is all there is to print, or one of the bare names.
+    pub fn shows_null(&self, ctx: &Value, text: &str) -> bool {
+        if !text.contains("None") {
+            return false;
+        }
+        let null = |value: Option<Value>| value.is_some_and(|value| value.is_none());
+        match &self.shape {
+            Shape::Constant(_) => false,
+            Shape::Plain(parts) => parts.iter().any(|part| match part {
+                Part::Name(range) => null(lookup(ctx, &self.source.text()[range.clone()])),
+                Part::Text(_) => false,
+            }),
+            Shape::Full => self.expression.is_some() && null(self.eval(ctx).ok()),
+        }
+    }
+
     /// Names the template takes from its row, in order of first use.
     pub fn variables(&self) -> &[Variable] {
         &self.variables

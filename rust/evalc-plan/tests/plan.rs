@@ -286,9 +286,9 @@ fn checking_needs_no_model_and_finds_the_same_faults_in_rows() {
     let mut spec = ir(&folder, &(questions(3) + "{}\n"), vec![choices()]);
     spec["models"] = json!([]);
     spec["cells"] = json!([]);
-    let found = Plan::check(spec.to_string().as_bytes());
+    let found = Plan::check(spec.to_string().as_bytes()).expect_err("a fault");
     assert_eq!((found[0].code, found[0].line), ("missing-column", Some(4)));
-    assert_eq!(Plan::check(b"{}")[0].code, "bad-ir");
+    assert_eq!(Plan::check(b"{}").expect_err("a fault")[0].code, "bad-ir");
 }
 
 #[test]

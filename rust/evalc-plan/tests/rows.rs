@@ -25,7 +25,7 @@ fn rows(folder: &Folder, name: &str, content: impl AsRef<[u8]>) -> Result<String
         Some(&"zst") => "zstd",
         _ => "none",
     };
-    read_all(&path, parts[1], compression)
+    read_all(&path, parts[1], compression, None).map_err(|fault| fault.message)
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn what_cannot_be_read_says_why() {
         let message = rows(&folder, name, content).expect_err(name);
         assert!(message.contains(word), "{name}: {message}");
     }
-    let gone = read_all("no/such/file.jsonl", "jsonl", "none").expect_err("a missing file");
+    let gone = read_all("no/such/file.jsonl", "jsonl", "none", None).expect_err("gone").message;
     assert!(gone.contains("cannot read"), "{gone}");
 }
 
@@ -83,6 +83,7 @@ fn a_row_is_known_by_its_bytes_and_its_header() {
             path: folder.write(name, content),
             format,
             compression: Compression::None,
+            quote: None,
             origin: name.into(),
             rows: None,
             condition: None,

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 
 create_exception!(_core, PlanFaults, PyException, "Faults of a plan's inputs, as a JSON list.");
 
-fn faults(faults: &[Fault]) -> PyErr {
+/// Faults as the exception that carries them.
+pub fn faults(faults: &[Fault]) -> PyErr {
     PlanFaults::new_err(serde_json::to_string(faults).unwrap_or_default())
 }
 
@@ -55,13 +56,9 @@ impl Plan {
     }
 
     #[staticmethod]
-    fn check(py: Python<'_>, ir: &[u8]) -> PyResult<()> {
-        let found = py.detach(|| plan::Plan::check(ir));
-        if found.is_empty() {
-            Ok(())
-        } else {
-            Err(faults(&found))
-        }
+    fn check(py: Python<'_>, ir: &[u8]) -> PyResult<String> {
+        let warnings = py.detach(|| plan::Plan::check(ir)).map_err(|found| faults(&found))?;
+        Ok(serde_json::to_string(&warnings).unwrap_or_default())
     }
 
     #[getter]

@@ -112,8 +112,16 @@ fn planner_build() -> &'static str {
 }
 
 #[pyfunction]
-fn read_rows(py: Python<'_>, path: &str, format: &str, compression: &str) -> PyResult<String> {
-    py.detach(|| rows::read_all(path, format, compression)).map_err(PyValueError::new_err)
+#[pyo3(signature = (path, format, compression, quote=None))]
+fn read_rows(
+    py: Python<'_>,
+    path: &str,
+    format: &str,
+    compression: &str,
+    quote: Option<&str>,
+) -> PyResult<String> {
+    py.detach(|| rows::read_all(path, format, compression, quote))
+        .map_err(|fault| crate::plan::faults(&[fault]))
 }
 
 /// Add this file's functions to the module.

@@ -137,10 +137,21 @@ class _Task:
             "scores": scores,
             "picked": [None if entry is None else entry.get("picked") for entry in entries],
             "answers": [_answer(entry) for entry in entries],
-            "picks": {},
+            "picks": self._picks(entries),
             "logs": [None] * len(entries),
             "outputs": [None] * len(entries),
         }
+
+    def _picks(self, entries: Sequence[CaseEntry | None]) -> dict[str, list[int | None]]:
+        """What each metric picked, where it is another choice than the likeliest."""
+        found: dict[str, list[int | None]] = {}
+        for metric in SCALES:
+            if any(entry and metric in entry.get("picks", {}) for entry in entries):
+                found[metric] = [
+                    None if entry is None else entry.get("picks", {}).get(metric)
+                    for entry in entries
+                ]
+        return found
 
     def spend(self, budget: Budget) -> None:
         """Add texts while the budget lasts, those of changed cases first."""

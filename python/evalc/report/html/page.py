@@ -48,6 +48,7 @@ def report_page(
         unjudged=verdicts.unjudged(report),
         moves=verdicts.moves(report),
         warnings=words.warnings(report),
+        caveats=words.caveats(report["results"]),
         figures=estimates.result_figures(report, sides),
         legend=estimates.scale_names(report),
         rows=estimates.result_rows(report),

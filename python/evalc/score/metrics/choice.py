@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,19 @@ def picks(cell: CellRecords, scale: npt.NDArray[np.uint32] | None = None) -> Int
         whole = answered[cases]
         chosen[cases[whole]] = weighed[requests[whole]].argmax(axis=1)
     return chosen
+
+
+SCALES: dict[str, Callable[[CellRecords], npt.NDArray[np.uint32] | None]] = {
+    "acc": lambda _: None,
+    "acc_norm": lambda cell: cell.choice_texts_chars,
+    "acc_bytes": lambda cell: cell.choice_bytes,
+}
+"""What each metric that picks a choice divides log-likelihoods by."""
+
+
+def picks_of(cell: CellRecords, metrics: Iterable[str]) -> dict[str, IntArray]:
+    """The choice that each of these metrics picks, of those that pick one."""
+    return {name: picks(cell, SCALES[name](cell)) for name in metrics if name in SCALES}
 
 
 def _accuracy(inputs: Inputs, chosen: IntArray) -> Measured:
