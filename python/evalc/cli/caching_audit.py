@@ -247,8 +247,9 @@ def _view(audit: dict[str, Any]) -> Iterator[Table | str]:
     table.add_section()
     table.add_row("total", "", *_row(audit["total"]), style="bold")
     yield table
+    yield ""
     yield (
-        f"\n{audit['sampled']:,} of {audit['hits']:,} hits sampled with seed {audit['seed']}, "
+        f"{audit['sampled']:,} of {audit['hits']:,} hits sampled with seed {audit['seed']}, "
         f"{audit['asked']:,} requests asked again; a flip is more than "
         f"{audit['tolerance']:g} nats, another greedy flag or another text"
     )

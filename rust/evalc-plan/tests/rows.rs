@@ -79,6 +79,7 @@ fn a_row_is_known_by_its_bytes_and_its_header() {
     let folder = Folder::new("digests");
     let table = |name: &str, content: &str, format| {
         Table::load(&Dataset {
+            control_tokens: Vec::new(),
             name: "d".into(),
             path: folder.write(name, content),
             format,
