@@ -6,25 +6,17 @@ from pathlib import Path
 
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
-from evalc.store.replacing import replacing
+from evalc.store.replacing import asked_for
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and its folder when there is none. Raises Faults.
-
-    What is there and no file, such as a pipe, is written to as it is.
-    """
+    """Write a file whole or not at all, by the rule of `asked_for`. Raises Faults."""
     try:
-        if not replaceable(path):
-            path.write_text(text, encoding="utf-8")
-            return
-        path = path.resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as stream:
+        with asked_for(path) as stream:
             stream.write(text)
     except OSError as error:
         message = f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}"
-        hint = "name a file that can be written"
+        hint = "name a file that can be written, in a folder that exists"
         fault = Diagnostic("file-unwritable", message, hint=hint)
         raise Faults([fault], exit_code=ExitCode.FAILURE) from None
 

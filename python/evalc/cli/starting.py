@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -18,7 +19,8 @@ from evalc.spec.starter import MODEL, starter_files
 def init_command(directory: Path, model: str) -> None:
     """Write a commented starter spec with small data into DIRECTORY; never overwrite a file."""
     files = starter_files(model)
-    present = [name for name in files if (directory / name).exists()]
+    # a link to nothing is something too: what is written through it lands elsewhere
+    present = [name for name in files if os.path.lexists(directory / name)]
     if present:
         message = f"`{directory / present[0]}` exists already"
         hint = "name another directory"

@@ -28,7 +28,7 @@ import tomli
 
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.plan.addresses import Kind
-from evalc.store.replacing import replacing
+from evalc.store.replacing import asked_for
 
 NAME = "evalc.lock"
 VERSION = 1
@@ -107,7 +107,7 @@ def write_lock(folder: Path, entries: Iterable[Entry]) -> None:
     try:
         if path.exists() and path.read_text(encoding="utf-8") == text:
             return
-        with replacing(path) as stream:
+        with asked_for(path) as stream:
             stream.write(text)
     except OSError as error:
         message = f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}"

@@ -37,7 +37,7 @@ from evalc.plan.planned import Planned
 from evalc.plan.provenance import MODEL_PARTS, Provenance, digest, task_parts
 from evalc.spec.models import TierSpec
 from evalc.store import Store
-from evalc.store.replacing import replacing
+from evalc.store.replacing import asked_for
 
 FAMILY = "evalc.pinned/"
 SCHEMA = FAMILY + "1"
@@ -122,7 +122,7 @@ def write_pinned(
     content["digest"] = digest(content)
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     try:
-        with replacing(path) as stream:
+        with asked_for(path) as stream:
             stream.write(text)
     except OSError as error:
         message = f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}"
