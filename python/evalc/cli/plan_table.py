@@ -93,8 +93,8 @@ def _warnings(priced: Mapping[str, Any]) -> Iterator[str]:
         if unsure := cell.get("unsure_targets"):
             yield (
                 f"warning: {cell['task']}: the target of {unsure:,} cases is the text of one "
-                "choice and the index of another, and is read as the text; write `| int` for the index, "
-                "or `choices.index(...)` for the text"
+                "choice and the index of another, and is read as the text; write `| int` for the "
+                "index, or `choices.index(...)` for the text"
             )
 
 
