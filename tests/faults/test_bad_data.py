@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sys
 from collections.abc import Callable
 
@@ -50,6 +51,18 @@ def data(workspace: Workspace) -> Callable[[str, str | bytes], Workspace]:
         ("d.jsonl.zst", GOOD, "data-malformed", "decompress"),
         ("d.parquet", GOOD, "bad-data", "Parquet"),
         ("d.parquet", b"", "bad-data", "Parquet"),
+        ("d.jsonl", gzip.compress(GOOD.encode()), "data-malformed", "compressed with gzip"),
+        ("d.csv", CSV.encode("utf-16"), "data-malformed", "UTF-16"),
+        ("d.jsonl", GOOD.encode("utf-16-le"), "data-malformed", "UTF-16"),
+        ("d.json", b"PK\x03\x04", "data-malformed", "zip"),
+        ("d.json", json.dumps({"data": [{"a": 1}]}, indent=1), "data-malformed", "list `data`"),
+        ("d.json", '{"data": [{"question": "x"}]}', "undefined-variable", "list `data`"),
+        ("d.json", "[1]", "data-malformed", "not an object"),
+        ("d.jsonl", GOOD.encode() + b'{"q": "\xff"}\n', "data-malformed", "byte 8 of it is `0xff`"),
+        ("d.jsonl", GOOD.replace(": 0", ": -1"), "bad-target", "`where`"),
+        ("d.jsonl", GOOD.replace(": 0", ": 0.0"), "bad-target", "| int"),
+        ("d.jsonl", GOOD.replace(": 0", ': "C"'), "bad-target", ".index"),
+        ("d.jsonl", GOOD.replace(": 0", ": 2"), "bad-target", "label - 1"),
         ("d.xlsx", GOOD, "unknown-format", "d.xlsx"),
         ("d", GOOD, "unknown-format", ".jsonl"),
         ("d.gz", GOOD, "unknown-format", ".jsonl"),
@@ -64,6 +77,17 @@ def test_bad_data_is_placed_and_nothing_runs(
 ) -> None:
     said = refused(data(name, content), code)
     assert phrase in said
+
+
+def test_a_json_list_and_a_nan_that_nobody_reads_ask_the_same(
+    data: Callable[[str, str | bytes], Workspace],
+) -> None:
+    expected = data("d.jsonl", GOOD).planned().keys
+    rows = [json.loads(line) for line in GOOD.splitlines()]
+    for indent in (None, 2):
+        assert data("d.json", json.dumps(rows, indent=indent)).planned().keys == expected
+    unread = GOOD.replace("}", ', "x": [NaN, -Infinity]}')
+    assert data("d.jsonl", unread).planned().keys == expected
 
 
 def test_many_bad_rows_are_shown_as_a_few_and_a_count(
