@@ -54,6 +54,7 @@ def outcomes(path: Path) -> dict[str, str]:
 
 def test_exec_and_report_write_the_same_verdicts_as_junit(judged: Workspace) -> None:
     file = judged.root / "out" / "evalc.xml"
+    file.parent.mkdir()
     done = judged.call("exec", "--tier", "small", "--junit", file, "--json")
     assert done.code == 3, done.text
     verdicts = {"low (m)": "passed", "high (m)": "failure", "soft (m)": "skipped"}

@@ -152,8 +152,12 @@ def test_a_bug_of_ours_is_one_line_unless_the_traceback_is_asked_for(
     assert done.err.startswith("internal error: ZeroDivisionError: by design\n")
     assert "EVALC_TRACEBACK" in done.err
     monkeypatch.setenv("EVALC_TRACEBACK", "1")
-    with pytest.raises(ZeroDivisionError):
-        workspace.call("plan", "specs")
+    told = workspace.call("plan", "specs")
+    assert told.code == 1
+    assert told.err.startswith("Traceback (most recent call last):\n")
+    assert told.err.endswith("ZeroDivisionError: by design\n")
+    monkeypatch.setenv("EVALC_TRACEBACK", "0")
+    assert "Traceback" not in workspace.call("plan", "specs").err
 
 
 def test_the_module_can_be_run(workspace: Workspace) -> None:

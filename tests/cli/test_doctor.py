@@ -159,7 +159,7 @@ def test_an_error_of_the_models_own_code_is_a_diagnostic(
     assert code == 1
     (each,) = found["diagnostics"]
     assert each["code"] == "bad-model"
-    assert "KeyError: 'no such layer'" in each["message"]
+    assert "KeyError: there is no 'no such layer'" in each["message"]
 
 
 def test_weights_that_do_not_fit_are_not_loaded(

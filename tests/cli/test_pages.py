@@ -144,9 +144,14 @@ def test_a_diff_of_two_models_has_the_texts_of_both(pages: Workspace) -> None:
             assert None not in side["outputs" if task["task"] == "sums" else "logs"]
 
 
-def test_a_page_is_written_into_a_new_folder_and_what_cannot_be_is_said(
+def test_a_page_is_written_into_a_folder_that_exists_and_what_cannot_be_is_said(
     pages: Workspace,
 ) -> None:
+    missing = pages.call("report", "--html", "new/r.html")
+    assert missing.code == 1
+    assert "its folder does not exist" in missing.err
+    assert not (pages.root / "new").exists()
+    (pages.root / "new").mkdir()
     assert pages.call("report", "--html", "new/r.html").code == 3
     assert (pages.root / "new" / "r.html").is_file()
     done = pages.call("report", "--html", "specs/spec.toml/r.html")

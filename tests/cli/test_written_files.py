@@ -38,7 +38,7 @@ def directory(root: Path) -> Path:
 
 
 def dangling(root: Path) -> Path:
-    (root / "link").symlink_to(root / "nothing")
+    (root / "link").symlink_to(root / "nothing" / "at" / "all")
     return root / "link"
 
 

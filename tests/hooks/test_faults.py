@@ -232,7 +232,7 @@ def prepared(folder: Path, body: str, limits: Limits = LIMITS) -> str:
 def test_prepare_gives_the_lines_that_it_gave_in_this_process(tmp_path: Path) -> None:
     assert prepared(tmp_path, "return rows") == '{"a":1}\n{"a":"é"}\n'
     assert prepared(tmp_path, "yield from ({'b': float('nan'), 'c': rows[0]},)") == (
-        '{"b":null,"c":{"a":1}}\n'
+        '{"b":NaN,"c":{"a":1}}\n'
     )
     assert prepared(tmp_path, "return []") == ""
     many = prepared(tmp_path, "return [{'n': n, 't': 'x' * 99} for n in range(20000)]")

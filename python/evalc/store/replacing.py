@@ -54,9 +54,8 @@ def _kind(path: Path) -> int | None:
     try:
         return path.stat().st_mode
     except FileNotFoundError:
-        if path.is_symlink():
-            raise OSError(errno.ENOENT, "It is a link to nothing", str(path)) from None
-        if not path.absolute().parent.is_dir():
+        # a link to a free name is one too
+        if not path.resolve().parent.is_dir():
             raise OSError(errno.ENOENT, "Its folder does not exist", str(path)) from None
         return None
     except ValueError as error:
