@@ -21,6 +21,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from evalc.diagnostics.visible import visible_lines
 from evalc.report import build_report
 from evalc.report.html import report_page
 
@@ -150,7 +151,9 @@ def test_hostile_texts_are_shown_as_they_are(browsing: Reader) -> None:
     browsing.until(lambda: browsing.count() == 4)
     for place in range(4):
         browsing.all("#list button")[place].click()
-        assert pages.HOSTILE in browsing.script("document.querySelector('#case-body').textContent")
+        assert visible_lines(pages.HOSTILE) in browsing.script(
+            "document.querySelector('#case-body').textContent"
+        )
         browsing.one("#case-close").click()
     assert browsing.script("window.broken === undefined")
     assert browsing.script("document.images.length") == 0

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalc.diagnostics import Faults
+from evalc.hooks.limits import Limits
 from evalc.score import INVALID, Extract
 from evalc.score.answers import found_in
 from evalc.score.cache import ScoreCache
@@ -122,7 +123,7 @@ def test_a_pattern_that_backtracks_without_end_is_named_with_its_case(
     cell = generate_cell([["aaab"], ["a" * 64 + "b"]], ["a", "a"])
     extractor = Extractor(Extract(regex=r"(a+)+$"))
     with pytest.raises(Faults) as raised:
-        found_in(cell, extractor, Path(), ScoreCache(), "strict")
+        found_in(cell, extractor, Path(), ScoreCache(), Limits(), "strict")
     [diagnostic] = raised.value.diagnostics
     assert diagnostic.code == "slow-pattern"
     for part in ("extraction `strict`", "task `answers`", "case `case-1`", "`(a+)+$`"):

@@ -319,10 +319,10 @@ def test_a_second_report_starts_no_program(coded: Programs) -> None:
 
 def test_what_is_kept_is_reported_without_leave_to_run_programs(coded: Programs) -> None:
     assert coded.ran() == 0
-    done = coded.bench.said()
+    done = coded.bench.said("--sandbox", "none")
     assert done.json["results"][0]["metrics"][0]["value"] == 1
     assert done.json["unscored"] == []
-    unknown = coded.bench.said("--set", "tasks.sums.code.timeout=21")
+    unknown = coded.bench.said("--sandbox", "none", "--set", "tasks.sums.code.timeout=21")
     assert len(unknown.json["unscored"]) == 1
     assert coded.ran("--set", "tasks.sums.code.timeout=21") == 0
 
