@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def test_the_rehash_option_reads_the_weights_again(workspace: Workspace) -> None
     right = workspace.call("plan", "--json").json["models"][0]["model_id"]
     with workspace.store() as store:
         store.remember(_stamp(workspace.model / "model.safetensors"), b"f" * 64)
+    # a plan that is told again looks at no note
+    shutil.rmtree(workspace.cache / "memo")
     assert workspace.call("plan", "--json").json["models"][0]["model_id"] != right
     assert workspace.call("plan", "--rehash", "--json").json["models"][0]["model_id"] == right
     assert workspace.call("plan", "--json").json["models"][0]["model_id"] == right
