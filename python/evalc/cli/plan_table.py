@@ -103,12 +103,14 @@ def _warnings(priced: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _forged(cell: Mapping[str, Any]) -> str:
-    identity, line, token = cell["forged_first"]
+    first = ""
+    if cell["forged_first"] is not None:
+        identity, line, token = cell["forged_first"]
+        first = f"the first is `{token}` in row `{identity}` on line {line}; "
     rows = "1 row spells" if cell["forged"] == 1 else f"{cell['forged']:,} rows spell"
     return (
-        f"warning: {cell['task']}: {rows} control tokens, which are asked as ordinary text: the "
-        f"first is `{token}` in row `{identity}` on line {line}; a column of rendered chat is "
-        "named in `control_tokens` of its dataset"
+        f"warning: {cell['task']}: {rows} control tokens, which are asked as ordinary text: "
+        f"{first}a column of rendered chat is named in `control_tokens` of its dataset"
     )
 
 

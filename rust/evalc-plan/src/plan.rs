@@ -182,20 +182,21 @@ impl Plan {
         let mut summary =
             summarise(&self.ir, &populations, &self.requests, &self.settings, &branches);
         for (index, cell) in summary.cells.iter_mut().enumerate() {
-            cell.forged_first = self.forged_first(index)?;
+            cell.forged_first = self.forged_first(index);
         }
         Ok(summary)
     }
 
     /// Id and line of the first case whose row spells a control token, and the token.
-    fn forged_first(&self, cell: usize) -> Result<Option<(String, usize, String)>, Fault> {
+    ///
+    /// It is an example beside the count: none where its row can no longer be read, as of a file
+    /// that was edited while a run went on.
+    fn forged_first(&self, cell: usize) -> Option<(String, usize, String)> {
         let flags = &self.expansion(cell).flags;
-        let Some(case) = flags.iter().position(|flag| flag & FORGED != 0) else {
-            return Ok(None);
-        };
-        let (_, line, texts) = self.written(cell, case)?;
+        let case = flags.iter().position(|flag| flag & FORGED != 0)?;
+        let (_, line, texts) = self.written(cell, case).ok()?;
         let id = self.expansion(cell).ids.get(case).to_owned();
-        Ok(texts.marked.map(|marked| (id, line, marked.token)))
+        texts.marked.map(|marked| (id, line, marked.token))
     }
 
     /// Cells of a model of which something remains.
