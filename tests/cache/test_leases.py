@@ -12,7 +12,7 @@ import numpy as np
 from caches import fill, key, opened
 
 from evalc.store.ages import marks
-from evalc.store.leases import FOLDER, collecting, guarded
+from evalc.store.leases import collecting, guarded
 from workspaces import Workspace
 
 NAMESPACE = (1).to_bytes(8, "big")
@@ -38,7 +38,7 @@ def test_what_a_lease_holds_is_kept_and_goes_when_it_ends(tmp_path: Path) -> Non
     assert workspace.call(*everything).code == 0
     with opened(tmp_path / "a") as store:
         assert store.records() == 0, "a lease outlived the process that it was of"
-        assert not list((store.directory / FOLDER).glob("*.lease"))
+        assert not list(store.directory.glob("*.lease"))
 
 
 HOLDING = """
@@ -90,7 +90,7 @@ def test_a_lease_that_is_cut_off_holds_everything(tmp_path: Path) -> None:
     with opened(tmp_path / "a") as store:
         with guarded(store) as lease:
             lease.hold([(NAMESPACE, marks([key(1)]))])
-            path = next((store.directory / FOLDER).glob("*.lease"))
+            path = next(store.directory.glob("*.lease"))
             path.write_bytes(path.read_bytes()[:-1])
             with collecting(store, lambda: None) as held:
                 assert held is None

@@ -27,8 +27,7 @@ import numpy as np
 from evalc.store.ages import Marks
 from evalc.store.environment import Store
 
-FOLDER = "leases"
-GUARD = "guard"
+GUARD = "lease.guard"
 SUFFIX = ".lease"
 _CELL = struct.Struct("<8sI")
 
@@ -101,7 +100,7 @@ def collecting(store: Store, waiting: Callable[[], None]) -> Iterator[list[Held]
     """
     guard = _locked(store, alone=True, waiting=waiting)
     try:
-        yield _held(store.directory / FOLDER) if guard is not None else []
+        yield _held(store.directory) if guard is not None else []
     finally:
         if guard is not None:
             guard.close()
@@ -111,10 +110,8 @@ def _locked(store: Store, alone: bool, waiting: Callable[[], None] | None = None
     """The guard's file, locked; None where there can be none."""
     if _FCNTL is None or store.readonly:
         return None
-    folder = store.directory / FOLDER
     try:
-        folder.mkdir(exist_ok=True)
-        file = (folder / GUARD).open("ab")
+        file = (store.directory / GUARD).open("ab")
     except OSError:
         return None
     how = _FCNTL.LOCK_EX if alone else _FCNTL.LOCK_SH
