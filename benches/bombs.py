@@ -13,8 +13,6 @@ import gzip
 import json
 import os
 import random
-import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -407,6 +405,20 @@ except ValueError as error:
 """
 
 
+WATCH = """
+import json, os, select, signal, subprocess, sys
+report, limit, *command = sys.argv[1:]
+child = subprocess.Popen(command)
+watched = os.pidfd_open(child.pid)
+if not select.select([watched], [], [], float(limit))[0]:
+    child.send_signal(signal.SIGKILL)
+_, status, usage = os.wait4(child.pid, 0)
+ended = [os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024]
+open(report, "w").write(json.dumps(ended))
+"""
+"""Starts the bomb. A child's peak begins with that of who starts it, so nobody large may do it."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a child ended; `code` is negative for a signal."""
@@ -435,20 +447,17 @@ def run(bomb: Bomb, folder: Path) -> Ended:
             (folder / name).write_bytes(data)
         (folder / "spec.toml").write_text(bomb.spec or "")
         command = [sys.executable, "-m", "evalc", "check", str(folder / "spec.toml")]
+    report = folder / "ended.json"
+    watch = [sys.executable, "-c", WATCH, str(report), str(2 * SECONDS), *command]
     environment = {**os.environ, "EVALC_CACHE": str(folder / "cache"), "NO_COLOR": "1"}
     start = time.monotonic()
     with (folder / "said").open("w+b") as out:
-        child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
-        watched = os.pidfd_open(child.pid)
-        if not select.select([watched], [], [], 2 * SECONDS)[0]:
-            child.send_signal(signal.SIGKILL)
-        os.close(watched)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+        subprocess.run(watch, stdout=out, stderr=subprocess.STDOUT, env=environment, check=True)
+        seconds = time.monotonic() - start
         out.seek(0)
         said = out.read(4000).decode(errors="replace")
-    seconds = time.monotonic() - start
-    return Ended(child.returncode, seconds, usage.ru_maxrss / 1024, said)
+    code, megabytes = json.loads(report.read_text())
+    return Ended(code, seconds, megabytes, said)
 
 
 def main() -> None:
