@@ -319,15 +319,19 @@ def _measured(  # noqa: PLR0917  as `_tried`
     observer: Observer,
 ) -> tuple[Capability, Trial, Bits | None]:
     allowed, bits = _allowed(forward), None
-    scores = [_likelihood_gap(forward, way, case) for case in cases]
+    together = [_together(forward, way, case) for case in cases]
+    scores = [_likelihood_gap(*pair) for pair in zip(cases, together, strict=True)]
     if not max(scores) <= allowed:
         return way, Trial(way.path, max(scores), None), None
+    threads = torch.get_num_threads()
     tiles = equal_counts(forward, way, samples, observer)
     if tiles is None:
         return way, Trial(way.path, max(scores), None, steady=False), None
     way = replace(way, tiles=tiles)
     if forward.shapes.padded:
-        bits = bits_of(forward, way, cases[0].rows)
+        # by as many threads as a run has from here on
+        known = together[0] if threads == torch.get_num_threads() else None
+        bits = bits_of(forward, way, cases[0].rows, known)
         if not (bits.alone and bits.held):
             observer.note(PLACE)
             return way, Trial(way.path, max(scores), None, steady=False), bits
@@ -348,17 +352,29 @@ def _drafts(forward: Forward, way: Capability, cases: Sequence[Case], decoder: D
     return max(gaps, default=0.0)
 
 
-def bits_of(forward: Forward, way: Capability, rows: Sequence[Ids]) -> Bits:
-    """Whether rows have the same bits alone as together, and after others as before them."""
-    together = scored(trial_engine(forward, way), rows)
+def bits_of(
+    forward: Forward,
+    way: Capability,
+    rows: Sequence[Ids],
+    together: dict[int, bytes] | None = None,
+) -> Bits:
+    """Whether rows have the same bits alone as together, and after others as before them.
+
+    `together` are their records as passes of the usual size give them, where they are known.
+    """
+    if together is None:
+        together = scored(trial_engine(forward, way), rows)
     again = trial_engine(forward, way)
     last = len(rows) - 1
     turned = {last - at: found for at, found in scored(again, rows[::-1]).items()}
     if way.path != "tree":
         return Bits(alone=turned == together, held=turned == together)
-    alone = [scored(trial_engine(forward, way), [row]).get(0) for row in rows]
     held = scored(again, rows)
-    return Bits(alone=dict(enumerate(alone)) == together, held=turned == held == together)
+    lengths = [len(row) for row in rows]
+    some = {lengths.index(min(lengths)), lengths.index(max(lengths))}
+    alone = {at: scored(trial_engine(forward, way), [rows[at]]).get(0) for at in some}
+    same = all(together.get(at) == found for at, found in alone.items())
+    return Bits(alone=same, held=turned == held == together)
 
 
 def _allowed(forward: Forward) -> float:
@@ -410,13 +426,16 @@ def scored(engine: Engine, rows: Sequence[Ids]) -> dict[int, bytes]:
     return outcomes.payloads
 
 
-def _likelihood_gap(forward: Forward, way: Capability, case: Case) -> float:
-    """The largest difference of a sum, relative to its size (at least 1 nat)."""
-    rows, plain = case.rows, case.plain
+def _together(forward: Forward, way: Capability, case: Case) -> dict[int, bytes]:
+    """The records of a case's rows, computed together by a path."""
     with case.held(forward):
-        payloads = scored(trial_engine(forward, way), rows)
+        return scored(trial_engine(forward, way), case.rows)
+
+
+def _likelihood_gap(case: Case, payloads: dict[int, bytes]) -> float:
+    """The largest difference of a sum, relative to its size (at least 1 nat)."""
     gaps = []
-    for number, (row, logits) in enumerate(zip(rows, plain, strict=True)):
+    for number, (row, logits) in enumerate(zip(case.rows, case.plain, strict=True)):
         if number not in payloads:
             return float("inf")
         wanted = torch.from_numpy(row[-SCORED:]).to(logits.device)
