@@ -51,6 +51,11 @@ class Crew:
         except OSError as error:
             raise not_started(error.strerror or str(error)) from None
 
+    def expect(self) -> None:
+        """Have a child ready: it starts while its first calls are still being put together."""
+        with suppress(Faults):  # told when a child is taken
+            self._idle.append(self.take())
+
     def give(self, worker: Worker, hook: Hook) -> None:
         """Take a child back that has done what it was to do."""
         self.hear(worker, hook)

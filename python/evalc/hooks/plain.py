@@ -6,10 +6,7 @@ column is refused. Without numpy, which the child of hooks does not import.
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import math
-import uuid
 from collections.abc import Mapping
 
 TYPE_CHECKING = False
@@ -20,7 +17,7 @@ NOTHING = math.nan
 """In the place of a value that JSON cannot say."""
 
 
-def plain(value: Any) -> Any:  # noqa: PLR0911  a kind of value each
+def plain(value: Any) -> Any:
     """A Python value as JSON types; NaN where a part of it has no honest form."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
@@ -34,6 +31,15 @@ def plain(value: Any) -> Any:  # noqa: PLR0911  a kind of value each
     if isinstance(value, list | tuple) and not hasattr(value, "months"):
         items = [plain(item) for item in value]
         return NOTHING if _any_nothing(items) else items
+    return _rare(value)
+
+
+def _rare(value: Any) -> Any:
+    """A number, a time or an id whose module a child of hooks needs for nothing else."""
+    import datetime  # noqa: PLC0415
+    import decimal  # noqa: PLC0415
+    import uuid  # noqa: PLC0415
+
     if isinstance(value, decimal.Decimal):
         return format(value, "f") if value.is_finite() else NOTHING
     if isinstance(value, datetime.date | datetime.time | datetime.timedelta | uuid.UUID):

@@ -7,11 +7,12 @@ no metric takes part. Patterns are applied anew, which costs no more than lookin
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from evalc.hooks.crew import CREW
 from evalc.hooks.limits import Failure, Limits
 from evalc.hooks.values import Unfit, as_text
 from evalc.score.cache import ScoreCache
@@ -101,11 +102,11 @@ def _asked(  # noqa: PLR0917
 
     asked = Asked(name, root, "text", ids, halves, limits)
 
-    def keys() -> list[bytes]:
+    def keys() -> Iterator[bytes]:
         scorer = hook_scorer("extract", name, root)
-        return [scorer.key(*asked.seen(at)) for at in range(len(flat))]
+        return (scorer.key(*asked.seen(at)) for at in range(len(flat)))
 
-    values = cache.values(len(flat), keys, asked.values)
+    values = cache.values(len(flat), keys, asked.values, CREW.expect)
     found = [_kept(asked, at, value) for at, value in enumerate(values)]
     asked.check()
     return found

@@ -7,13 +7,16 @@ report that is cut off goes on where it was. Values are JSON texts.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from evalc.diagnostics import Faults
 from evalc.store import Store
 from evalc.store.environment import SCORES
 
+FIRST_KEYS = 256
+"""Looked up before the others are made: they tell whether something is to be computed."""
 WRITTEN_VALUES = 1024
 WRITTEN_SECONDS = 2.0
 """Values in one transaction, and how long one waits for the others: what a kill loses at most."""
@@ -46,20 +49,30 @@ class ScoreCache:
         self.unwritten: Faults | None = None
 
     def values(
-        self, count: int, keys: Callable[[], Sequence[bytes]], compute: Compute
+        self,
+        count: int,
+        keys: Callable[[], Iterable[bytes]],
+        compute: Compute,
+        expect: Callable[[], None] | None = None,
     ) -> list[bytes | None]:
         """The value of each of `count` inputs, or None where `compute` has none.
 
         `keys` gives their score keys, and is asked only where there is a store. Inputs of one key
-        are computed once.
+        are computed once. `expect` is called as soon as it is known that something is missing.
         """
         if self._store is None:
             found: list[bytes | None] = [None] * count
             for one in compute(list(range(count))):
                 found[one.at] = one.value
             return found
-        own = keys()
+        coming = iter(keys())
+        own = list(islice(coming, FIRST_KEYS))
         kept = self._store.read(own, SCORES)
+        if expect is not None and None in kept:
+            expect()
+        more = list(coming)
+        own += more
+        kept += self._store.read(more, SCORES) if more else []
         known = {key: value for key, value in zip(own, kept, strict=True) if value is not None}
         first: dict[bytes, int] = {}
         for at, key in enumerate(own):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 
+from evalc.hooks.crew import CREW
 from evalc.hooks.limits import Failure
 from evalc.hooks.values import Unfit, as_score
 from evalc.score.answers import case_of
@@ -29,11 +31,11 @@ def hook_metric(inputs: Inputs, name: str) -> Measured:
 
     asked = Asked(name, inputs.root, "case", ids, halves, inputs.limits)
 
-    def keys() -> list[bytes]:
+    def keys() -> Iterator[bytes]:
         scorer = hook_scorer("metric", name, inputs.root)
-        return [scorer.key(said, case) for case, said in map(asked.seen, range(len(cases)))]
+        return (scorer.key(said, case) for case, said in map(asked.seen, range(len(cases))))
 
-    found = inputs.cache.values(len(cases), keys, asked.values)
+    found = inputs.cache.values(len(cases), keys, asked.values, CREW.expect)
     scores = [
         np.nan if value is None else _kept(asked, at, value) for at, value in enumerate(found)
     ]
