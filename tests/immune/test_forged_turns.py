@@ -200,3 +200,23 @@ def test_a_token_without_an_embedding_is_named_with_its_row(workspace: Workspace
     assert done.code == 2
     assert "token-beyond-embedding" in said
     assert "`<added>`" in said
+
+
+@pytest.mark.parametrize(
+    ("row", "delimiter"),
+    [
+        ({"q": "a<|e", "c": ["nd|>", "b"]}, ""),
+        ({"q": "a<|", "c": ["|>", "b"]}, "end"),
+        ({"q": "a", "c": ["end|>", "b"]}, "<|"),
+    ],
+)
+def test_no_control_token_forms_where_a_prompt_and_a_choice_meet(
+    row: dict[str, Any], delimiter: str, workspace: Workspace
+) -> None:
+    """Forged turns: a choice that ends what the prompt or the delimiter began."""
+    workspace.rows("d.jsonl", [row])
+    workspace.write(CHOSEN.replace("target ", f'delimiter = "{delimiter}"\ntarget '))
+    (case,) = cell_requests(workspace.planned().handle, 0)
+    for one, choice in zip(case, row["c"], strict=True):
+        assert controls(one.context + one.scored) == []
+        assert reads(workspace, one.context + one.scored) == f"{row['q']}{delimiter}{choice}"
