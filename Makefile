@@ -7,6 +7,8 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 MODEL  := models/smollm2-135m
+# Test files that run at the same time; each may take 4 GB of memory.
+JOBS   ?= 2
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check bench specs core browser sandbox clean
@@ -18,7 +20,7 @@ demo: core $(MODEL)/model.safetensors
 
 test: core browser sandbox $(MODEL)/model.safetensors
 	cargo test --locked --package evalc-plan
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: core
 	cargo fmt --all --check
