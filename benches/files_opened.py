@@ -12,6 +12,8 @@ is opened that no key holds and that is not on the list of inert files.
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import io
 import json
 import shutil
 import sys
@@ -129,6 +131,31 @@ def _added() -> dict[str, Any]:
     return {**_byte_level(), "added_tokens.json": {"<|x|>": 300}, "special_tokens_map.json": tokens}
 
 
+def _pieces(name: str, kind: str) -> Callable[[Path], None]:
+    """A writer of a SentencePiece model, trained where its package is installed."""
+
+    def write(folder: Path) -> None:
+        (folder / "tokenizer.json").unlink()
+        settings = {"tokenizer_class": kind, "bos_token": "<s>", "eos_token": "</s>"}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+        if importlib.util.find_spec("sentencepiece") is None:
+            (folder / name).write_bytes(b"x")
+            return
+        import sentencepiece  # noqa: PLC0415  an optional package
+
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(tokenizer_families.LINES * 10),
+            model_writer=(model := io.BytesIO()),
+            vocab_size=340,
+            model_type="bpe",
+            byte_fallback=True,
+            minloglevel=2,
+        )
+        (folder / name).write_bytes(model.getvalue())
+
+    return write
+
+
 WORDS = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnop", "the", "##s"])
 GPT2 = {"tokenizer_class": "GPT2Tokenizer", "bos_token": "<|start|>", "eos_token": "<|end|>",
         "unk_token": "<|end|>"}  # fmt: skip
@@ -136,8 +163,9 @@ TOKENIZERS: dict[str, Callable[[Path], None]] = {
     "vocab.json and merges.txt": _saved(_byte_level(), **GPT2),
     "vocab.json, merges.txt, added tokens, special tokens": _saved(_added(), **GPT2),
     "vocab.txt": _saved({"vocab.txt": WORDS}, tokenizer_class="BertTokenizer"),
-    "tokenizer.model": _saved({"tokenizer.model": "x"}, tokenizer_class="LlamaTokenizer"),
-    "spiece.model": _saved({"spiece.model": "x"}, tokenizer_class="T5Tokenizer"),
+    "tokenizer.model": _pieces("tokenizer.model", "LlamaTokenizer"),
+    "spiece.model": _pieces("spiece.model", "T5Tokenizer"),
+    "sentencepiece.bpe.model": _pieces("sentencepiece.bpe.model", "MBartTokenizer"),
     "tekken.json": _saved({"tekken.json": {}}, tokenizer_class="MistralCommonBackend"),
     "a .tiktoken file": _saved({"qwen.tiktoken": ""}, tokenizer_class="PreTrainedTokenizerFast"),
 }
@@ -187,8 +215,10 @@ def lines(tally: Tally, seconds: float) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--tokenizers", action="store_true", help="only tokenizers' other forms")
     parser.add_argument("kinds", nargs="*", help="model types; all where none is named")
-    kinds = parser.parse_args(arguments).kinds or tiny_architectures.KINDS
+    options = parser.parse_args(arguments)
+    kinds = () if options.tokenizers else options.kinds or tiny_architectures.KINDS
     transformers.utils.logging.disable_progress_bar()
     tally, start = Tally(), time.monotonic()
     with tempfile.TemporaryDirectory() as name:
