@@ -115,11 +115,6 @@ MORE: dict[str, str] = {
         open(__file__,'w').write('pass')
         raise SystemExit
     """,
-    "changes runner file": r"""
-        import sys
-        open(sys._getframe(1).f_code.co_filename,'a').write('#')
-        raise SystemExit
-    """,
     "globals of runner": r"""
         import sys, os
         g = sys._getframe(1).f_globals

@@ -38,11 +38,12 @@ INERT = frozenset(
 PADDED = frozenset(
     [
         *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod", "camembert"),
-        *("data2vec-text", "xglm"),
+        *("data2vec-text", "xglm", "xlm", "youtu"),
     ]
 )
-"""Model types for which `pad_token_id` is not inert: they count positions from it and over it, or
-have no position vector for it. `tests/immune/test_inert_keys.py` looks at every other."""
+"""Model types for which `pad_token_id` is not inert: they count positions from it and over it, have
+no position vector for it (XGLM), take its tokens off the length (XLM), or zero its embedding
+(Youtu). `tests/immune/test_inert_keys.py` looks at every other."""
 TOKENS = frozenset(["bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"])
 """Not inert where a model runs its own code, which may read them (ChatGLM finds its prompt so)."""
 

@@ -123,4 +123,3 @@ except BaseException as error:
         _leave(1)
 else:
     os.execv(sys.argv[6], sys.argv[6:])
-#

@@ -10,8 +10,8 @@ program runs as the same user and can read and write that user's files.
 The verdict comes from this side. At the program's end its process becomes another program
 (`program_child`), which is seen from here; neither an exit status, nor a descriptor, nor anything
 that the program can find in its process makes one. What writes the interpreter's memory is not
-held (numpy makes an array of any address, and bytecode of one's own goes anywhere), nor that a value is made to equal all others:
-tests that run beside a program believe what it computes.
+held (numpy makes an array of any address, and bytecode of one's own goes anywhere), nor that a
+value is made to equal all others: tests that run beside a program believe what it computes.
 """
 
 from __future__ import annotations
