@@ -171,12 +171,15 @@ def test_since_runs_nothing_that_the_repository_configures(hostile: Workspace) -
         subprocess.run(command, cwd=hostile.root, check=True, capture_output=True)
 
     git("init", "-q")
-    (hostile.root / ".gitattributes").write_text("*.jsonl diff=own\n")
+    (hostile.root / ".gitattributes").write_text("*.jsonl diff=own filter=own=x\n")
     git("add", "specs", ".gitattributes")
     git("commit", "-q", "-m", "first")
     for key in ("core.fsmonitor", "core.pager", "diff.external", "diff.own.textconv",
-                "diff.own.command", "core.sshCommand"):  # fmt: skip
+                "diff.own.command", "core.sshCommand", "filter.own=x.clean", "core.editor",
+                "filter.own=x.process", "core.askPass", "gpg.program"):  # fmt: skip
         git("config", key, canary)
+    git("config", "filter.own=x.required", "true")
+    git("config", "core.hooksPath", str(hostile.root / ".git" / "hooks"))
     (hostile.root / ".git" / "hooks").mkdir(exist_ok=True)
     for name in ("post-index-change", "fsmonitor-watchman", "reference-transaction"):
         hook = hostile.root / ".git" / "hooks" / name

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from evalc.exec.bundle import bundle, main
 from evalc.exec.probes import PROBES
+from tiny_models import write_model
 
 
 @pytest.fixture
@@ -124,3 +125,20 @@ def test_a_tokenizer_without_any_end_or_start_is_refused(
     PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(folder)
     assert main([str(folder), str(tmp_path / "b.json")]) == 2
     assert "neither a BOS nor an EOS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{{ 'x' * 10000000000 }}",
+        "{{ 10 ** 10 ** 10 }}",
+        "{{ cycler.__init__.__globals__.os._exit(3) }}",
+    ],
+)
+def test_a_chat_template_that_asks_for_too_much_hangs_no_bundle(
+    template: str, tmp_path: Path
+) -> None:
+    found = bundle(write_model(tmp_path, chat=template), False)
+    assert found["chat_template"] == template
+    assert found["control_ids"] == [0, 1, 2]

@@ -142,6 +142,34 @@ def test_a_bad_adapter_is_refused(workspace: Workspace, missing: str) -> None:
     assert "spec.toml:4:" in refused(workspace, "bad-adapter")
 
 
+def test_an_adapter_that_names_a_module_to_import_is_refused(workspace: Workspace) -> None:
+    adapter = write_adapter(workspace.root / "lora")
+    config = adapter / "adapter_config.json"
+    fields = {"megatron_config": {"a": 1}, "megatron_core": "this"}
+    config.write_text(json.dumps({**json.loads(config.read_text()), **fields}))
+    workspace.write(f'adapter = "{adapter}"\n', QUIZ)
+    workspace.rows("quiz.jsonl", quiz_rows(2))
+    assert "megatron_core" in refused(workspace, "bad-adapter")
+
+
+def test_code_of_another_repository_is_refused_by_plan(workspace: Workspace) -> None:
+    named = {"AutoModelForCausalLM": "other/repo--own.Own"}
+    other = Workspace(workspace.root, write_model(workspace.root / "own", auto_map=named))
+    other.write("trust_remote_code = true\n", QUIZ)
+    other.rows("quiz.jsonl", quiz_rows(2))
+    said = refused(other, "bad-model")
+    assert "`other/repo`" in said and "`own.Own`" in said
+
+
+def test_a_tokenizer_that_needs_a_package_names_it(workspace: Workspace) -> None:
+    other = Workspace(workspace.root, write_model(workspace.root / "slow"))
+    remove("tokenizer.json")(other.model)
+    (other.model / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>")
+    other.quiz()
+    said = refused(other, "bad-tokenizer")
+    assert "tokenizer.model" in said and "sentencepiece" in said
+
+
 def test_an_adapter_of_another_model_fails_and_records_nothing(workspace: Workspace) -> None:
     adapter = write_adapter(workspace.root / "lora")
     config = adapter / "adapter_config.json"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ledger import asked
 
 import tiny_architectures
-from evalc.exec.bases import Bases
 from evalc.plan import contents
-from evalc.plan.sources import ModelSource
+from loaded_files import decoyed, source, unheld
 from opened import opened
 from tiny_adapters import ADAPTERS
 from tiny_models import write_adapter, write_model, write_shards
@@ -19,59 +17,6 @@ from workspaces import Workspace
 
 KINDS = ("llama", "gpt2", "gemma2", "mixtral", "mamba", "bloom", "phi3", "falcon_h1")
 """Of each way to write weights and configurations one; the bench does all of them."""
-
-
-def source(path: Path, **changes: Any) -> ModelSource:
-    """A model as `plan` resolves it."""
-    inside = path if (path / contents.ADAPTER_CONFIG).is_file() else None
-    fields: dict[str, Any] = {
-        "name": "m",
-        "path": path,
-        "dtype": "float32",
-        "device": "cpu",
-        "adapter": inside,
-        "quantization": None,
-        "trust_remote_code": False,
-        "max_length": 64,
-        "numerics": "stable",
-    }
-    return ModelSource(**{**fields, **changes})
-
-
-def unheld(asked: ModelSource) -> tuple[set[str], set[str]]:
-    """Names of the files that loading opens, and those of them that nothing holds."""
-    folders = {asked.path, asked.adapter or asked.path}
-    with opened(*folders) as files, Bases([asked]).lent(asked):
-        pass
-    found = set()
-    for file in files:
-        folder = next(folder for folder in folders if file.is_relative_to(folder))
-        name = file.relative_to(folder).as_posix()
-        held = contents.holder(
-            name,
-            model=folder == asked.path,
-            adapter=folder == asked.adapter,
-            code=asked.trust_remote_code,
-        )
-        if held is None:
-            found.add(name)
-    return {file.name for file in files}, found
-
-
-def decoyed(folder: Path) -> Path:
-    """A folder with all that lies in published ones, and that loading has no business with."""
-    for name in (
-        *("pytorch_model.bin", "optimizer.pt", "training_args.bin", "README.md", "LICENSE"),
-        *("params.json", "trainer_state.json", "preprocessor_config.json", "recipe.yaml"),
-        *("original/consolidated.00.pth", "onnx/model.onnx", "quantize_config.json", "modeling.py"),
-        *("generation_config.json", "tf_model.h5", "flax_model.msgpack", "model.gguf"),
-        *("checkpoint-1/config.json", "checkpoint-1/adapter_config.json", "processor_config.json"),
-    ):
-        file = folder / name
-        file.parent.mkdir(exist_ok=True)
-        if not file.exists():
-            file.write_text("{}")
-    return folder
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -73,12 +73,24 @@ def other_shards(model: Model, _: Patch) -> None:
     write_index(model.folder, sorted(model.folder.glob("other-*")))
 
 
+def padded_elsewhere(model: Model, _: Patch) -> None:
+    model.edit("config.json", lambda c: {**c, "pad_token_id": 7})
+
+
+def ended_elsewhere(model: Model, _: Patch) -> None:
+    model.edit("config.json", lambda c: {**c, "bos_token_id": 7})
+
+
 MODEL: dict[str, Callable[[Model, Patch], object]] = {
     "the content of the safetensors files": lambda m, _: m.flip("model.safetensors"),
     "the names of the safetensors files": lambda m, _: write_shards(m.folder),
     "`config.json`, but for the keys in `identity.INERT`": lambda m, _: m.edit(
         "config.json", lambda c: {**c, "rope_theta": 5.0}
     ),
+    "`pad_token_id`, where positions are counted from it or over it (RoBERTa, XGLM)": (
+        padded_elsewhere
+    ),
+    "the ids of special tokens, where the model runs its own code": ended_elsewhere,
     "the adapter's configuration": lambda m, _: m.edit(
         "adapter/adapter_config.json", lambda c: {**c, "lora_alpha": 8}
     ),
@@ -106,6 +118,10 @@ ENGINE: dict[str, Callable[[Model, Patch], object]] = {
 def test_what_is_in_a_models_id_changes_it(line: str, model: Model, monkeypatch: Patch) -> None:
     if MODEL[line] is other_shards:
         doubled(model)
+    if MODEL[line] is padded_elsewhere:
+        model.edit("config.json", lambda c: {**c, "model_type": "xglm"})
+    if MODEL[line] is ended_elsewhere:
+        model.edit("config.json", lambda c: {**c, "auto_map": {"AutoModelForCausalLM": "own.A"}})
     before = model.found()
     MODEL[line](model, monkeypatch)
     after = model.found()

@@ -15,6 +15,7 @@ from evalc.plan import functions
 from evalc.score import CellRecords, CodeSettings, Extract, Scoring, score_cell, scorers
 from evalc.score.cache import ScoreCache
 from evalc.score.metrics import code, overlap
+from evalc.score.programs import Outcome
 from evalc.store import Store
 from evalc.store.environment import SCORES
 
@@ -66,6 +67,7 @@ class Scores:
                 scoring,
                 root=self.folder,
                 allow_code_execution=True,
+                sandbox="none",
                 cache=ScoreCache(store),
             )
             return {key for batch in store.scan(SCORES) for key, _ in batch}
@@ -84,6 +86,11 @@ def _layer(s: Scores) -> None:
 
 def _room(s: Scores) -> None:
     s.patch.setattr(scorers, "room_digest", lambda files: "0" * 64)
+
+
+def _boxed(s: Scores) -> None:
+    s.patch.setattr(code, "in_use", lambda asked: "bwrap")
+    s.patch.setattr(code, "run_programs", lambda programs, *_: [Outcome("passed")] * len(programs))
 
 
 PROGRAM, BLEU = ("code_pass@1",), ("bleu",)
@@ -115,6 +122,7 @@ SCORE: dict[str, tuple[tuple[str, ...], Callable[[Scores], object]]] = {
         PROGRAM,
         lambda s: setattr(s, "code", replace(s.code, memory_mb=1024)),
     ),
+    "the sandbox of a program, or that there is none": (PROGRAM, _boxed),
     "what the model said: texts or log-likelihoods, as the scorer sees them": (
         (),
         lambda s: setattr(s, "text", "a dog"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cell_builders import generate_cell
+from cheats import MORE
 
 from evalc.diagnostics import Faults
 from evalc.score import CodeSettings, Scoring, score_cell
@@ -131,9 +132,10 @@ def run(source: str, box: str, **settings: float) -> Outcome:
     return run_program(textwrap.dedent(source), limits, box)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("cheat", CHEATS)
+@pytest.mark.parametrize("cheat", [*CHEATS, *MORE])
 def test_a_program_cannot_pass_itself(cheat: str, box: str) -> None:
-    outcome = run(textwrap.dedent(CHEATS[cheat]) + "\nassert False, 'the test'", box)
+    source = {**CHEATS, **MORE}[cheat]
+    outcome = run(textwrap.dedent(source).strip() + "\nassert False, 'the test'", box)
     assert outcome.ended == "failed", outcome
 
 
@@ -211,6 +213,35 @@ def test_outcomes_without_a_sandbox_are_known_as_such() -> None:
     settings = CodeSettings()
     keys = {program_scorer(settings, box).key(b"pass") for box in ("bwrap", "none")}
     assert len(keys) == 2
+
+
+def test_a_value_that_equals_all_others_is_believed(box: str) -> None:
+    """What cannot be decided beside the program: its test asks the value, and the value answers."""
+    source = """
+        class Same:
+            def __eq__(self, other): return True
+        def add(a, b): return Same()
+        assert add(1, 2) == 3
+    """
+    assert run(source, box).passed
+
+
+@pytest.mark.parametrize("end", ["pass", "assert False", "import os; os._exit(0)"])
+def test_where_there_is_no_proc_another_way_tells_what_a_process_runs(
+    end: str, tmp_path: Path
+) -> None:
+    outcome = run_program(end, CodeSettings(timeout=20.0), proc=tmp_path / "proc")
+    assert outcome.ended == ("passed" if end == "pass" else "failed")
+
+
+def test_where_nothing_tells_what_a_process_runs_no_outcome_is_invented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Faults) as caught:
+        run_program("pass", CodeSettings(timeout=20.0), proc=tmp_path / "proc")
+    found = caught.value.diagnostics[0]
+    assert found.code == "program-not-started" and "`ps`" in found.message
 
 
 def test_there_is_something_to_end_with() -> None:

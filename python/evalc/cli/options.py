@@ -109,7 +109,8 @@ def no_code_option(command: F) -> F:
         "--no-hooks",
         "no_hooks",
         is_flag=True,
-        help="Run no code of the spec, of a model's folder or of a model; refuse what needs some.",
+        help="Run no code of the spec (hooks), of a model's folder (trust_remote_code) or of a "
+        "model (programs of code_pass); refuse what needs some.",
     )(command)
 
 

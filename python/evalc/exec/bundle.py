@@ -15,9 +15,11 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.probes import PROBES
 from evalc.exec.tokenizer import (
@@ -32,6 +34,8 @@ from evalc.plan.sums import summed
 
 VERSION = 2
 UNBOUNDED = 1 << 30
+DAY = "2026-01-01"
+"""For templates that write the date; it is no token."""
 LENGTHS = (
     "max_position_embeddings",
     "n_positions",
@@ -57,11 +61,7 @@ def bundle(directory: Path, trust_remote_code: bool) -> dict[str, Any]:
         "loses_first_space": loses_first_space(tokenizer),
         "control_ids": control_ids(tokenizer, ends),
         "chat_template": _chat_template(tokenizer),
-        "special_tokens": {
-            name: text
-            for name, text in sorted(tokenizer.special_tokens_map.items())
-            if isinstance(text, str)
-        },
+        "special_tokens": special_tokens(tokenizer),
         "model_max_length": _max_length(tokenizer, config),
         "probes": [{"text": text, "ids": plain_ids(tokenizer, text)} for text in PROBES],
     }
@@ -102,21 +102,30 @@ def control_ids(tokenizer: Any, ends: Sequence[int]) -> list[int]:
 
 
 def _turns(tokenizer: Any) -> str:
-    """What the chat template writes around two turns, with and without a system message."""
-    turns = [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]
+    """What the chat template writes around two turns, with and without a system message.
+
+    Rendered as the planner renders it, within its bounds: transformers' own has none, and a
+    template is a program of whoever made the model.
+    """
+    template = _chat_template(tokenizer)
+    if template is None:
+        return ""
+    turns = [("user", ""), ("assistant", "")]
     texts = []
-    for system in ([], [{"role": "system", "content": ""}]):
+    for system in ([], [("system", "")]):
         for opening in (False, True):
             talk = system + (turns[:1] if opening else turns)
-            try:
+            with suppress(ValueError):  # it refuses such turns
                 texts.append(
-                    tokenizer.apply_chat_template(
-                        talk, tokenize=False, add_generation_prompt=opening
-                    )
+                    _core.render_chat(template, special_tokens(tokenizer), DAY, talk, opening)
                 )
-            except Exception:
-                continue
     return "\n".join(texts)
+
+
+def special_tokens(tokenizer: Any) -> dict[str, str]:
+    """The special tokens by their names, those that are one text."""
+    named = sorted(tokenizer.special_tokens_map.items())
+    return {name: text for name, text in named if isinstance(text, str)}
 
 
 def _backend(tokenizer: Any) -> str:

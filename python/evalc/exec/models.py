@@ -17,6 +17,7 @@ from evalc.exec.kernels import runs_triton, triton_fault
 from evalc.exec.linears import pack, unpack
 from evalc.exec.unloadable import unloadable
 from evalc.exec.weights import require_adapter, require_model
+from evalc.plan.elsewhere import require_own_code
 from evalc.plan.sources import ModelSource
 
 DTYPES = {
@@ -51,7 +52,9 @@ def load(source: ModelSource) -> LoadedModel:
 
 def require(source: ModelSource) -> None:
     """Raise Faults unless the files and the device that `source` names are there."""
-    require_model(source.path)
+    checkpoint = require_model(source.path)
+    if source.trust_remote_code:
+        require_own_code(source.path, checkpoint.config, None)
     if source.adapter is not None:
         require_adapter(source.adapter)
     _require_device(source)
@@ -109,6 +112,7 @@ def base(source: ModelSource) -> Any:
             model = model.to(source.device)
     except Exception as failure:
         raise unloadable(source, failure) from failure
+    _answer_plainly(model.config)
     # transformers only warns of absent tensors, and fills them with random numbers.
     absent = sorted(info["missing_keys"])
     if absent:
@@ -123,6 +127,17 @@ def base(source: ModelSource) -> Any:
             ]
         )
     return model
+
+
+def _answer_plainly(config: Any) -> None:
+    """Let a model return logits and nothing else, whatever its configuration asks for besides.
+
+    Falcon's attention has other numbers where its weights are asked for (5.23).
+    """
+    for part in {id(one): one for one in (config, config.get_text_config(decoder=True))}.values():
+        part.output_attentions = False
+        part.output_hidden_states = False
+        part.return_dict = True
 
 
 def settle_numerics() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from evalc.plan.contents import CONFIG
 PREFIX_TEXTS = ("hello", " world", "1 + 1 =", "\n", "A", "the end.", "é", "?", "x y")
 SPACES = ("\u2581", "\u0120", " ")
 SAMPLED = 64
+PIECES = ("sentencepiece", "protobuf")
+"""Packages that read a SentencePiece model, as pip names them."""
 UNKNOWN = "\ufffd"
 
 
@@ -29,15 +33,8 @@ def load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
         )
     except Exception as failure:
         _require_readable_config(directory, trust_remote_code)
-        raise Faults(
-            [
-                Diagnostic(
-                    "bad-tokenizer",
-                    f"the tokenizer in `{directory}` does not load: {first_line(failure)}",
-                    hint="save the tokenizer beside the model with `save_pretrained`",
-                )
-            ]
-        ) from failure
+        message, hint = _unreadable(directory, failure)
+        raise Faults([Diagnostic("bad-tokenizer", message, hint=hint)]) from failure
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise Faults(
             [
@@ -49,6 +46,31 @@ def load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
             ]
         )
     return tokenizer
+
+
+def _unreadable(directory: Path, failure: Exception) -> tuple[str, str]:
+    """Message and hint for a tokenizer that does not load.
+
+    Where a package is missing, transformers takes a SentencePiece model for another kind of file,
+    and says that it cannot be read as such.
+    """
+    fast = (directory / "tokenizer.json").is_file()
+    slow = [] if fast else sorted(file.name for file in directory.glob("*.model"))
+    absent = [name for name in PIECES if not _installed(name)]
+    if slow and absent:
+        message = (
+            f"the tokenizer in `{directory}` is a SentencePiece model (`{slow[0]}`), which needs "
+            f"`{absent[0]}`"
+        )
+        return message, f"install it with `pip install {' '.join(PIECES)}`"
+    message = f"the tokenizer in `{directory}` does not load: {first_line(failure)}"
+    return message, "save the tokenizer beside the model with `save_pretrained`"
+
+
+def _installed(package: str) -> bool:
+    with suppress(PackageNotFoundError):
+        return bool(version(package))
+    return False
 
 
 def _require_readable_config(directory: Path, trust_remote_code: bool) -> None:

@@ -45,4 +45,7 @@ def read_adapter(path: Path, place: Place | None) -> dict[str, Any]:
         why = "of the prompt-learning" if kind in PROMPTS else "made of other folders, of the"
         message = f"the adapter `{path}` is {why} kind `{kind}`"
         raise fault(CODE, message, place, "use an adapter that changes weights, such as LoRA")
+    if config.get("megatron_config"):
+        message = f"`{path / contents.ADAPTER_CONFIG}` names a module to import (`megatron_core`)"
+        raise fault(CODE, message, place, "remove `megatron_config`; no model here is Megatron's")
     return config

@@ -11,6 +11,7 @@ from typing import Any
 
 from evalc.diagnostics import Place
 from evalc.plan import contents
+from evalc.plan.elsewhere import require_own_kernels
 from evalc.plan.modelfiles import COMPLETE, RESTORE, fault, header, json_object
 
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -105,7 +106,8 @@ class Checkpoint:
         """What an engine before got wrong for such a configuration, and this one does not.
 
         Rows of a rotary scale that follows the length were answered with frequencies of another
-        length; sinks were dropped where every layer attends fully.
+        length; sinks were dropped where every layer attends fully; Falcon has other numbers where
+        its attention's weights are asked for.
         """
         text = self.config.get("text_config") or self.config
         found = []
@@ -115,6 +117,8 @@ class Checkpoint:
         full = isinstance(kinds, list) and set(map(str, kinds)) == {"full_attention"}
         if text.get("model_type") in SINKS and full:
             found.append("sinks-1")
+        if text.get("model_type") == "falcon" and text.get("output_attentions"):
+            found.append("plain-outputs-1")
         return tuple(found)
 
     def shape(self) -> Shape:
@@ -159,6 +163,7 @@ def read_config(path: Path, place: Place | None, name: str) -> dict[str, Any]:
             "the configuration (`configuration_files`)"
         )
         raise fault("bad-model", message, place, "name one: copy it over `config.json`")
+    require_own_kernels(path, config, place)
     return config
 
 

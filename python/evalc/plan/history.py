@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,8 @@ QUIET = (
     "core.sshCommand=false",
     "credential.helper=",
 )
+OWN = (b"local", b"worktree")
+"""Scopes of settings that lie in the repository."""
 FILES = (b"100644", b"100755")
 """Modes of plain files; the content of a symbolic link is no spec."""
 
@@ -128,25 +130,47 @@ def _split(listed: bytes) -> list[bytes]:
     return [entry for entry in listed.split(b"\0") if entry]
 
 
+def _filters(folder: Path) -> list[str]:
+    """Settings with which git runs a repository's programs over the files that it compares.
+
+    Those of the user and of the machine are theirs, as Git LFS; without a filter a file counts as
+    changed.
+    """
+    asked = ["config", "-z", "--show-scope", "--name-only", "--get-regexp"]
+    listed = _split(
+        _run(folder, env.untranslated(), *asked, r"^filter\..*\.(clean|process)$").stdout
+    )
+    own = [name for scope, name in zip(listed[::2], listed[1::2], strict=False) if scope in OWN]
+    names = [os.fsdecode(name).rpartition(".") for name in own]
+    return [f"{head}.{key}" for head, _, key in names] + [f"{name[0]}.required" for name in names]
+
+
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    environment = env.untranslated()
+    at = int(environment.get("GIT_CONFIG_COUNT") or 0)
+    # named by variables: a filter's own name may hold what ends a name in an argument
+    for name in _filters(folder) if arguments[0] == "diff" else ():
+        value = "false" if name.endswith(".required") else ""
+        environment[f"GIT_CONFIG_KEY_{at}"], environment[f"GIT_CONFIG_VALUE_{at}"] = name, value
+        at += 1
+        environment["GIT_CONFIG_COUNT"] = str(at)
+    return _run(folder, environment, *arguments)
+
+
+def _run(
+    folder: Path, environment: Mapping[str, str], *arguments: str
+) -> subprocess.CompletedProcess[bytes]:
     # what a repository configures to be run is not run
     quiet = [part for setting in QUIET for part in ("-c", setting)]
-    command = [
-        "git",
-        *quiet,
-        "--no-optional-locks",
-        "--literal-pathspecs",
-        "-C",
-        str(folder),
-        *arguments,
-    ]
+    command = ["git", *quiet, "--no-optional-locks", "--literal-pathspecs"]
+    command += ["-C", str(folder), *arguments]
     try:
         return subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
-            env=env.untranslated(),
+            env=environment,
         )
     except (FileNotFoundError, PermissionError):
         hint = "install git, or name a tier with `--tier` in place of `--since`"

@@ -35,6 +35,17 @@ INERT = frozenset(
     ]
 )
 """Keys of `config.json` that do not change the function from token ids to logits."""
+PADDED = frozenset(
+    [
+        *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod", "camembert"),
+        *("data2vec-text", "xglm", "xlm", "youtu"),
+    ]
+)
+"""Model types for which `pad_token_id` is not inert: they count positions from it and over it, have
+no position vector for it (XGLM), take its tokens off the length (XLM), or zero its embedding
+(Youtu). `tests/immune/test_inert_keys.py` looks at every other."""
+TOKENS = frozenset(["bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"])
+"""Not inert where a model runs its own code, which may read them (ChatGLM finds its prompt so)."""
 
 BASE_PARTS = ("weights", "config", "quantization", "code")
 """Components that adapters of one base have in common."""
@@ -73,7 +84,9 @@ def identify(
     """
     components = {
         "weights": _weights(checkpoint, digests.of(checkpoint.weights)),
-        "config": _core.digest_fields("evalc.config.v1", [_canonical(checkpoint.config)]),
+        "config": _core.digest_fields(
+            "evalc.config.v1", [_canonical(checkpoint.config, trust_remote_code)]
+        ),
         "adapter": _adapter(adapter, digests, place) if adapter else "",
         "quantization": quantization or "",
         "code": _code(checkpoint.path, digests) if trust_remote_code else "",
@@ -94,12 +107,19 @@ def identify(
     )
 
 
+def inert(config: Mapping[str, Any], own_code: bool) -> frozenset[str]:
+    """Those of `INERT` that are inert in such a configuration, where code in the folder may run."""
+    if own_code and config.get("auto_map"):
+        return INERT - TOKENS
+    return INERT - {"pad_token_id"} if config.get("model_type") in PADDED else INERT
+
+
 def _pairs(fields: Mapping[str, str]) -> list[bytes]:
     return [part.encode() for item in sorted(fields.items()) for part in item]
 
 
-def _canonical(config: Mapping[str, Any]) -> bytes:
-    kept = {key: value for key, value in config.items() if key not in INERT}
+def _canonical(config: Mapping[str, Any], own_code: bool) -> bytes:
+    kept = {key: value for key, value in config.items() if key not in inert(config, own_code)}
     return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -15,6 +15,7 @@ from evalc.plan import contents, identity, ingest, tokenizers
 from evalc.plan.addresses import is_remote
 from evalc.plan.checkpoint import Shape, read_checkpoint
 from evalc.plan.digests import Digests
+from evalc.plan.elsewhere import require_own_code
 from evalc.plan.hooks import limits_of
 from evalc.plan.remotes import Remotes
 from evalc.plan.sources import ModelSource
@@ -153,6 +154,8 @@ def _model(folder: Folder, name: str, cache: Path, remotes: Remotes) -> Resolved
     place = folder.place(("models", name, "path"))
     path = remotes.model(("models", name, "path"))
     checkpoint = read_checkpoint(path, place, name)
+    if spec.trust_remote_code:
+        require_own_code(path, checkpoint.config, place)
     adapter = remotes.model(("models", name, "adapter")) if spec.adapter is not None else None
     if checkpoint.adapted:
         _require_one(name, checkpoint.path, adapter, folder.place(("models", name, "adapter")))

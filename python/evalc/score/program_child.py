@@ -23,64 +23,56 @@ with open(__file__, encoding="utf-8") as _own:  # noqa: PTH123  no pathlib: star
     _END = _own.read().split("\n").index(_MARK) + 1
 
 
+_REFUSED = frozenset(
+    [
+        *("os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn"),
+        *("subprocess.Popen", "os.kill", "os.killpg", "signal.pthread_kill"),
+        *("socket.bind", "socket.connect", "socket.getaddrinfo", "socket.sendmsg"),
+        *("socket.sendto", "sys.settrace", "sys.monitoring.register_callback"),
+        *("sys._current_frames", "gc.get_objects", "gc.get_referrers", "gc.get_referents"),
+        *("code.__new__", "cpython.PyInterpreterState_New", "ctypes.dlsym", "ctypes.cdata"),
+        *("ctypes.dlsym/handle", "ctypes.cdata/buffer", "ctypes.string_at", "ctypes.wstring_at"),
+        *("ctypes.call_function", "ctypes.PyObj_FromPtr"),
+    ]
+)
+_MODULES = frozenset(
+    [
+        *("_testcapi", "_testinternalcapi", "_ctypes_test", "_testclinic", "_testlimitedcapi"),
+        *("_xxsubinterpreters", "_interpreters"),
+    ]
+)
+_LINKS = frozenset(["os.symlink", "os.link", "os.rename"])
+
+
 def _guard(  # type: ignore[no-untyped-def]
     event,
     arguments,
     *,  # what it uses is its own, as a program can replace globals
+    refused=_REFUSED,
+    modules=_MODULES,
+    links=_LINKS,
     end=_END,
     frame_of=sys._getframe,
     native=_thread.get_native_id,
     process=os.getpid,
-    is_text=isinstance,
+    is_a=isinstance,
     text=str,
+    raw=bytes,
 ):
-    if event in {
-        "os.fork",
-        "os.forkpty",
-        "os.kill",
-        "os.killpg",
-        "os.posix_spawn",
-        "os.spawn",
-        "os.system",
-        "pty.spawn",
-        "signal.pthread_kill",
-        "socket.bind",
-        "socket.connect",
-        "socket.getaddrinfo",
-        "socket.sendmsg",
-        "socket.sendto",
-        "subprocess.Popen",
-        "sys.settrace",
-        "sys._current_frames",
-        "gc.get_objects",
-        "gc.get_referrers",
-        "gc.get_referents",
-        "code.__new__",
-        "cpython.PyInterpreterState_New",
-        "ctypes.dlsym",
-        "ctypes.dlsym/handle",
-        "ctypes.cdata",
-        "ctypes.cdata/buffer",
-        "ctypes.string_at",
-        "ctypes.wstring_at",
-        "ctypes.call_function",
-        "ctypes.PyObj_FromPtr",
-    }:
+    if event in refused:
         raise PermissionError("a scored program may not use " + event)
     if event == "ctypes.dlopen":
         if arguments[0] is not None:
             raise PermissionError("a scored program may not use ctypes.dlopen")
     elif event == "import":
-        if arguments[0] in {
-            "_testcapi",
-            "_testinternalcapi",
-            "_ctypes_test",
-            "_xxsubinterpreters",
-            "_interpreters",
-        }:
+        if arguments[0] in modules:
             raise PermissionError("a scored program may not use this module")
-    elif event == "open":
-        if is_text(arguments[0], text) and "/proc/" in arguments[0]:
+    elif event == "open" or event in links:
+        # by any spelling, as by a link to a folder: what ends in `mem` may be a process's memory
+        path = arguments[0]
+        if is_a(path, raw):
+            path = raw.decode(path, "utf-8", "replace")
+        if is_a(path, text) and ("/proc/" in path or path == "mem" or path[-4:] == "/mem"):
             raise PermissionError("a scored program may not use /proc")
     elif event == "os.exec":
         caller = frame_of(1)
@@ -120,7 +112,7 @@ with suppress(ImportError):
 os.set_inheritable(_fd, False)
 _write, _leave = os.write, os._exit
 sys.addaudithook(_guard)
-del _guard
+del _guard, _REFUSED, _MODULES, _LINKS
 _write(_fd, b"\n")
 try:
     exec(compile(_source, _path, "exec"), {"__name__": "__main__", "__file__": _path})

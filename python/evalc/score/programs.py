@@ -9,9 +9,9 @@ program runs as the same user and can read and write that user's files.
 
 The verdict comes from this side. At the program's end its process becomes another program
 (`program_child`), which is seen from here; neither an exit status, nor a descriptor, nor anything
-that the program can find in its process makes one. What machine code inside the interpreter could
-do (a package with a fault in its memory) is not held, nor that a value is made to equal all others:
-tests that run beside a program believe what it computes.
+that the program can find in its process makes one. What writes the interpreter's memory is not
+held (numpy makes an array of any address, and bytecode of one's own goes anywhere), nor that a
+value is made to equal all others: tests that run beside a program believe what it computes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +61,9 @@ SOURCES = ("programs.py", "program_child.py", "sandbox.py")
 """What of this room takes part in an outcome."""
 
 
+PROC = Path("/proc")
+Sight = Callable[[int, str], bool]
+"""Whether the process of a number runs the program of a path."""
 Ended = Literal["passed", "failed", "timed out"]
 
 
@@ -125,8 +128,10 @@ def run_programs(
         yield from pool.map(lambda program: run_program(program, settings, sandbox), programs)
 
 
-def run_program(program: str, settings: CodeSettings, sandbox: Sandbox = "none") -> Outcome:
-    """Run one program in a child interpreter.
+def run_program(
+    program: str, settings: CodeSettings, sandbox: Sandbox = "none", proc: Path = PROC
+) -> Outcome:
+    """Run one program in a child interpreter; `proc` is where the kernel tells of processes.
 
     It passes when its last statement was reached without an error; leaving early does not count.
     Raises `Faults` (`program-not-started`) where the interpreter did not come as far as the
@@ -136,7 +141,7 @@ def run_program(program: str, settings: CodeSettings, sandbox: Sandbox = "none")
         with tempfile.TemporaryDirectory(
             prefix="evalc-program-", ignore_cleanup_errors=True
         ) as home:
-            end, report = _reported(home, program, settings, sandbox)
+            end, report = _reported(home, program, settings, sandbox, _sight(proc))
     except OSError as error:
         raise _not_started(str(error)) from None
     if end.passed:
@@ -172,11 +177,11 @@ class _End:
 
 
 def _reported(
-    home: str, program: str, settings: CodeSettings, sandbox: Sandbox
+    home: str, program: str, settings: CodeSettings, sandbox: Sandbox, sight: Sight
 ) -> tuple[_End, str]:
     reader, writer = os.pipe()
     try:
-        end = _run(home, program, (reader, writer), settings, sandbox)
+        end = _run(home, program, (reader, writer), settings, sandbox, sight=sight)
         os.set_blocking(reader, False)
         return end, _read(reader)
     finally:
@@ -184,7 +189,13 @@ def _reported(
 
 
 def _run(
-    home: str, program: str, pipe: tuple[int, int], settings: CodeSettings, sandbox: Sandbox
+    home: str,
+    program: str,
+    pipe: tuple[int, int],
+    settings: CodeSettings,
+    sandbox: Sandbox,
+    *,
+    sight: Sight,
 ) -> _End:
     """Start, watch, kill the group; closes the pipe's writer."""
     reader, writer = pipe
@@ -217,7 +228,9 @@ def _run(
     try:
         pid = process.pid if sandbox == "none" else _child(told)
         _hand_over(process, program)
-        end = _watched(process, pid, reader, finisher, settings.timeout)
+        end = _watched(process, reader, lambda: sight(pid, finisher), settings.timeout)
+        if end.timed_out:
+            end = replace(end, cpu_seconds=_cpu_seconds(pid))
     finally:
         os.close(told)
         with suppress(ProcessLookupError, PermissionError):
@@ -254,7 +267,7 @@ def _hand_over(process: subprocess.Popen[bytes], program: str) -> None:
 
 
 def _watched(
-    process: subprocess.Popen[bytes], pid: int, reader: int, finisher: str, seconds: float
+    process: subprocess.Popen[bytes], reader: int, became: Callable[[], bool], seconds: float
 ) -> _End:
     """Wait until the process ends, becomes the finisher, or has had its time."""
     until = time.monotonic() + seconds
@@ -264,21 +277,38 @@ def _watched(
         code = process.poll()
         if code is not None:
             return _End(code, timed_out=False, cpu_seconds=0.0)
-        if _became(pid, finisher):
+        if became():
             return _End(0, timed_out=False, cpu_seconds=0.0, passed=True)
         if hung_up.poll(1000 * min(left, _LOOK_SECONDS)):
-            if _became(pid, finisher):
+            if became():
                 return _End(0, timed_out=False, cpu_seconds=0.0, passed=True)
             time.sleep(0.001)
-    return _End(0, timed_out=True, cpu_seconds=_cpu_seconds(pid))
+    return _End(0, timed_out=True, cpu_seconds=0.0)
 
 
-def _became(pid: int, finisher: str) -> bool:
-    """Whether a process runs the program of a file."""
+def _sight(proc: Path) -> Sight:
+    """What tells whether a process runs the program of a file. Raises OSError without any."""
+    if (proc / "self" / "exe").exists():
+        return lambda pid, program: _is(proc / str(pid) / "exe", program)
+    ps = shutil.which("ps")  # macOS and other systems without /proc
+    if ps is None:
+        raise OSError("there is neither /proc nor `ps` to see its end by")
+    return lambda pid, program: _listed(ps, pid) == Path(program).name
+
+
+def _is(one: Path, other: str) -> bool:
     try:
-        return Path(f"/proc/{pid}/exe").samefile(finisher)
+        return one.samefile(other)
     except OSError:
         return False
+
+
+def _listed(ps: str, pid: int) -> str:
+    """The name of the program that a process runs, as `ps` has it."""
+    done = subprocess.run(
+        [ps, "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return Path(done.stdout.strip()).name
 
 
 def _cpu_seconds(pid: int) -> float:
