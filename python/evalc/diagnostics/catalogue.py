@@ -6,6 +6,7 @@ CATALOGUE: dict[str, str] = {
     # spec: files
     "unreadable-spec": "a spec file or folder is missing, is not readable, or holds no spec",
     "not-utf8": "a spec file is not UTF-8 text",
+    "path-not-utf8": "the path of a model or of data is not UTF-8",
     "toml-syntax": "a spec file is not TOML",
     "missing-header": "a spec file does not begin with `evalc = 1`",
     "unsupported-version": "a spec asks for another version of the language",

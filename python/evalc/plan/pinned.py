@@ -32,6 +32,7 @@ import numpy.typing as npt
 
 from evalc import __version__, _core
 from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.diagnostics.visible import spelled
 from evalc.plan.judged import judged
 from evalc.plan.planned import Planned
 from evalc.plan.provenance import MODEL_PARTS, Provenance, digest, task_parts
@@ -123,7 +124,7 @@ def write_pinned(
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     try:
         with asked_for(path) as stream:
-            stream.write(text)
+            stream.write(spelled(text, "utf-8", json=True))
     except OSError as error:
         message = f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}"
         hint = "give another file, in a folder that exists"
