@@ -3,8 +3,8 @@
     python benches/hostile_text.py [--inputs N] [--seed N] [--keep FOLDER]
 
 Control characters, sequences of terminals, workflow commands, mentions, mark-up, what turns lines
-round and what no XML holds are put into specs, rows, ids, answers, hooks, names of files, arguments,
-models' files, reports and pinned plans; commands run on a pipe, on a terminal, to ASCII and in a
+round and what no XML holds are put into specs, rows, ids, answers, hooks, names of files, models'
+files, arguments, reports and pinned plans; commands run on a pipe, on a terminal, to ASCII and in a
 workflow. Printed: inputs, outputs looked at, what was found. Exits with 1 when anything was: a raw
 control character, a line that begins a command that is not ours, a live mention, an element or a
 document that is not ours or does not parse, an internal error, an undocumented exit code.

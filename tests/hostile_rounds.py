@@ -18,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import transformers
@@ -95,7 +96,7 @@ class Rounds:
     def run(
         self,
         *arguments: str,
-        more: dict[str, str] = {},
+        more: Mapping[str, str] = MappingProxyType({}),
         encoding: str = "utf-8",
         tty: bool = False,
         before: Callable[[], None] | None = None,
@@ -117,7 +118,7 @@ class Rounds:
         return Ran(code, *texts)
 
     def _on_terminal(
-        self, arguments: Sequence[str], more: dict[str, str], before: Callable[[], None] | None
+        self, arguments: Sequence[str], more: Mapping[str, str], before: Callable[[], None] | None
     ) -> Ran:
         pid, terminal = pty.fork()
         if pid == 0:
@@ -139,7 +140,7 @@ class Rounds:
     def _child(
         self,
         arguments: Sequence[str],
-        more: dict[str, str],
+        more: Mapping[str, str],
         encoding: str,
         before: Callable[[], None] | None,
     ) -> None:
@@ -343,8 +344,7 @@ class Rounds:
         self.rows("d.jsonl", [{"q": "a b"}])
         for _ in range(count):
             arguments = self._argued(self.text(surrogates=self.rng.random() < 0.5))
-            arguments = [one.replace("\0", "").replace("\ud800", "\udc80").replace("\udfff", "\udcff")
-                         for one in arguments]  # fmt: skip
+            arguments = [_passed(one) for one in arguments]
             how = self.rng.choice(("pipe", "workflow", "ascii", "tty"))
             ran = self.run(
                 *arguments,
@@ -457,9 +457,10 @@ class Rounds:
             head = f"class Odd(Exception):\n    def __repr__(self): return {self.text()!r}\n"
             kind = self.rng.choice(("metric", "extract", "prepare"))
             argument = {"metric": "case", "extract": "text", "prepare": "rows"}[kind]
+            match = 'metrics = ["exact_match"]'
             own = {"metric": ('metrics = ["exact_match", "judge:hook"]', "", ""),
-                   "extract": ('metrics = ["exact_match"]', 'extract = { python = "judge:hook" }', ""),
-                   "prepare": ('metrics = ["exact_match"]', "", 'prepare = "judge:hook"')}[kind]  # fmt: skip
+                   "extract": (match, 'extract = { python = "judge:hook" }', ""),
+                   "prepare": (match, "", 'prepare = "judge:hook"')}[kind]  # fmt: skip
             self.write(f'evalc = 1\n[models.m]\npath = "{self.model}"\n[datasets.d]\n'
                        f'path = "d.jsonl"\n{own[2]}\n[tasks.t]\ndataset = "d"\ntype = "generate"\n'
                        f'prompt = "{{{{ q }}}}"\ntarget = "{{{{ t }}}}"\n{own[0]}\n{own[1]}\n'
@@ -554,6 +555,11 @@ class Rounds:
         if isinstance(value, str) and self.rng.random() < share:
             return self.text(surrogates=True)
         return value
+
+
+def _passed(argument: str) -> str:
+    """What an argument can be: no NUL, and of the surrogates those that stand for bytes."""
+    return argument.replace("\0", "").replace("\ud800", "\udc80").replace("\udfff", "\udcff")
 
 
 PROGRAM = subprocess.run

@@ -43,6 +43,7 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"evalc.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
+        _set_apart(command)
         return command
 
     def resolve_command(
@@ -61,6 +62,20 @@ class Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+def _set_apart(command: click.Command) -> None:
+    """Let what libraries print while a command runs be talk."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _set_apart(each)
+    elif command.callback is not None and command.callback not in _APART:
+        command.callback = output.apart(command.callback)
+        _APART.add(command.callback)
+
+
+_APART: set[Any] = set()
+"""Commands that are set apart already: a process may run a command twice."""
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="evalc")
 def evalc() -> None:
@@ -76,7 +91,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result: Any = evalc.main(args=arguments, prog_name="evalc", standalone_mode=False)
+        with output.ours():
+            result: Any = evalc.main(args=arguments, prog_name="evalc", standalone_mode=False)
     except click.ClickException as error:
         return _misused(error)
     except (KeyboardInterrupt, click.exceptions.Abort):
@@ -90,7 +106,7 @@ def _run(arguments: list[str]) -> int:
             output.diagnostics(unheard.diagnostics, "terminal")
             return unheard.exit_code
         except BrokenPipeError:
-            env.silence_stdout()
+            output.silence()
             return ExitCode.FAILURE
     return int(result) if isinstance(result, int) else ExitCode.DONE
 
@@ -109,6 +125,8 @@ def _misused(error: click.ClickException) -> int:
 def _failed(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, Faults):
         form = "json" if "--json" in arguments else _format(arguments)
+        if any(found.code == "output-unwritable" for found in error.diagnostics):
+            form = "terminal"
         output.diagnostics(error.diagnostics, form)  # type: ignore[arg-type]
         if form != "github" and env.on_github():
             output.say(render(error.diagnostics, "github", root=env.github_workspace()))
@@ -117,7 +135,7 @@ def _failed(error: Exception, arguments: list[str]) -> int:
         output.talk(f"error: {error}")
         return error.exit_code
     if isinstance(error, BrokenPipeError):
-        env.silence_stdout()
+        output.silence()
         return ExitCode.FAILURE
     # a bug of ours: still no traceback unless it is asked for
     if env.wants_traceback():

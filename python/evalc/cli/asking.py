@@ -26,6 +26,7 @@ Commit = Callable[[list[bytes], list[bytes]], None]
 
 def room(name: str) -> Any:
     """A module of `evalc.exec`, which imports torch and transformers. Raises Faults without."""
+    output.watch_descriptors()
     try:
         return importlib.import_module(f"evalc.exec.{name}")
     except ImportError as error:

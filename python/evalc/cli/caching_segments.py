@@ -49,8 +49,8 @@ def export_command(target: Path, models: tuple[str, ...], cache: Path, as_json: 
         try:
             written = write_segment(target, contents)
         except (OSError, UnicodeEncodeError) as error:
-            unnamed = isinstance(error, UnicodeEncodeError)
-            why = "its path is not UTF-8" if unnamed else error.strerror or error
+            raw = isinstance(error, UnicodeEncodeError)
+            why = "its path is not UTF-8" if raw else getattr(error, "strerror", None) or error
             message = f"`{target}` cannot be written: {why}"
             hint = "name a file in a folder that exists and can be written"
             raise Faults([Diagnostic("segment-unwritable", message, hint=hint)]) from None
