@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from evalc import __version__, env
 from evalc.cli import output
+from evalc.cli.near import Near
 from evalc.diagnostics import Faults, render
 from evalc.errors import EvalcError, ExitCode
 
@@ -30,7 +30,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Near):
     """Commands by name, loaded on demand so that `plan` starts fast and never sees torch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -45,16 +45,6 @@ class Commands(click.Group):
         command: click.Command = getattr(module, f"{cmd_name}_command")
         _set_apart(command)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command; one that is nearly right is proposed."""
-        name = args[0]
-        near = get_close_matches(name, COMMANDS, n=1)
-        if name not in COMMANDS and near and not name.startswith("-"):
-            ctx.fail(f"No such command '{name}'. Did you mean '{near[0]}'?")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Help without importing any command."""

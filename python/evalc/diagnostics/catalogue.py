@@ -24,6 +24,9 @@ CATALOGUE: dict[str, str] = {
     "bad-hook": "a Python hook is not written `package.module:function`",
     "bad-hub-path": "an `hf:` path is not written as the Hub names things",
     "template-syntax": "a template does not parse",
+    "literal-escape": "a text in single quotes holds `\\n` as two characters",
+    "constant-prompt": "no template of a task names a column, so that all cases ask the same",
+    "joined-shots": "few-shot examples follow each other without anything between them",
     "duplicate-name": "one name or key is defined in two places",
     "bad-set": "a `--set` override is not `table.name.key=value`",
     # spec: references between tables
