@@ -76,7 +76,7 @@ def _toml(char: str) -> str:
 
 STYLED = re.compile(r"\x1b\[(?:0|[1-4]|2[2-4]|[1-4];3[0-7]|3[0-7]|39)m")
 """What our own output is styled with; hostile text has other sequences."""
-DRAWN = re.compile(r"\x1b\[(?:\?25[lh]|2K|1A|38;[25];[0-9;]+m)|\r")
+DRAWN = re.compile(r"\x1b\[(?:\?25[lh]|2K|1A|(?:38;[25];[0-9;]+|90)m)|\r")
 """What a progress bar moves the cursor with."""
 KEPT = re.compile(r"(?<=[^\x00-\x7f])[\u200c\u200d](?=[^\x00-\x7f])")
 """Joiners within scripts and emoji that need them."""

@@ -48,12 +48,12 @@ def test_a_table_that_cannot_be_read_hides_no_other(workspace: Workspace) -> Non
     assert "internal error" not in done.err
 
 
+SHOTS = "dataset = \"sums\", k = 1, template = '{{ question }}\\n'"
 LITERAL = [
     ("prompt   = \"{{ question }} =\"", "prompt   = '{{ question }}\\nA:'", "prompt"),
     ('stop = ["\\n"]', "stop = ['\\n\\n']", "generate.stop[0]"),
     ('target   =', "description = 'Add.\\n'\ntarget   =", "description"),
-    ('target   =', "fewshot = { dataset = \"sums\", k = 1, template = '{{ question }}\\n' }\ntarget =",
-     "fewshot.template"),
+    ('target   =', f"fewshot = {{ {SHOTS} }}\ntarget =", "fewshot.template"),
 ]  # fmt: skip
 
 

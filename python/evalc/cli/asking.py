@@ -56,6 +56,7 @@ def ask_again(planned: Planned, store: Store, collect: Commit) -> None:
     with RunMeter(output.talker(), planned, planned.priced(store)) as meter:
         for index in turns:
             model = planned.models[index]
+            meter.asking(model.source.name)
             device = model.source.device
             packs = planned.handle.packs(index, PACK_TOKENS[device], PACK_REQUESTS[device])
             probes = planned.handle.probes(index, PROBES)
