@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import shutil
+
 import pytest
 
 from evalc.spec import doubts, load
@@ -141,3 +145,33 @@ def test_a_name_of_the_hub_without_its_prefix_is_proposed(workspace: Workspace) 
 def test_a_mistyped_command_of_the_cache_is_told_the_near_one(workspace: Workspace) -> None:
     done = workspace.call("cache", "verfy")
     assert (done.code, "Did you mean 'verify'?" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "whisper"])
+def test_encoder_decoders_are_refused_by_name_before_they_are_loaded(
+    workspace: Workspace, kind: str
+) -> None:
+    workspace.quiz(2)
+    config = {"model_type": kind, "is_encoder_decoder": True, "d_model": 8, "vocab_size": 300}
+    own = workspace.root / kind
+    shutil.copytree(workspace.model, own)
+    (own / "config.json").write_text(json.dumps(config))
+    for command in ("plan", "exec"):
+        done = workspace.call(command, "specs", "--set", f'models.m.path="{own}"')
+        assert done.code == 2
+        assert f"error[bad-model]: model `m` is an encoder-decoder (`{kind}`)" in done.err
+        assert "hint: name a model that is a decoder alone" in done.err
+
+
+def test_a_tokenizer_model_without_its_package_names_the_package(workspace: Workspace) -> None:
+    if importlib.util.find_spec("sentencepiece") is not None:
+        pytest.skip("sentencepiece is installed")
+    workspace.quiz(2)
+    own = workspace.root / "own"
+    shutil.copytree(workspace.model, own)
+    (own / "tokenizer.json").unlink()
+    (own / "tokenizer.model").write_bytes(b"\x0a\x0e\x0a\x05<unk>")
+    done = workspace.call("plan", "specs", "--set", f'models.m.path="{own}"')
+    assert (done.code, "error[missing-package]" in done.err) == (2, True), done.text
+    assert "which is read with `sentencepiece`" in done.err
+    assert "pip install sentencepiece" in done.err
