@@ -135,7 +135,7 @@ def wants_color(stream: TextIO) -> bool:
 
 def on_a_terminal() -> bool:
     """Whether a person sees what is said on stderr, such as the progress of a download."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def inherited() -> dict[str, str]:
@@ -170,14 +170,9 @@ def wants_traceback() -> bool:
     return wanted not in ("", "0", "false", "no", "off")
 
 
-def silence_stdout() -> None:
-    """Point stdout at nothing after its reader went away, so that exiting does not complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def silence_stderr() -> None:
-    """Point stderr at nothing after it took no more, so that exiting does not complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+def silence(stream: TextIO) -> None:
+    """Point a stream at nothing after its reader went away, so that exiting does not complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def hold_streams() -> None:

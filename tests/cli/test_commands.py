@@ -91,6 +91,7 @@ def test_a_wrong_command_line_is_refused(workspace: Workspace, arguments: list[s
 def test_diagnostics_go_to_stderr_for_people_and_to_stdout_for_machines(
     workspace: Workspace,
 ) -> None:
+    workspace.quiz(1)
     workspace.write(QUIZ.replace("prompt", "promt"))
     people = workspace.call("check", "specs")
     assert (people.code, people.out) == (2, "")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from evalc import __version__, env
 from evalc.cli import output
+from evalc.cli.near import Near
 from evalc.diagnostics import Faults, render
 from evalc.errors import EvalcError, ExitCode
 
@@ -30,7 +30,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Near):
     """Commands by name, loaded on demand so that `plan` starts fast and never sees torch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -43,22 +43,27 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"evalc.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
+        _set_apart(command)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command; one that is nearly right is proposed."""
-        name = args[0]
-        near = get_close_matches(name, COMMANDS, n=1)
-        if name not in COMMANDS and near and not name.startswith("-"):
-            ctx.fail(f"No such command '{name}'. Did you mean '{near[0]}'?")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Help without importing any command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _set_apart(command: click.Command) -> None:
+    """Let what libraries print while a command runs be talk."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _set_apart(each)
+    elif command.callback is not None and command.callback not in _APART:
+        command.callback = output.apart(command.callback)
+        _APART.add(command.callback)
+
+
+_APART: set[Any] = set()
+"""Commands that are set apart already: a process may run a command twice."""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,7 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result: Any = evalc.main(args=arguments, prog_name="evalc", standalone_mode=False)
+        with output.ours():
+            result: Any = evalc.main(args=arguments, prog_name="evalc", standalone_mode=False)
     except click.ClickException as error:
         return _misused(error)
     except (KeyboardInterrupt, click.exceptions.Abort):
@@ -90,7 +96,7 @@ def _run(arguments: list[str]) -> int:
             output.diagnostics(unheard.diagnostics, "terminal")
             return unheard.exit_code
         except BrokenPipeError:
-            env.silence_stdout()
+            output.silence()
             return ExitCode.FAILURE
     return int(result) if isinstance(result, int) else ExitCode.DONE
 
@@ -109,6 +115,8 @@ def _misused(error: click.ClickException) -> int:
 def _failed(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, Faults):
         form = "json" if "--json" in arguments else _format(arguments)
+        if any(found.code == "output-unwritable" for found in error.diagnostics):
+            form = "terminal"
         output.diagnostics(error.diagnostics, form)  # type: ignore[arg-type]
         if form != "github" and env.on_github():
             output.say(render(error.diagnostics, "github", root=env.github_workspace()))
@@ -117,7 +125,7 @@ def _failed(error: Exception, arguments: list[str]) -> int:
         output.talk(f"error: {error}")
         return error.exit_code
     if isinstance(error, BrokenPipeError):
-        env.silence_stdout()
+        output.silence()
         return ExitCode.FAILURE
     # a bug of ours: still no traceback unless it is asked for
     if env.wants_traceback():

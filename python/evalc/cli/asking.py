@@ -26,6 +26,7 @@ Commit = Callable[[list[bytes], list[bytes]], None]
 
 def room(name: str) -> Any:
     """A module of `evalc.exec`, which imports torch and transformers. Raises Faults without."""
+    output.watch_descriptors()
     try:
         return importlib.import_module(f"evalc.exec.{name}")
     except ImportError as error:
@@ -55,6 +56,7 @@ def ask_again(planned: Planned, store: Store, collect: Commit) -> None:
     with RunMeter(output.talker(), planned, planned.priced(store)) as meter:
         for index in turns:
             model = planned.models[index]
+            meter.asking(model.source.name)
             device = model.source.device
             packs = planned.handle.packs(index, PACK_TOKENS[device], PACK_REQUESTS[device])
             probes = planned.handle.probes(index, PROBES)

@@ -13,6 +13,7 @@ from evalc.cli import output
 from evalc.cli.caching_audit import audit_command
 from evalc.cli.caching_gc import gc_command
 from evalc.cli.caching_segments import export_command, import_command, merge_command
+from evalc.cli.near import Near
 from evalc.cli.options import cache_option
 from evalc.cli.sizes import size_text
 from evalc.diagnostics import Diagnostic, Place
@@ -27,7 +28,7 @@ VERIFY_SCHEMA = "evalc.cache-verify/1"
 EPOCH = date(1970, 1, 1)
 
 
-@click.group("cache")
+@click.group("cache", cls=Near)
 def cache_command() -> None:
     """Look into the cache; check, audit, shrink, carry and merge it."""
 

@@ -48,8 +48,10 @@ def export_command(target: Path, models: tuple[str, ...], cache: Path, as_json: 
         contents = Contents(store, chosen)
         try:
             written = write_segment(target, contents)
-        except OSError as error:
-            message = f"`{target}` cannot be written: {error.strerror or error}"
+        except (OSError, UnicodeEncodeError) as error:
+            raw = isinstance(error, UnicodeEncodeError)
+            why = "its path is not UTF-8" if raw else getattr(error, "strerror", None) or error
+            message = f"`{target}` cannot be written: {why}"
             hint = "name a file in a folder that exists and can be written"
             raise Faults([Diagnostic("segment-unwritable", message, hint=hint)]) from None
     if as_json:

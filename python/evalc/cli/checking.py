@@ -10,12 +10,19 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import FORMATS, cache_option, no_code_option, request, spec_options
-from evalc.cli.session import folder_of
-from evalc.diagnostics import Diagnostic
+from evalc.cli.options import (
+    FORMATS,
+    cache_option,
+    default_path,
+    no_code_option,
+    request,
+    spec_options,
+)
+from evalc.diagnostics import Diagnostic, Faults
 from evalc.plan import check_data
 from evalc.plan.hooks import all_hooks
-from evalc.plan.inspected import inspect_hooks
+from evalc.plan.inspected import wrong_hooks
+from evalc.spec import doubts, examine
 
 
 @click.command("check")
@@ -36,15 +43,29 @@ def check_command(form: str, specs_only: bool, allow_code: bool, **arguments: An
     asked = request(arguments)
     if allow_code and asked.no_hooks:
         raise click.UsageError("--allow-code runs what --no-code forbids; leave one of the two out")
-    folder = folder_of(asked)
-    inspect_hooks(folder, all_hooks(folder))
+    examined = examine(asked.paths or (default_path(),), asked.overrides)
+    folder, found = examined.folder, list(examined.faults)
+    if folder is None:
+        raise Faults(found)
+    hooks = wrong_hooks(folder, all_hooks(folder))
+    found += hooks.values()
     prepared = [name for name, one in folder.spec.datasets.items() if one.prepare is not None]
-    skipped = [] if allow_code else prepared
+    unfit = [str(hook.loc[1]) for hook in hooks if hook.loc[0] == "datasets"]
+    skipped = unfit if allow_code else prepared
     warnings: list[Diagnostic] = []
     if not specs_only:
-        # snapshots of what is read go away with the check
-        with tempfile.TemporaryDirectory(prefix="evalc-check-") as snapshots:
-            warnings = check_data(folder, Path(snapshots), skipped)
+        try:
+            # snapshots of what is read go away with the check
+            with tempfile.TemporaryDirectory(prefix="evalc-check-") as snapshots:
+                warnings = check_data(folder, Path(snapshots), skipped)
+        except Faults as faults:
+            if not found:
+                raise
+            found += faults.diagnostics
+    if found:
+        raise Faults(found)
+    warnings = [*doubts(folder), *warnings]
+    if not specs_only:
         _tell(skipped)
     spec = folder.spec
     if form in ("json", "github") or warnings:

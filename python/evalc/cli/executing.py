@@ -168,6 +168,7 @@ def _ask(  # noqa: PLR0917  what a model's turns share
     bases: Any,
 ) -> None:
     """Ask one model, turn after turn, until nothing more is wanted of it."""
+    meter.asking(planned.models[index].source.name)
     with room("loop").asking(
         planned.models[index].source,
         packs,

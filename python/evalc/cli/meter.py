@@ -9,17 +9,21 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from evalc.cli.output import Talker
-from evalc.cli.plan_table import count, duration
+from evalc.cli.plan_table import SHOWN_TASKS, count, duration
+from evalc.diagnostics.visible import visible
 from evalc.plan import Planned
 
 PLAIN_SECONDS = 10.0
 """How often a line is written where stderr is not a terminal."""
+FEW = 8
+"""Answers that have to end before the others are expected to end as early."""
 
 
 class RunMeter:
     """An `evalc.exec.progress.Observer`: requests, tokens per second, cache share, time left.
 
-    The time left starts from the plan's estimate and follows the share of tokens that is done.
+    The time left is the plan's estimate until reading and writing were both measured, then what
+    remains of each at its speed. Answers that end early shorten what is expected of the others.
     """
 
     def __init__(self, console: Talker, planned: Planned, priced: dict[str, Any]) -> None:
@@ -29,8 +33,12 @@ class RunMeter:
         self._cached = total["cached"] / asked if asked else 0.0
         self._expected = float(total["estimate"]["seconds"])
         self._requests, self._done = total["to_run"], 0
-        self._work = total["prefill_tokens"] + total["decode_tokens_bound"]
-        self._tokens, self._began, self._said = 0, time.monotonic(), 0.0
+        self._prefill = _Work(total["prefill_tokens"])
+        self._decode = _Work(total["decode_tokens_bound"])
+        self._cells = priced["cells"]
+        self._generations = sum(c["to_run"] for c in self._cells if c["decode_tokens_bound"])
+        self._ended, self._who = 0, "exec"
+        self._began, self._said = time.monotonic(), 0.0
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
@@ -38,6 +46,8 @@ class RunMeter:
             TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
             console=console,
+            redirect_stdout=False,
+            redirect_stderr=False,
             transient=True,
             disable=not console.is_terminal,
         )
@@ -60,6 +70,13 @@ class RunMeter:
                 "run the same command again to continue"
             )
 
+    def asking(self, model: str) -> None:
+        """The turn of a model has come."""
+        tasks = [c["task"] for c in self._cells if c["model"] == model and c["to_run"]]
+        more = [f"{len(tasks) - SHOWN_TASKS} more"] if len(tasks) > SHOWN_TASKS else []
+        self._who = f"{model}: {', '.join([*tasks[:SHOWN_TASKS], *more])}"
+        self._bar.update(self._task, description=visible(self._who))
+
     def started(self, total_requests: int, total_tokens: int) -> None:
         """A model begins."""
         self._show()
@@ -67,7 +84,9 @@ class RunMeter:
     def advanced(self, requests: int, tokens: int, seconds: float, kind: str) -> None:
         """Work was done."""
         self._done += requests
-        self._tokens += tokens
+        (self._decode if kind == "decode" else self._prefill).add(tokens, seconds)
+        if kind == "decode":
+            self._ended += requests
         self._show()
 
     def note(self, text: str) -> None:
@@ -76,15 +95,46 @@ class RunMeter:
 
     def _show(self) -> None:
         elapsed = time.monotonic() - self._began
-        rate = f"{count(self._tokens / elapsed if elapsed else 0)} tok/s"
+        tokens = self._prefill.done + self._decode.done
+        rate = f"{count(tokens / elapsed if elapsed else 0)} tok/s"
         rate += f", {self._cached:.0%} from cache, {duration(self._left(elapsed))} left"
         self._bar.update(self._task, completed=self._done, rate=rate)
         if not self._console.is_terminal and elapsed - self._said >= PLAIN_SECONDS:
             self._said = elapsed
-            self._console.say(f"{self._done:,}/{self._requests:,} requests, {rate}")
+            self._console.say(f"{self._who}: {self._done:,}/{self._requests:,} requests, {rate}")
 
     def _left(self, elapsed: float) -> float:
-        share = self._done / self._requests if self._requests else 1.0
-        measured = elapsed * (1 - share) / share if share else self._expected
-        planned = max(self._expected - elapsed, 0.0)
-        return share * measured + (1 - share) * planned
+        """Seconds."""
+        if self._done >= self._requests:
+            return 0.0
+        parts = (self._prefill.seconds_left(), self._decode.seconds_left(self._to_write()))
+        measured = sum(part for part in parts if part is not None)
+        return max(measured, self._expected - elapsed) if None in parts else measured
+
+    def _to_write(self) -> float:
+        """Tokens that are still to be written, if the others end as early as those that have."""
+        bound = float(max(0, self._decode.total - self._decode.done))
+        waiting = max(0, self._generations - self._ended)
+        if self._ended < FEW:
+            return bound
+        return min(bound, float(waiting * self._decode.done / self._ended))
+
+
+class _Work:
+    """Tokens of one kind: all, done, and the seconds that those took."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = 0
+        self.seconds = 0.0
+
+    def add(self, tokens: int, seconds: float) -> None:
+        self.done += tokens
+        self.seconds += seconds
+
+    def seconds_left(self, tokens: float | None = None) -> float | None:
+        """Of so many tokens, or all that are not done; None before any was measured."""
+        left = max(0, self.total - self.done) if tokens is None else tokens
+        if not left:
+            return 0.0
+        return left * self.seconds / self.done if self.done else None

@@ -1,7 +1,8 @@
 """The only room that prints: data to stdout, talk to stderr.
 
 Every line passes one of these functions, which make visible what is in it: a value that was put
-into a sentence can neither end its line nor steer a terminal, a log or a runner of workflows.
+into a sentence can neither end its line nor steer a terminal, a log or a runner of workflows. What
+others print while a command runs passes them too, and is talk.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evalc import env
+from evalc.cli.foreign import Foreign, Watch
 from evalc.diagnostics import Diagnostic, Faults, Format, render
 from evalc.diagnostics.visible import (
     commandless,
@@ -29,6 +33,129 @@ from evalc.diagnostics.visible import (
 from evalc.errors import ExitCode
 
 WIDEST = 160
+
+
+class _Ours:
+    """Our streams while those of Python are for everybody else; `watch` has the descriptors'."""
+
+    def __init__(self) -> None:
+        self._before = (sys.stdout, sys.stderr)
+        self.out: TextIO | None
+        self.err: TextIO | None
+        self.out, self.err = self._before
+        self.foreign = [Foreign(stream, self.tell) for stream in (self.out, self.err)]
+        self.watch: Watch | None = None
+
+    def tell(self, text: str, end: str) -> None:
+        """A line of somebody else."""
+        if text or end == "\r":
+            _talk(commandless(visible(text)) + end)
+
+    def descriptors(self) -> None:
+        """Watch the file descriptors too; without a process for it they stay as they are."""
+        with suppress(OSError):
+            self.watch = Watch(getattr(self.err, "encoding", None) or "utf-8")
+            self.out = _on(self.out, 1, self.watch.out)
+            self.err = _on(self.err, 2, self.watch.err)
+
+    def end(self) -> None:
+        """Pass on what was begun."""
+        for each in self.foreign:
+            each.end()
+        if self.watch is not None:
+            for stream in (self.out, self.err):
+                if stream is not None and stream not in self._before:
+                    with suppress(OSError):
+                        stream.close()
+            self.out, self.err = self._before
+            self.watch.end()
+
+
+_ours: list[_Ours] = []
+
+
+def _on(stream: TextIO | None, number: int, moved: int) -> TextIO | None:
+    """The same stream on the descriptor that its own was moved to; another one as it is."""
+    try:
+        if stream is None or stream.fileno() != number:
+            return stream
+    except (OSError, ValueError):
+        return stream
+    stream.flush()
+    return open(  # lives as long as the command
+        moved, "w", encoding=stream.encoding, errors=stream.errors, closefd=False
+    )
+
+
+def _out() -> TextIO | None:
+    return _ours[-1].out if _ours else sys.stdout
+
+
+def _err() -> TextIO | None:
+    return _ours[-1].err if _ours else sys.stderr
+
+
+class _Help(io.TextIOBase):
+    """Where click writes help and versions: data, as any other."""
+
+    encoding = "utf-8"
+    errors = "strict"
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        stream = _out()
+        return stream is not None and stream.isatty()
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"a text is written, not {type(text).__name__}")
+        if text:  # click tries what may be written with nothing
+            _data(visible_lines(text))
+        return len(text)
+
+
+@contextmanager
+def ours() -> Iterator[None]:
+    """In the block Python's streams are those of libraries; stdout is click's, for help."""
+    made, before = _Ours(), (sys.stdout, sys.stderr)
+    _ours.append(made)
+    sys.stdout, sys.stderr = _Help(), made.foreign[1]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        made.end()
+        _ours.remove(made)
+
+
+def apart(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command, with stdout as one of libraries too: what they print there is no data."""
+
+    @wraps(command)
+    def run(*arguments: Any, **named: Any) -> Any:
+        before = sys.stdout
+        if _ours:
+            sys.stdout = _ours[-1].foreign[0]
+        try:
+            return command(*arguments, **named)
+        finally:
+            sys.stdout = before
+
+    return run
+
+
+def silence() -> None:
+    """Write no more to stdout, whose reader went away."""
+    if (stream := _out()) is not None:
+        env.silence(stream)
+
+
+def watch_descriptors() -> None:
+    """From now on until the command ends, what native code writes passes the boundary too."""
+    if _ours and _ours[-1].watch is None:
+        _ours[-1].descriptors()
 
 
 def line(text: str) -> None:
@@ -59,7 +186,8 @@ def json_text(text: str) -> None:
 def table(renderable: RenderableType) -> None:
     """Write a table or a line to stdout, coloured on a terminal only."""
     written = io.StringIO()
-    terminal = sys.stdout is not None and sys.stdout.isatty()
+    stream = _out()
+    terminal = stream is not None and stream.isatty()
     console = Console(
         file=written,
         width=None if terminal else WIDEST,
@@ -67,7 +195,7 @@ def table(renderable: RenderableType) -> None:
         highlight=False,
         markup=False,
         emoji=False,
-        no_color=not (terminal and env.wants_color(sys.stdout)),
+        no_color=not (stream is not None and terminal and env.wants_color(stream)),
     )
     console.print(_shown(renderable))
     _data(commandless(written.getvalue()))
@@ -117,19 +245,21 @@ class Talker(Console):
 
 def talker() -> Talker:
     """A console on stderr, for progress."""
+    stream = _err()
     return Talker(
-        file=sys.stderr if sys.stderr is not None else io.StringIO(),
+        file=stream if stream is not None else io.StringIO(),
         highlight=False,
         markup=False,
         emoji=False,
-        no_color=sys.stderr is None or not env.wants_color(sys.stderr),
+        no_color=stream is None or not env.wants_color(stream),
     )
 
 
 def diagnostics(found: Sequence[Diagnostic], form: Format) -> None:
     """Show diagnostics: for machines on stdout, for people on stderr."""
     machine = form in ("json", "github")
-    color = not machine and sys.stderr is not None and env.wants_color(sys.stderr)
+    stream = _err()
+    color = not machine and stream is not None and env.wants_color(stream)
     text = render(found, form, root=Path.cwd(), color=color)
     if machine:
         _data(text, json=form == "json")
@@ -143,25 +273,27 @@ def _ended(text: str) -> str:
 
 def _data(text: str, json: bool = False) -> None:
     """Raises Faults where stdout takes nothing; a pipe without a reader raises BrokenPipeError."""
-    if sys.stdout is None:
+    stream = _out()
+    if stream is None:
         raise _unwritable("it is closed")
     try:
-        _write(sys.stdout, text, json)
+        _write(stream, text, json)
     except BrokenPipeError:
         raise
     except OSError as error:
-        env.silence_stdout()
+        env.silence(stream)
         raise _unwritable((error.strerror or str(error)).lower()) from None
 
 
 def _talk(text: str) -> None:
     """What nobody can hear is no reason to stop."""
-    if sys.stderr is None:
+    stream = _err()
+    if stream is None:
         return
     try:
-        _write(sys.stderr, text)
+        _write(stream, text)
     except OSError:
-        env.silence_stderr()
+        env.silence(stream)
 
 
 def _write(stream: TextIO, text: str, json: bool = False) -> None:

@@ -87,7 +87,8 @@ def _warnings(priced: Mapping[str, Any]) -> Iterator[str]:
         if cell["split_words"]:
             yield (
                 f"warning: {cell['task']}: in {cell['split_words']:,} cases the continuation "
-                "starts inside a token; end the prompt where a word ends"
+                "starts inside a token, so that its first letters are counted as the prompt's and "
+                "not scored; end the prompt where a word ends, or begin `delimiter` with a space"
             )
         if cell.get("forged"):
             yield _forged(cell)

@@ -26,7 +26,7 @@ from evalc.plan.planned import plan_resolved
 from evalc.plan.pricing import priced
 from evalc.plan.remotes import Remotes
 from evalc.plan.uses import remember_uses, uses
-from evalc.spec import Folder, Selection, load, select
+from evalc.spec import Folder, Selection, doubts, load, select
 from evalc.store import Store
 from evalc.store.footprint import Footprint
 from evalc.store.leases import Lease, guarded
@@ -84,6 +84,8 @@ def outlined(asked: Request) -> dict[str, Any]:
     """
     began = env.clock_ns()
     with _resolved(asked) as (folder, selection, ir, store):
+        doubtful = doubts(folder, (task for _, task in selection.cells))
+        output.diagnostics(doubtful, "terminal")
         file = OutlineFile.of(ir, folder, asked.cache, store)
         found = file.recall() if file and not asked.rehash else None
         if found is None:
@@ -95,7 +97,8 @@ def outlined(asked: Request) -> dict[str, Any]:
         # damaged values are put aside while a plan looks at them
         if file and store.revision() == file.revision:
             file.keep(found)
-            if footprint := _footprint(asked, folder, ir, store, began):
+            footprint = _footprint(asked, folder, ir, store, began)
+            if footprint and not doubtful:
                 ToldFile.of(asked).keep(told, footprint)
     return told
 

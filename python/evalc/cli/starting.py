@@ -18,6 +18,9 @@ from evalc.spec.starter import MODEL, starter_files
 @click.option("--model", default=MODEL, metavar="PATH", help="Model directory that the spec names.")
 def init_command(directory: Path, model: str) -> None:
     """Write a commented starter spec with small data into DIRECTORY; never overwrite a file."""
+    if not model.isprintable():
+        hint = "a spec is UTF-8 text, and its paths are written on one line"
+        raise click.UsageError(f"--model {model} cannot be written into a spec; {hint}")
     files = starter_files(model)
     # a link to nothing is something too: what is written through it lands elsewhere
     present = [name for name in files if os.path.lexists(directory / name)]

@@ -6,6 +6,7 @@ CATALOGUE: dict[str, str] = {
     # spec: files
     "unreadable-spec": "a spec file or folder is missing, is not readable, or holds no spec",
     "not-utf8": "a spec file is not UTF-8 text",
+    "path-not-utf8": "the path of a model or of data is not UTF-8",
     "toml-syntax": "a spec file is not TOML",
     "missing-header": "a spec file does not begin with `evalc = 1`",
     "unsupported-version": "a spec asks for another version of the language",
@@ -23,6 +24,9 @@ CATALOGUE: dict[str, str] = {
     "bad-hook": "a Python hook is not written `package.module:function`",
     "bad-hub-path": "an `hf:` path is not written as the Hub names things",
     "template-syntax": "a template does not parse",
+    "literal-escape": "a text in single quotes holds `\\n` as two characters",
+    "constant-prompt": "no template of a task names a column, so that all cases ask the same",
+    "joined-shots": "few-shot examples follow each other without anything between them",
     "duplicate-name": "one name or key is defined in two places",
     "bad-set": "a `--set` override is not `table.name.key=value`",
     # spec: references between tables

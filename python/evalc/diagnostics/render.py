@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalc.diagnostics.diagnostic import Diagnostic, Place
-from evalc.diagnostics.location import Excerpt, Location, located
+from evalc.diagnostics.location import TAB, Excerpt, Location, located
 from evalc.diagnostics.visible import commandless, seen, visible, visible_json, visible_lines
 
 Format = Literal["terminal", "line", "json", "github"]
@@ -115,7 +115,7 @@ def _block(diagnostic: Diagnostic, root: Path | None, paint: Painter) -> str:
 
 def _remark(margin: str, word: str, style: str, text: str, paint: Painter) -> str:
     indent = "\n" + margin + " " * 9
-    told = visible_lines(text).replace("\n", indent)
+    told = visible_lines(text).expandtabs(TAB).replace("\n", indent)
     return f"{margin} {paint('rule', '=')} {paint(style, word)}: {told}"
 
 
@@ -214,7 +214,7 @@ def workflow_command(level: str, text: str, properties: Mapping[str, Any]) -> st
 
 
 def _escaped(text: str) -> str:
-    return seen(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return seen(text).expandtabs(TAB).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -11,6 +11,7 @@ Letters of every script, accents and emoji stay as they are.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 UNSEEN = (
     (0x00, 0x1F),  # C0: ESC, BEL, CR, LF, TAB, BS
@@ -73,6 +74,17 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """`text` with its line feeds and tabs, all else visible; no line begins a workflow command."""
     return commandless(seen(text))
+
+
+def visible_within(value: Any) -> Any:
+    """The same JSON value, keys included, with the lines of every text visible."""
+    if isinstance(value, str):
+        return visible_lines(value)
+    if isinstance(value, dict):
+        return {visible_within(key): visible_within(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [visible_within(one) for one in value]
+    return value
 
 
 def seen(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ from evalc.diagnostics import Diagnostic, Faults, Place
 PREFIX = "hf:"
 DEFAULT_REVISION = "main"
 Kind = Literal["model", "dataset"]
+BARE = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*[A-Za-z0-9](/[\w.-]+){0,2}(@[\w./-]+)?")
+"""What the Hub names: an owner and a name, perhaps a configuration and a split, a revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,30 @@ class Address:
 def is_remote(located: str) -> bool:
     """Whether a path of a spec names something on the Hub."""
     return located.startswith(PREFIX)
+
+
+def hub_hint(place: Place | None, kind: Kind) -> str | None:
+    """What to write where a path that is not there looks like a name on the Hub; else None."""
+    text = _written(place)
+    if text is None or not BARE.fullmatch(text):
+        return None
+    path, at, revision = text.partition("@")
+    parts = path.split("/")
+    if kind == "model":
+        return f"for the model on the Hub write `hf:{text}`" if len(parts) == 2 else None
+    rest = parts[2:] + ["default", "train"][len(parts) - 2 :]
+    return f"for the dataset on the Hub write `hf:{'/'.join(parts[:2] + rest)}{at}{revision}`"
+
+
+def _written(place: Place | None) -> str | None:
+    """The text at a place of a spec, without its quotes."""
+    if place is None or place.span is None:
+        return None
+    try:
+        raw = place.path.read_bytes() if place.text is None else place.text.encode()
+    except (OSError, UnicodeEncodeError):
+        return None
+    return raw[place.span.start : place.span.end].decode("utf-8", "replace").strip("\"'")
 
 
 def model_address(text: str, place: Place | None) -> Address:

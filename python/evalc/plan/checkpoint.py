@@ -11,6 +11,7 @@ from typing import Any
 
 from evalc.diagnostics import Place
 from evalc.plan import contents
+from evalc.plan.addresses import hub_hint
 from evalc.plan.elsewhere import require_own_kernels
 from evalc.plan.modelfiles import COMPLETE, RESTORE, fault, header, json_object
 
@@ -164,6 +165,10 @@ def read_config(path: Path, place: Place | None, name: str) -> dict[str, Any]:
         )
         raise fault("bad-model", message, place, "name one: copy it over `config.json`")
     require_own_kernels(path, config, place)
+    if config.get("is_encoder_decoder") is True:
+        kind = str(config.get("model_type", "unknown"))
+        message = f"model `{name}` is an encoder-decoder (`{kind}`), which evalc cannot ask"
+        raise fault("bad-model", message, place, "name a model that is a decoder alone")
     return config
 
 
@@ -183,7 +188,7 @@ def _require_directory(path: Path, place: Place | None, name: str) -> None:
     if not there:
         message = f"the directory of model `{name}` does not exist: `{path}`"
         hint = "give the path of a model directory, relative to the spec file"
-        raise fault("missing-model", message, place, hint)
+        raise fault("missing-model", message, place, hub_hint(place, "model") or hint)
 
 
 def _configless(path: Path, place: Place | None) -> Exception:

@@ -16,6 +16,7 @@ from evalc.hooks.faults import not_loaded, not_prepared
 from evalc.hooks.limits import HookFailed, Limits
 from evalc.hooks.rows import prepare
 from evalc.hooks.values import lines_of
+from evalc.plan.addresses import hub_hint
 from evalc.plan.functions import hook_of, source_digest
 from evalc.plan.plain_rows import batch_rows
 from evalc.plan.sums import is_whole, keep_sum
@@ -54,7 +55,8 @@ def data_file(path: Path, cache: Path, name: str, place: Place | None) -> DataFi
                     "missing-data",
                     f"the file of dataset `{name}` {what}: `{path}`",
                     place,
-                    hint="give the path of a file, relative to the spec file",
+                    hint=hub_hint(place, "dataset")
+                    or "give the path of a file, relative to the spec file",
                 )
             ]
         )

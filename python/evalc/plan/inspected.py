@@ -17,9 +17,14 @@ from evalc.spec import Folder
 
 def inspect_hooks(folder: Folder, hooks: Iterable[UsedHook]) -> None:
     """Raise Faults for every hook that cannot work, as far as its text tells. Runs nothing."""
-    found = [each for hook in hooks if (each := _wrong(folder, hook)) is not None]
-    if found:
-        raise Faults(found)
+    if found := wrong_hooks(folder, hooks):
+        raise Faults(found.values())
+
+
+def wrong_hooks(folder: Folder, hooks: Iterable[UsedHook]) -> dict[UsedHook, Diagnostic]:
+    """What is wrong with each hook that cannot work."""
+    found = {hook: _wrong(folder, hook) for hook in hooks}
+    return {hook: wrong for hook, wrong in found.items() if wrong is not None}
 
 
 def takes(hook: UsedHook) -> Takes:

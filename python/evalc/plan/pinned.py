@@ -32,6 +32,7 @@ import numpy.typing as npt
 
 from evalc import __version__, _core
 from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.diagnostics.visible import spelled
 from evalc.plan.judged import judged
 from evalc.plan.planned import Planned
 from evalc.plan.provenance import MODEL_PARTS, Provenance, digest, task_parts
@@ -123,7 +124,7 @@ def write_pinned(
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     try:
         with asked_for(path) as stream:
-            stream.write(text)
+            stream.write(spelled(text, "utf-8", json=True))
     except OSError as error:
         message = f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}"
         hint = "give another file, in a folder that exists"
@@ -147,8 +148,29 @@ def read_pinned(path: Path) -> dict[str, Any]:
     found = content.pop("digest", None)
     if found != digest(content):
         raise _bad(path, "was changed after it was written", hint)
+    if not _is_whole(content):
+        raise _bad(path, "does not hold what a pinned plan holds", hint)
     pinned: dict[str, Any] = content
     return pinned
+
+
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    """Whether the request and the remaining keys of a plan can be read; a seal is no signature."""
+    try:
+        ask, pinned = content["ask"], content["pins"]
+        missing_bits(pinned)
+        lists = [ask[key] for key in ("paths", "overrides", "suites", "models", "tasks")]
+        texts = [ask["directory"], *(one for own in lists for one in own)]
+        maybe = [ask["tier"], ask["cache"]]
+        tables = [content["plan"], *(pinned[key] for key in ("specs", "tasks", "models"))]
+    except (LookupError, TypeError, ValueError, zlib.error):
+        return False
+    return (
+        all(isinstance(own, list) for own in lists)
+        and all(isinstance(one, str) and "\0" not in one for one in texts)
+        and all(one is None or (isinstance(one, str) and "\0" not in one) for one in maybe)
+        and all(isinstance(one, dict) for one in tables)
+    )
 
 
 def _bad(path: Path, what: str, hint: str | None = None) -> Faults:

@@ -61,7 +61,9 @@ SHORT, DIGEST = 12, 64
 
 def digest(*parts: object) -> str:
     """Hex digest of values, by their canonical JSON."""
-    fields = [json.dumps(part, sort_keys=True, ensure_ascii=False).encode() for part in parts]
+    # a name of a file or an argument may hold bytes of no encoding, as lone surrogates
+    texts = [json.dumps(part, sort_keys=True, ensure_ascii=False) for part in parts]
+    fields = [text.encode("utf-8", "surrogatepass") for text in texts]
     return _core.digest_fields("evalc.provenance.v1", fields)
 
 

@@ -73,7 +73,7 @@ def warnings(report: Report) -> list[str]:
 
 CAVEATS: dict[CaveatKind, str] = {
     "truncated": "the context was cut at the left, to fit into the model",
-    "split_words": "the continuation starts inside a token",
+    "split_words": "the continuation starts inside a token, and its first letters are not scored",
     "unsure_targets": "the target is the text of one choice and the index of another, and is read "
     "as the text",
     "cut_off": "an answer was cut off at `max_new_tokens`",

@@ -13,11 +13,13 @@ from evalc.spec.wording import did_you_mean, dotted, listed, missing_key
 class Findings:
     """What checks found; nothing is said twice about a value that already has a fault.
 
-    `silent` holds the locations whose values were refused before and are stand-ins now.
+    `silent` holds the locations whose values were refused before and are stand-ins now, `told`
+    those of which something was said.
     """
 
     index: Index
     silent: set[Loc] = field(default_factory=set)
+    told: set[Loc] = field(default_factory=set)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def is_silent(self, loc: Loc) -> bool:
@@ -36,6 +38,7 @@ class Findings:
     ) -> None:
         """Report `message`, which begins after the location's name, at a value or its key."""
         if not self.is_silent(loc):
+            self.told.add(loc)
             place = self.index.place(loc, span, key)
             self.diagnostics.append(
                 Diagnostic(code, f"`{dotted(loc)}` {message}", place, hint=hint)
@@ -44,6 +47,7 @@ class Findings:
     def missing(self, loc: Loc, hint: str | None = None) -> None:
         """The key at the end of `loc` is needed and absent."""
         if not self.is_silent(loc):
+            self.told.add(loc)
             self.diagnostics.append(missing_key(loc, self.index, hint))
 
     def misplaced(self, loc: Loc, why: str, hint: str | None = None) -> None:

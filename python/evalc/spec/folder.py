@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalc.diagnostics import Place
+from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.spec.index import Index, Step
 from evalc.spec.models import Spec
 from evalc.spec.references import VARIABLE
@@ -49,6 +49,7 @@ class Folder:
 
         Raises:
             LookupError: the spec has no text at `loc`.
+            Faults: its path is not UTF-8.
         """
         section, name, key = loc
         table = getattr(self.spec, str(section))[name]
@@ -63,4 +64,18 @@ class Folder:
     def _absolute(self, text: str, loc: Sequence[Step]) -> str:
         if text.startswith(HUB):
             return text
-        return os.path.normpath(self.base(loc) / Path(text).expanduser())
+        path = os.path.normpath(self.base(loc) / Path(text).expanduser())
+        if not path.isascii():
+            self._refuse_raw(path, loc)
+        return path
+
+    def _refuse_raw(self, path: str, loc: Sequence[Step]) -> None:
+        """A folder whose name is bytes of no encoding: a plan is UTF-8, and could not say it."""
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            message = f"the path `{path}` is not UTF-8"
+            hint = "give the folder, or the file, a name that is"
+            raise Faults(
+                [Diagnostic("path-not-utf8", message, self.place(loc), hint=hint)]
+            ) from None

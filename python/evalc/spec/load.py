@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +32,16 @@ from evalc.spec.validation import check_names, validated
 from evalc.spec.wording import wrong_type
 
 T = TypeVar("T", bound=Table)
+APART = ("prompt", "metrics", "average", "tags", "extract", "cluster", "slices", "generate", "code")
+"""Keys of a task beside whose faults its other templates and its hooks can be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A spec and what is wrong with it; None where nothing could be made of it."""
+
+    folder: Folder | None
+    faults: list[Diagnostic]
 
 
 def load(paths: Sequence[Path], overrides: Sequence[str] = ()) -> Folder:
@@ -42,9 +53,14 @@ def load(paths: Sequence[Path], overrides: Sequence[str] = ()) -> Folder:
     Raises:
         Faults: everything that is wrong, in the order of the files. Nothing else was read.
     """
+    return _sound(examine(paths, overrides))
+
+
+def examine(paths: Sequence[Path], overrides: Sequence[str] = ()) -> Examined:
+    """The same as far as it goes: every fault, and what of the spec can be looked at further."""
     faults: list[Diagnostic] = []
     files = spec_files(paths, faults)
-    return _folder(files, [read(path, faults) for path in files], overrides, faults)
+    return _examined(files, [read(path, faults) for path in files], overrides, faults)
 
 
 def load_contents(contents: Mapping[Path, bytes], overrides: Sequence[str] = ()) -> Folder:
@@ -54,24 +70,51 @@ def load_contents(contents: Mapping[Path, bytes], overrides: Sequence[str] = ())
     """
     faults: list[Diagnostic] = []
     documents = [document(path, raw, faults) for path, raw in contents.items()]
-    return _folder(list(contents), documents, overrides, faults)
+    return _sound(_examined(list(contents), documents, overrides, faults))
 
 
-def _folder(
+def _sound(found: Examined) -> Folder:
+    if found.faults:
+        raise Faults(found.faults)
+    assert found.folder is not None
+    return found.folder
+
+
+def _examined(
     files: Sequence[Path],
     documents: Sequence[Document | None],
     overrides: Sequence[str],
     faults: list[Diagnostic],
-) -> Folder:
+) -> Examined:
     readable = [document for document in documents if document is not None]
     tables = merged(readable)
     override(overrides, tables)
     complete = not faults
-    spec, found = _checked(tables, complete)
-    faults += [*tables.faults, *found]
-    if faults or spec is None:
-        raise Faults(_ordered(faults, [*files, *overrides]))
-    return Folder(spec, tuple(document.source for document in readable), tables.index)
+    spec, findings = _checked(tables, complete)
+    faults += [*tables.faults, *findings.diagnostics]
+    ordered = _ordered(faults, [*files, *overrides])
+    folder = Folder(spec, tuple(document.source for document in readable), tables.index)
+    if not faults:
+        return Examined(folder, [])
+    return Examined(_rest(folder, findings) if complete and not tables.faults else None, ordered)
+
+
+def _rest(folder: Folder, findings: Findings) -> Folder:
+    """The spec without the tasks, of which what is wrong leaves nothing to look at."""
+    wrong = findings.silent | findings.told
+    datasets = {loc[1] for loc in wrong if loc[0] == "datasets"}
+    lost = {loc[1] for loc in wrong if loc[0] == "tasks" and (len(loc) < 3 or loc[2] not in APART)}
+    known = folder.spec.datasets.keys() - datasets
+    tasks = {
+        name: task
+        for name, task in folder.spec.tasks.items()
+        if name not in lost and {task.dataset, *_shots(task)} <= known
+    }
+    return replace(folder, spec=folder.spec.model_copy(update={"tasks": tasks}))
+
+
+def _shots(task: TaskSpec) -> list[str]:
+    return [task.fewshot.dataset] if task.fewshot else []
 
 
 def _ordered(faults: Sequence[Diagnostic], texts: Sequence[Path | str]) -> list[Diagnostic]:
@@ -88,8 +131,11 @@ def _ordered(faults: Sequence[Diagnostic], texts: Sequence[Path | str]) -> list[
     return sorted(faults, key=key)
 
 
-def _checked(tables: Merged, complete: bool) -> tuple[Spec | None, list[Diagnostic]]:
-    """The spec when it has no fault; what one table says of another only if all were read."""
+def _checked(tables: Merged, complete: bool) -> tuple[Spec, Findings]:
+    """The spec, with stand-ins for what has a fault, and what is wrong.
+
+    What one table says of another is looked at only if all were read.
+    """
     findings = Findings(tables.index)
     raw = tables.tables
     models = _section(ModelSpec, "models", tables, findings)
@@ -124,8 +170,7 @@ def _checked(tables: Merged, complete: bool) -> tuple[Spec | None, list[Diagnost
         priced = cost.usd_per_hour is not None or findings.is_silent(("cost", "usd_per_hour"))
         known = references.names(raw, tasks, priced)
         _references(spec, triggers, known, findings)
-    sound = not findings.diagnostics and not tables.faults
-    return (spec if sound else None), findings.diagnostics
+    return spec, findings
 
 
 def _section(kind: type[T], section: str, tables: Merged, findings: Findings) -> dict[str, T]:

@@ -75,6 +75,12 @@ def _enough_repeats(at: Loc, found: Metric, task: TaskSpec, findings: Findings) 
         message = f"is `{found.name}`, which needs {found.k} answers per case, not {repeats}"
         hint = f"set `generate.repeats = {found.k}` or more, with a temperature above 0"
         findings.add("wrong-value", at, message, hint)
+    elif (found.k or 0) > 1 and not (task.generate and task.generate.temperature):
+        if findings.is_silent((*at[:2], "generate", "temperature")):
+            return
+        message = f"is `{found.name}`, but at temperature 0 every answer to a case is the same"
+        hint = "set `generate.temperature` above 0, such as 0.7"
+        findings.add("wrong-value", at, message, hint)
 
 
 def _code(loc: Loc, task: TaskSpec, metrics: list[Metric], findings: Findings) -> None:

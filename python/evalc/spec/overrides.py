@@ -93,7 +93,7 @@ def _parsed(text: str) -> tuple[Loc, Any, Spans] | str:
 
 def _key(text: str) -> Loc | None:
     try:
-        return _path(tomli.loads(f"{text}=0"))
+        return _path(tomli.loads(f"{text}=0")) or None
     except tomli.TOMLDecodeError:
         return None
 

@@ -435,6 +435,8 @@ def _open(directory: Path, readonly: bool) -> lmdb.Environment:
             if size <= SMALLEST_MAP_BYTES:
                 raise _unreadable(directory, error) from None
             size //= 2
+        except UnicodeEncodeError:
+            raise _unreadable(directory, "its path is not UTF-8, which LMDB needs") from None
         except (lmdb.Error, OSError) as error:
             if size > SMALLEST_MAP_BYTES and "Cannot allocate memory" in str(error):
                 size //= 2
@@ -446,7 +448,7 @@ def _open(directory: Path, readonly: bool) -> lmdb.Environment:
             return env
 
 
-def _unreadable(directory: Path, error: Exception) -> Faults:
+def _unreadable(directory: Path, error: Exception | str) -> Faults:
     return _fault(
         "cache-unusable",
         f"the store in `{directory}` cannot be opened: {error}",

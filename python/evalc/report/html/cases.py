@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from evalc.diagnostics.visible import visible_lines
+from evalc.diagnostics.visible import visible_within
 from evalc.report import words
 from evalc.report.html.sides import Side, baselines_of
 from evalc.report.html.texts import Budget, Prompts, cut
@@ -57,7 +57,7 @@ def case_data(report: Report, sides: Mapping[str, Sequence[Side]], texts: Texts)
             tasks.append(_Task(report, task, listed, texts))
     for made in tasks:
         made.spend(budget)
-    shown = _shown([made.content for made in tasks])
+    shown = visible_within([made.content for made in tasks])
     content = json.dumps(shown, ensure_ascii=False, allow_nan=False)
     packed = gzip.compress(content.encode(), compresslevel=6, mtime=0)
     return CaseData(
@@ -66,17 +66,6 @@ def case_data(report: Report, sides: Mapping[str, Sequence[Side]], texts: Texts)
         with_texts=sum(made.with_texts for made in tasks),
         results=sum(len(made.content["sides"]) for made in tasks),
     )
-
-
-def _shown(content: Any) -> Any:
-    """The same JSON value with every text visible; prompts and outputs keep their lines."""
-    if isinstance(content, str):
-        return visible_lines(content)
-    if isinstance(content, dict):
-        return {_shown(key): _shown(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_shown(value) for value in content]
-    return content
 
 
 class _Task:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from evalc.diagnostics.visible import visible, visible_within
 from evalc.report.html.extra import package
 
 Chart = dict[str, Any]
@@ -74,7 +75,8 @@ def figure(title: str, told: str, chart: Callable[[int], Chart], small: bool = F
 def _svg(chart: Chart, title: str, told: str) -> str:
     """SVG whose root says what it is; Vega's own roles would read out every line of a grid."""
     autosize = {"type": "fit-x", "contains": "padding"}
-    whole = {"config": CONFIG, "autosize": autosize, "padding": 2, **chart}
+    whole = {"config": CONFIG, "autosize": autosize, "padding": 2, **visible_within(chart)}
+    title, told = visible(title), visible(told)
     drawn: str = package("vl_convert").vegalite_to_svg(whole)
     root = _ROOT.match(drawn)
     assert root is not None, drawn[:200]

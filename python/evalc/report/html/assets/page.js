@@ -143,7 +143,7 @@
 
   const row = (place) => {
     const { task, one, other, at } = found[place];
-    const button = make("button", "", task.ids[at]);
+    const button = make("button", "", make("bdi", "", task.ids[at]));
     button.type = "button";
     const prompt = (task.prompts[at] || "").replace(/\s+/g, " ").trim();
     const made = make("tr", "",
@@ -194,7 +194,7 @@
   const answer = (task, one, at) => {
     if (task.choices[at] && task.kind === "multiple_choice") return [choices(task, one, at)];
     const given = one.answers[at] ?? (pickOf(one, at) === null ? null : `choice ${pickOf(one, at)}`);
-    return [...outputs(one, at), given === null ? null : make("p", "scores", `answer: ${given}`)];
+    return [...outputs(one, at), given === null ? null : make("p", "scores", "answer: ", make("bdi", "", String(given)))];
   };
 
   const panel = (task, one, at, role) => {
@@ -202,7 +202,7 @@
     const tone = { right: "good", wrong: "bad" }[kind] || "";
     const scores = Object.entries(one.scores).map(([name, own]) => `${name} ${number(own[at])}`);
     return make("div", `side ${tone}`,
-      make("div", "name", `${one.name}${role}`),
+      make("div", "name", make("bdi", "", one.name), role),
       make("div", "scores", scores.join(" · ")), ...answer(task, one, at));
   };
 
@@ -221,7 +221,7 @@
   const open = (place) => {
     shown = place;
     const { task, one, other, at } = found[place];
-    $("case-title").textContent = `${task.task} · ${task.ids[at]}`;
+    $("case-title").replaceChildren(make("bdi", "", task.task), " · ", make("bdi", "", task.ids[at]));
     const sides = [...(other ? [other] : []), one];
     const rest = task.sides.filter((each) => !sides.includes(each) && scoreOf(each, at) !== null);
     const chosen = task.kind === "multiple_choice" && task.choices[at];

@@ -1,0 +1,21 @@
+"""Groups of commands that propose the one that was nearly named."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+import click
+
+
+class Near(click.Group):
+    """A group whose mistyped commands are told the near one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command; one that is nearly right is proposed."""
+        name, known = args[0], self.list_commands(ctx)
+        near = get_close_matches(name, known, n=1)
+        if name not in known and near and not name.startswith("-"):
+            ctx.fail(f"No such command '{name}'. Did you mean '{near[0]}'?")
+        return super().resolve_command(ctx, args)
