@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from evalc.diagnostics import Diagnostic
+from evalc.diagnostics import MOST_SHOWN, Diagnostic
 from evalc.spec.index import Index, Loc
 from evalc.spec.wording import did_you_mean, dotted, listed, missing_key
 
 
 @dataclass(slots=True)
 class Findings:
-    """What checks found; nothing is said twice about a value that already has a fault.
-
-    `silent` holds the locations whose values were refused before and are stand-ins now.
-    """
+    """What checks found; nothing is said twice about a value that already has a fault."""
 
     index: Index
-    silent: set[Loc] = field(default_factory=set)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    _silent: set[Loc] = field(default_factory=set)
+    _around: set[Loc] = field(default_factory=set)
+
+    def hush(self, loc: Loc) -> None:
+        """The value at `loc` was refused before and is a stand-in now."""
+        self._silent.add(loc)
+        self._around.update(loc[:size] for size in range(len(loc) + 1))
 
     def is_silent(self, loc: Loc) -> bool:
         """True when the value at `loc`, or one around or inside it, is a stand-in."""
-        return any(loc[: len(known)] == known or known[: len(loc)] == loc for known in self.silent)
+        return loc in self._around or any(loc[:size] in self._silent for size in range(len(loc)))
 
     def add(
         self,
@@ -53,8 +56,9 @@ class Findings:
 
     def unknown(self, what: str, name: str, loc: Loc, known: list[str]) -> None:
         """`loc` names a `what` (model, dataset, ...) that is none of `known`."""
-        define = f"define it as `[{what}s.{name}]`"
-        hint = did_you_mean(name, known) or (
-            f"use {listed(sorted(known)[:8])}, or {define}" if known else define
-        )
+        hint = f"define it as `[{what}s.{name}]`"
+        if len(self.diagnostics) < MOST_SHOWN and known:
+            # what is not shown is not searched for: names that are unknown come in thousands
+            near = did_you_mean(name, known)
+            hint = near or f"use {listed(sorted(known)[:8])}, or {hint}"
         self.add(f"unknown-{what}", loc, f"names the {what} `{name}`, which does not exist", hint)

@@ -76,14 +76,14 @@ def _folder(
 
 def _ordered(faults: Sequence[Diagnostic], texts: Sequence[Path | str]) -> list[Diagnostic]:
     """By file or override, then by position; what has no place comes first."""
+    ranks = {text: rank for rank, text in reversed(list(enumerate(texts)))}
 
     def key(fault: Diagnostic) -> tuple[int, int]:
         place = fault.place
         if place is None:
             return -1, 0
         text = place.path if place.text is None else place.text.removeprefix(FLAG)
-        rank = texts.index(text) if text in texts else len(texts)
-        return rank, place.span.start if place.span else 0
+        return ranks.get(text, len(texts)), place.span.start if place.span else 0
 
     return sorted(faults, key=key)
 
