@@ -49,6 +49,10 @@ def bench() -> ModuleType:
 
 bombs = bench()
 BY_NAME = {bomb.name: bomb for bomb in bombs.named() if bomb.template is not None}
+WIDE = {bomb.name: bomb for bomb in bombs.tables()}
+PARQUET = {bomb.name: bomb for bomb in bombs.parquets(small=True)}
+TEXTS = {bomb.name: bomb for bomb in bombs.texts()}
+CALLS = {bomb.name: bomb for bomb in bombs.functions()}
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -120,3 +124,78 @@ def test_cases_times_repeats_have_a_bound(workspace: Workspace) -> None:
 def test_a_name_that_no_file_system_holds_is_refused(workspace: Workspace) -> None:
     workspace.write(SUMS.replace("sums.jsonl", "x" * 300 + ".jsonl"))
     assert "too long" in refused(workspace, "wrong-value")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a million columns, d.csv", "more than 16384 columns"),
+        ("a million columns, d.tsv", "more than 16384 columns"),
+        ("a million keys", "more than 16384 columns"),
+        ("a column with a long name", "the header is longer than 1 MiB"),
+        ("a JSON list of rows", "more than 16777216 rows"),
+        ("a row of 1 GB, packed", "longer than 64 MiB"),
+        ("zstd of rows", "more than 16777216 rows"),
+        ("zstd of one row", "longer than 64 MiB"),
+        ("data in .xz", "a suffix that is not known"),
+    ],
+)
+def test_a_file_of_more_rows_or_columns_than_are_read_is_refused(
+    name: str, said: str, tmp_path: Path
+) -> None:
+    ended = bombs.run(WIDE[name], tmp_path)
+    assert ended.code == 2 and said in ended.said, ended.said
+    assert not ended.wrong(WIDE[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Parquet of 20 million equal rows", "more than 16777216 rows"),
+        ("Parquet of 2 million equal rows", "more than 1048576 values"),
+        ("Parquet of a list of 3 million", "more than 1048576 values"),
+        ("Parquet of a long text, often meant", "unpacks to more than 128 MiB"),
+        ("Parquet of long texts inside", "unpacks to more than 128 MiB"),
+        ("Parquet of zstd", "unpacks to more than 128 MiB"),
+        ("Parquet of a long description", "describes its columns in more than 32 MiB"),
+    ],
+)
+def test_a_parquet_file_is_weighed_before_it_is_unpacked(
+    name: str, said: str, tmp_path: Path
+) -> None:
+    ended = bombs.run(PARQUET[name], tmp_path)
+    assert ended.code == 2 and said in ended.said, ended.said
+    assert not ended.wrong(PARQUET[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("5,000 unknown datasets of 5,000", "errors; 200 of them are shown"),
+        ("one line of 3 MB with faults", "more than 50,000 values"),
+        ("a spec of 5 MB", "is larger than 4 MiB"),
+        ("a table 90 deep in a task", "nested too deeply"),
+        ("a dotted key 300 deep", "nested too deeply"),
+        ("a long unknown metric", "[unknown-metric]"),
+    ],
+)
+def test_a_spec_that_is_long_or_deep_has_a_diagnostic(name: str, said: str, tmp_path: Path) -> None:
+    ended = bombs.run(TEXTS[name], tmp_path)
+    assert ended.code == 2 and said in ended.said + ended.end, ended.said
+    assert not ended.wrong(TEXTS[name])
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if "glob" in name])
+def test_a_glob_does_not_go_back(name: str, tmp_path: Path) -> None:
+    ended = bombs.run(CALLS[name], tmp_path)
+    assert (ended.code, ended.said.strip()) == (0, "False")
+    assert not ended.wrong(CALLS[name])
+
+
+@pytest.mark.parametrize("given", ["a." * 300 + "b=1", "tasks.sums.seed=" + "9" * 5000])
+def test_an_override_that_is_deep_or_long_has_a_diagnostic(
+    workspace: Workspace, given: str
+) -> None:
+    workspace.write(SUMS)
+    done = workspace.run("check", "--set", given)
+    assert (done.code, "internal error" in done.err) == (2, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from evalc.diagnostics import MOST_SHOWN, Diagnostic
@@ -54,11 +55,20 @@ class Findings:
         hint = hint or "remove it"
         self.add("misplaced-key", loc, f"has no meaning {why}", hint, key=True)
 
+    @property
+    def many(self) -> bool:
+        """Whether more was found than is shown: names that are unknown come in thousands, each
+        to be compared with thousands."""
+        return len(self.diagnostics) >= MOST_SHOWN
+
+    def meant(self, word: str, words: Sequence[str]) -> str | None:
+        """A hint with the nearest of `words`, or None; not searched where it would not be seen."""
+        return None if self.many else did_you_mean(word, words)
+
     def unknown(self, what: str, name: str, loc: Loc, known: list[str]) -> None:
         """`loc` names a `what` (model, dataset, ...) that is none of `known`."""
         hint = f"define it as `[{what}s.{name}]`"
-        if len(self.diagnostics) < MOST_SHOWN and known:
-            # what is not shown is not searched for: names that are unknown come in thousands
-            near = did_you_mean(name, known)
+        if known and not self.many:
+            near = self.meant(name, known)
             hint = near or f"use {listed(sorted(known)[:8])}, or {hint}"
         self.add(f"unknown-{what}", loc, f"names the {what} `{name}`, which does not exist", hint)
