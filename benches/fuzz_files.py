@@ -33,7 +33,7 @@ from evalc.store import segments
 from fuzzing import Input, Make, command_line
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from fuzz_models import _damaged, _edited
+from fuzz_models import _damaged, _edited, in_fork
 from fuzz_specs import mutated
 from tiny_models import write_model
 
@@ -255,4 +255,4 @@ def prepared(root: Path) -> Make:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(__doc__, "fuzz-files", prepared, lambda: None))
+    sys.exit(command_line(__doc__, "fuzz-files", prepared, in_fork))
