@@ -53,11 +53,11 @@ HEAD = """\
 
 Written from the code by `evalc.spec.reference`; a test keeps it fresh.
 
-A spec is TOML 1.1, in one file or several files of a folder, each of at most 4 MiB and nested at
-most 64 deep. Each begins with `evalc = 1`. Tables
-merge across files; a name defined twice is an error. Relative paths start from the folder of the
-file they stand in. `--set tasks.NAME.key=value` changes a value from the command line, with the
-same checks; relative paths in it start from the working directory.
+A spec is TOML 1.1, in one file or several files of a folder, each of at most 4 MiB, 50,000 values
+and 64 levels. Each begins with `evalc = 1`. Tables merge across files; a name defined twice is an
+error. Relative paths start from the folder of the file they stand in. `--set tasks.NAME.key=value`
+changes a value from the command line, with the same checks; relative paths in it start from the
+working directory.
 
 Names of tables are letters, digits, `_`, `-`, `.` and `+`. Where several models or tasks may be
 named, a glob (`mmlu_*`) stands for all it matches, and `tag:WORD` for the tasks with that tag.
