@@ -21,6 +21,8 @@ BATCH = 4096
 """Rows that are unpacked at a time, of a file that is not wide."""
 CELLS = 1 << 16
 """Values that are unpacked at a time, of one that is."""
+BATCH_BYTES = 16 << 20
+"""Bytes that are unpacked at a time, of rows of the mean length."""
 WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}
 
 
@@ -41,9 +43,10 @@ def parquet_rows(path: Path, place: Place | None) -> Iterator[Mapping[str, Any]]
         size = _size(path)
         file = parquet.ParquetFile(path)
         _named_apart(path, file.schema_arrow.names, place)
-        _weighed(file, size)
-        _texts_weighed(parquet, path, file, size)
-        batch = max(1, min(BATCH, CELLS // max(1, file.metadata.num_columns)))
+        taken = max(_weighed(file, size), _texts_weighed(parquet, path, file, size))
+        row = taken // max(1, file.metadata.num_rows) + 1
+        cells = CELLS // max(1, file.metadata.num_columns)
+        batch = max(1, min(BATCH, cells, BATCH_BYTES // row))
         for rows in file.iter_batches(batch_size=batch):
             yield from batch_rows(rows)
     except _TooLarge as large:
@@ -77,8 +80,8 @@ def _named_apart(path: Path, names: list[str], place: Place | None) -> None:
         raise Faults([Diagnostic("bad-data", message, place, hint=hint)])
 
 
-def _weighed(file: Any, size: int) -> None:
-    """Raises `_TooLarge` by what the file says of itself."""
+def _weighed(file: Any, size: int) -> int:
+    """Bytes that a file takes unpacked. Raises `_TooLarge` by what the file says of itself."""
     values = taken = 0
     about = file.metadata
     if about.num_columns > BOUNDS["columns"]:
@@ -95,6 +98,7 @@ def _weighed(file: Any, size: int) -> None:
     if values > max(BOUNDS["parquet_values"], size):
         raise _TooLarge(f"has more than {BOUNDS['parquet_values']} values, and than it has bytes")
     _few_bytes(taken, size)
+    return taken
 
 
 def _width(column: Any) -> int:
@@ -105,8 +109,8 @@ def _width(column: Any) -> int:
     return int(column.length) if kind == "FIXED_LEN_BYTE_ARRAY" else WIDTHS.get(kind, 8)
 
 
-def _texts_weighed(parquet: Any, path: Path, file: Any, size: int) -> None:
-    """Raises `_TooLarge` where texts of a dictionary are meant more often than they may be."""
+def _texts_weighed(parquet: Any, path: Path, file: Any, size: int) -> int:
+    """Bytes of texts. Raises `_TooLarge` where those of a dictionary are meant too often."""
     about = file.metadata
     names = [
         about.schema.column(at).path
@@ -114,7 +118,7 @@ def _texts_weighed(parquet: Any, path: Path, file: Any, size: int) -> None:
         if about.schema.column(at).physical_type == "BYTE_ARRAY"
     ]
     if not names or not about.num_row_groups:
-        return
+        return 0
     compute = importlib.import_module("pyarrow.compute")
     packed = parquet.ParquetFile(path, read_dictionary=names)
     taken = 0
@@ -124,6 +128,7 @@ def _texts_weighed(parquet: Any, path: Path, file: Any, size: int) -> None:
                 lengths = compute.binary_length(part.dictionary).take(part.indices)
                 taken += compute.sum(lengths.cast("int64")).as_py() or 0
         _few_bytes(taken, size)
+    return taken
 
 
 def _dictionaries(column: Any) -> Iterator[Any]:
