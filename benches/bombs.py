@@ -2,26 +2,34 @@
 
     python benches/bombs.py [--seed N] [--only WORD] [--generated N]
 
-Every bomb runs in a child of its own. Printed: seconds, peak MB, how it ended, and what was said.
-Exits with 1 when one is killed, takes 10 s or 1 GB, or says "internal error".
+Every bomb runs in a child of its own. Printed: seconds of a processor, peak MB, how it ended and
+what was said. Exits with 1 when one is killed, takes 10 s or 1 GB, or says "internal error". The
+time is the processor's, of all threads, for a machine that others use too; one that waits is killed
+after a minute.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import io
 import json
 import os
 import random
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
 
 SECONDS = 10.0
+WAIT = 60.0
 MEGABYTES = 1024
 
 SPEC = """evalc = 1
@@ -43,13 +51,17 @@ cases = 1
 
 @dataclass(frozen=True)
 class Bomb:
-    """A template over a row, or a folder with a spec that is checked; `fine` may also succeed."""
+    """A template over a row, a folder with a spec that is checked, or a call of a function.
+
+    `fine` may also succeed.
+    """
 
     name: str
     template: str | None = None
     row: str = '{"q": "What is it?"}'
     chat: bool = False
     spec: str | None = None
+    call: str | None = None
     files: tuple[tuple[str, bytes], ...] = ()
     fine: bool = False
 
@@ -68,14 +80,15 @@ def spec(  # noqa: PLR0917
     )
 
 
-def templates() -> Iterator[tuple[str, str]]:  # noqa: PLR0915
-    """What faults.md names, and its siblings."""
-    loop = "{% for i in range(100000) %}"
-    loops = loop + loop
-    end = "{% endfor %}"
-    ends = end + end
-    long = "{% set a = 'x' * 16000000 %}{% set b = 'x' * 16000000 %}"
-    space = "{% set ns = namespace(a='x', d=[]) %}"
+LOOP = "{% for i in range(100000) %}"
+END = "{% endfor %}"
+LOOPS, ENDS = LOOP + LOOP, END + END
+LONG = "{% set a = 'x' * 16000000 %}{% set b = 'x' * 16000000 %}"
+SPACE = "{% set ns = namespace(a='x', d=[]) %}"
+
+
+def formats() -> Iterator[tuple[str, str]]:
+    """Widths, precisions and repeats that are numbers in a template."""
     yield "width of str.format", "{{ '{:10000000000}'.format(q) }}"
     yield "precision of str.format", "{{ '{:.1000000000f}'.format(1.5) }}"
     yield "zeros of str.format", "{{ '{:01000000000d}'.format(1) }}"
@@ -95,18 +108,26 @@ def templates() -> Iterator[tuple[str, str]]:  # noqa: PLR0915
     yield "range", "{{ range(10000000000) | list }}"
     yield "filter join", "{{ ([q * 1000000] * 100000) | join }}"
     yield "method join", "{{ ''.join([q * 1000000] * 100000) }}"
-    yield "doubling by ~", space + loop + "{% set ns.a = ns.a ~ ns.a %}" + end + "{{ ns.a }}"
-    yield "doubling by +", space + loop + "{% set ns.a = ns.a + ns.a %}" + end + "{{ ns.a }}"
-    yield "doubling by join", space + loop + "{% set ns.a = [ns.a, ns.a] | join %}" + end
-    yield "doubling by format", space + loop + "{% set ns.a = '%s%s' | format(ns.a, ns.a) %}" + end
+
+
+def growths() -> Iterator[tuple[str, str]]:
+    """What grows by what it has been."""
+    yield "doubling by ~", SPACE + LOOP + "{% set ns.a = ns.a ~ ns.a %}" + END + "{{ ns.a }}"
+    yield "doubling by +", SPACE + LOOP + "{% set ns.a = ns.a + ns.a %}" + END + "{{ ns.a }}"
+    yield "doubling by join", SPACE + LOOP + "{% set ns.a = [ns.a, ns.a] | join %}" + END
+    yield "doubling by format", SPACE + LOOP + "{% set ns.a = '%s%s' | format(ns.a, ns.a) %}" + END
     yield (
         "doubling by capture",
-        (space + loop + "{% set b %}{{ ns.a }}{{ ns.a }}{% endset %}{% set ns.a = b %}" + end),
+        (SPACE + LOOP + "{% set b %}{{ ns.a }}{{ ns.a }}{% endset %}{% set ns.a = b %}" + END),
     )
-    yield "a namespace in itself", space + "{% set ns.d = ns %}{{ ns }}"
-    yield "a namespace in a list in itself", space + "{% set ns.d = [[ns]] %}{{ ns == ns }}"
-    yield "nesting by a namespace", space + loops + "{% set ns.d = [ns.d] %}" + ends
-    yield "sharing by a namespace", space + loops + "{% set ns.d = [ns.d, ns.d] %}" + ends
+    yield "a namespace in itself", SPACE + "{% set ns.d = ns %}{{ ns }}"
+    yield "a namespace in a list in itself", SPACE + "{% set ns.d = [[ns]] %}{{ ns == ns }}"
+    yield "nesting by a namespace", SPACE + LOOPS + "{% set ns.d = [ns.d] %}" + ENDS
+    yield "sharing by a namespace", SPACE + LOOPS + "{% set ns.d = [ns.d, ns.d] %}" + ENDS
+
+
+def sharings() -> Iterator[tuple[str, str]]:
+    """A list of few parts that is long when it is walked."""
     shared = "{% set a = ['x'] %}" + "{% set a = [a, a] %}" * 60
     for name, use in {
         "printed": "{{ a }}",
@@ -139,23 +160,31 @@ def templates() -> Iterator[tuple[str, str]]:  # noqa: PLR0915
         "substituted": "{{ a | regex_replace('x', 'y') }}",
     }.items():
         yield f"shared lists {name}", shared + use
+
+
+def comparisons() -> Iterator[tuple[str, str]]:
+    """Long texts that are looked at again and again."""
     for sign in ("==", "!=", "<", "<=", ">", ">=", "in", "not in"):
         body = f"{{% if a {sign} b %}}{{% endif %}}"
-        yield f"texts compared by {sign}", long + loops + body + ends
-    yield "texts compared in a chain", long + loops + "{% if a <= b <= a %}{% endif %}" + ends
-    yield "texts tested", long + loops + "{% if a is eq(b) %}{% endif %}" + ends
-    yield "lists of texts compared", long + loops + "{% if [a] == [b] %}{% endif %}" + ends
-    yield "letters of a text", long + loops + "{% if a[15999999] %}{% endif %}" + ends
-    yield "last letters of a text", long + loops + "{% if a[-1] %}{% endif %}" + ends
-    yield "slices of a text", long + loops + "{% if a[5:6] %}{% endif %}" + ends
-    yield "loops over a text", long + loops + "{% for c in a %}{% break %}{% endfor %}" + ends
-    yield "keys of a dictionary", long + loops + "{% if {a: 1} %}{% endif %}" + ends
-    yield "dictionary looked up", long + "{% set d = {a: 1} %}" + loops + "{{ d[b] }}" + ends
-    yield "texts searched", long + loops + "{{ a.find('y') }}" + ends
-    yield "texts sorted", long + "{{ ([a, b] * 50000) | sort | length }}"
-    yield "texts made unique", long + "{{ ([a, b] * 50000) | unique | list | length }}"
-    yield "texts selected", long + "{{ ([a] * 100000) | select('eq', b) | list | length }}"
-    yield "texts in a list", long + "{{ 'y' in ([a] * 100000) }}" + loop + "{{ b in [a] }}" + end
+        yield f"texts compared by {sign}", LONG + LOOPS + body + ENDS
+    yield "texts compared in a chain", LONG + LOOPS + "{% if a <= b <= a %}{% endif %}" + ENDS
+    yield "texts tested", LONG + LOOPS + "{% if a is eq(b) %}{% endif %}" + ENDS
+    yield "lists of texts compared", LONG + LOOPS + "{% if [a] == [b] %}{% endif %}" + ENDS
+    yield "letters of a text", LONG + LOOPS + "{% if a[15999999] %}{% endif %}" + ENDS
+    yield "last letters of a text", LONG + LOOPS + "{% if a[-1] %}{% endif %}" + ENDS
+    yield "slices of a text", LONG + LOOPS + "{% if a[5:6] %}{% endif %}" + ENDS
+    yield "loops over a text", LONG + LOOPS + "{% for c in a %}{% break %}{% endfor %}" + ENDS
+    yield "keys of a dictionary", LONG + LOOPS + "{% if {a: 1} %}{% endif %}" + ENDS
+    yield "dictionary looked up", LONG + "{% set d = {a: 1} %}" + LOOPS + "{{ d[b] }}" + ENDS
+    yield "texts searched", LONG + LOOPS + "{{ a.find('y') }}" + ENDS
+    yield "texts sorted", LONG + "{{ ([a, b] * 50000) | sort | length }}"
+    yield "texts made unique", LONG + "{{ ([a, b] * 50000) | unique | list | length }}"
+    yield "texts selected", LONG + "{{ ([a] * 100000) | select('eq', b) | list | length }}"
+    yield "texts in a list", LONG + "{{ 'y' in ([a] * 100000) }}" + LOOP + "{{ b in [a] }}" + END
+
+
+def replacements() -> Iterator[tuple[str, str]]:
+    """Replacing, splitting and matching."""
     yield "replace of nothing", "{{ ('x' * 4000000).replace('', 'y' * 1000) }}"
     yield "filter replace of nothing", "{{ ('x' * 4000000) | replace('', 'y' * 1000) }}"
     yield "regex_replace that grows", "{{ ('x' * 4000000) | regex_replace('x', 'y' * 1000) }}"
@@ -164,11 +193,15 @@ def templates() -> Iterator[tuple[str, str]]:  # noqa: PLR0915
         ("{{ ('x' * 4000000) | regex_replace('(x+)', '" + r"\\1" * 500 + "') }}"),
     )
     yield "a large pattern", "{{ q | regex_replace('(" + "(a{1,900}){1,900}" + ")', '') }}"
-    yield "many patterns", loops + "{{ q | regex_replace('[a-z]{' ~ (i % 999) ~ '}', '') }}" + ends
+    yield "many patterns", LOOPS + "{{ q | regex_replace('[a-z]{' ~ (i % 999) ~ '}', '') }}" + ENDS
     yield "splitlines", "{{ ('\n' * 16000000).splitlines() | length }}"
     yield "split", "{{ ('x ' * 8000000).split() | length }}"
     yield "filter split", "{{ ('x ' * 8000000) | split | length }}"
     yield "filter lines", "{{ ('\n' * 16000000) | lines | length }}"
+
+
+def others() -> Iterator[tuple[str, str]]:
+    """Numbers, and what has no end."""
     yield "batch", "{{ [0] | batch(10000000000, 0) | list }}"
     yield "slice", "{{ [0] | slice(10000000000) | list }}"
     yield "power", "{{ 10 ** 1000000000 }}"
@@ -179,12 +212,18 @@ def templates() -> Iterator[tuple[str, str]]:  # noqa: PLR0915
     yield "JSON with indents", "{{ ([[[[0]]]] * 200000) | tojson(indent=200) }}"
     yield "endless macro", "{% macro m(a) %}{{ m([a]) }}{% endmacro %}{{ m(1) }}"
     yield "endless loop", "{% for a in [[1]] recursive %}{{ loop([[a]]) }}{% endfor %}"
-    yield "loops in loops", loops * 3 + "x" + ends * 3
-    yield "literal text in loops", loops + "y" * 100000 + ends
-    yield "captures in loops", loops + "{% set a %}" + "y" * 100000 + "{% endset %}" + ends
+    yield "loops in loops", LOOPS * 3 + "x" + ENDS * 3
+    yield "literal text in loops", LOOPS + "y" * 100000 + ENDS
+    yield "captures in loops", LOOPS + "{% set a %}" + "y" * 100000 + "{% endset %}" + ENDS
     yield "dict of many pairs", "{{ dict(range(100000) | map('string') | batch(2)) | length }}"
     yield "includes", "{% include 'x' %}"
     yield "extends", "{% extends 'x' %}"
+
+
+def templates() -> Iterator[tuple[str, str]]:
+    """What faults.md names, and its siblings."""
+    for kind in (formats, growths, sharings, comparisons, replacements, others):
+        yield from kind()
 
 
 def chains(length: int) -> Iterator[tuple[str, str]]:
@@ -314,22 +353,6 @@ def files() -> Iterator[Bomb]:
     yield Bomb(
         "a CSV field of 70 MB", spec=spec("d.csv"), files=(("d.csv", b"q\n" + b"x" * 70_000_000),)
     )
-    yield Bomb(
-        "a million columns",
-        spec=spec("d.csv"),
-        fine=True,
-        files=(
-            (
-                "d.csv",
-                b"q,"
-                + b",".join(b"c%d" % i for i in range(1_000_000))
-                + b"\n"
-                + b"1"
-                + b",1" * 1_000_000
-                + b"\n",
-            ),
-        ),
-    )
     for depth in (1000, 100_000):
         yield Bomb(f"JSON {depth} deep", spec=spec(), files=(("d.jsonl", deep(depth).encode()),))
         lists = b'{"q": ' + b"[" * depth + b"]" * depth + b"}"
@@ -342,17 +365,154 @@ def files() -> Iterator[Bomb]:
     )
 
 
-def named() -> list[Bomb]:
-    """The bombs with names."""
-    found = [Bomb(name, template=text, fine=True) for name, text in templates()]
+def tables() -> Iterator[Bomb]:
+    """Rows that are wide, and tables with long names."""
+    wide = b",".join(b"c%d" % i for i in range(1_000_000))
+    for name, comma in (("d.csv", b","), ("d.tsv", b"\t")):
+        header = wide.replace(b",", comma)
+        body = b"q" + comma + header + b"\n1" + (comma + b"1") * 1_000_000 + b"\n"
+        yield Bomb(f"a million columns, {name}", spec=spec(name), files=((name, body),))
+    keys = b"{" + b",".join(b'"k%d":1' % i for i in range(1_000_000)) + b',"q":"x"}\n'
+    yield Bomb("a million keys", spec=spec(), files=(("d.jsonl", keys),))
+    inner = b'{"q": ' + keys.strip() + b"}\n"
+    yield Bomb("a million keys inside", spec=spec(), fine=True, files=(("d.jsonl", inner),))
+    listed = b"[" + b"{}," * 20_000_000 + b"{}]"
+    yield Bomb("a JSON list of rows", spec=spec("d.json"), files=(("d.json", listed),))
+    yield Bomb(
+        "a row of 1 GB, packed",
+        spec=spec("d.jsonl.gz"),
+        files=(("d.jsonl.gz", gzip.compress(b'{"q": "') + packed(b"x", 1_000_000_000)),),
+    )
+    header = b"q," + b"c" * 60_000_000 + b"\n" + b"1,2\n" * 100_000
+    yield Bomb("a column with a long name", spec=spec("d.csv"), files=(("d.csv", header),))
+    rows = zstandard(b"{}\n" * 1_000_000) * 300
+    yield Bomb("zstd of rows", spec=spec("d.jsonl.zst"), files=(("d.jsonl.zst", rows),))
+    row = zstandard(b"x" * 10_000_000) * 300
+    yield Bomb("zstd of one row", spec=spec("d.jsonl.zst"), files=(("d.jsonl.zst", row),))
+    for suffix in (".bz2", ".xz", ".zip"):
+        name = "d.jsonl" + suffix
+        yield Bomb(f"data in {suffix}", spec=spec(name), files=((name, b"BZh9" * 99),))
+
+
+def zstandard(data: bytes) -> bytes:
+    """`data` as a frame of Zstandard."""
+    return bytes(pyarrow.compress(data, codec="zstd", asbytes=True))
+
+
+def parquet(table: pyarrow.Table, **options: Any) -> bytes:
+    """A table as Parquet."""
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(table, out, **options)
+    return out.getvalue()
+
+
+def parquets(*, small: bool = False) -> Iterator[Bomb]:
+    """Parquet files that say much in few bytes; `small` leaves out what takes long to write."""
+    zeros = pyarrow.nulls(20_000_000, pyarrow.int64()).fill_null(0)
+    long = pyarrow.array(["x" * 1_000_000])
+    often = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 300_000, pyarrow.int32()), long)
+    few = pyarrow.table({"q": [f"x{n}" for n in range(9)]})
+    kinds: dict[str, Callable[[], bytes]] = {
+        "of 20 million equal rows": lambda: parquet(pyarrow.table({"q": zeros})),
+        "of 2 million equal rows": lambda: parquet(pyarrow.table({"q": zeros[:2_000_000]})),
+        "of a list of 3 million": lambda: parquet(pyarrow.table({"q": [[0] * 3_000_000]})),
+        "of a long text, often meant": lambda: parquet(pyarrow.table({"q": often})),
+        "of long texts inside": lambda: parquet(
+            pyarrow.table({"q": pyarrow.StructArray.from_arrays([often], ["a"])})
+        ),
+        "of 20,000 columns": lambda: parquet(pyarrow.table({f"c{n}": [1] for n in range(20_000)})),
+        "of 16,000 columns": lambda: parquet(
+            pyarrow.table({"q": ["x"]} | {f"c{n}": [1] for n in range(16_000)})
+        ),
+        "of damaged pages": lambda: parquet(few)[:40] + bytes(40) + parquet(few)[80:],
+        "of a long description": lambda: b"PAR1" + b"\x19" * 40_000_000 + b"\0\x5a\x62\x02PAR1",
+    }
+    for packing in ("zstd", "gzip", "snappy", "brotli", "lz4"):
+        kinds[f"of {packing}"] = lambda packing=packing: parquet(
+            pyarrow.table({"q": long.take(pyarrow.array([0] * 300))}),
+            compression=packing,
+            use_dictionary=False,
+        )
+    for name, made in kinds.items():
+        if small and name.endswith("columns"):
+            continue
+        data = made()
+        yield Bomb(
+            f"Parquet {name}", spec=spec("d.parquet"), fine=True, files=(("d.parquet", data),)
+        )
+
+
+def texts() -> Iterator[Bomb]:
+    """Specs that are long, wide or deep."""
+    row = (("d.jsonl", b'{"q": "x"}\n'),)
+    many = "".join(
+        f"[tasks.t{n}]\ndataset = 'd'\ntype = 'generate'\nprompt = '{{{{ q }}}}'\ntarget = 'x'\n"
+        "metrics = ['exact_match']\n"
+        for n in range(5000)
+    )
+    names = "".join(f"[tasks.t{n}]\ndataset = 'e{n}'\n" for n in range(5000))
+    sets = "".join(f"[datasets.d{n}]\npath = 'd.jsonl'\n" for n in range(5000))
+    tables: dict[str, str] = {
+        "5,000 tasks": spec(rest=many),
+        "5,000 unknown datasets of 5,000": spec(rest=names + sets),
+        "one line of 3 MB with faults": spec(
+            rest="[suites]\n" + "s = {" + ", ".join(f"k{n} = {n}" for n in range(200_000)) + "}"
+        ),
+        "a spec of 5 MB": spec(rest="# " + "x" * 5_000_000),
+        "a list of 40,000 tags": spec(task=f"tags = {['x'] * 40_000}"),
+        "a list of 100,000 metrics": spec(metrics=", ".join(["'no'"] * 100_000)),
+        "a list of 40,000 metrics": spec(metrics=", ".join(["'no'"] * 40_000)),
+        "a dotted key 300 deep": spec(task=".".join(["tasks", "a"] * 150) + " = 1"),
+        "a table 90 deep in a task": spec(task="extract = " + "{a = " * 90 + "1" + "}" * 90),
+        "a long path": spec("x/" * 400_000 + "d.jsonl"),
+        "a long unknown metric": spec(metrics="'" + "m" * 1_000_000 + "'"),
+        "a long unknown key": spec(task="m" * 1_000_000 + " = 1"),
+        "a long regular expression": spec(task="extract = { regex = '" + "(a|b)*" * 50_000 + "' }"),
+        "a regular expression in itself": spec(
+            task="extract = { regex = '" + "(" * 90 + "a" + "{1,9})" * 90 + "' }"
+        ),
+        "a glob of tasks": spec(
+            rest=many + "[suites.s]\nmodels = ['*']\ntasks = ['" + "*t" * 200 + "x']"
+        ),
+    }
+    for name, text in tables.items():
+        yield Bomb(name, spec=text, files=row, fine=True)
+
+
+def functions() -> Iterator[Bomb]:
+    """What runs on a text of a model or on the paths of a change."""
+    steps = "/".join(["a" * 50] * 80)
+    calls = {
+        "a glob of folders": f"path_matches('**/*a' * 500 + 'b', '{steps}')",
+        "a glob of stars in a name": "path_matches('*a' * 100 + 'b', 'a' * 255)",
+        "a glob of folders alone": "path_matches('**/' * 2000 + 'x', 'a/' * 2000 + 'a')",
+        "a glob of classes": "path_matches('*[a-z]' * 100 + '!', 'a' * 255)",
+        "glob of names": "matching.fnmatchcase('a' * 5000, '*a' * 500 + 'b')",
+    }
+    long = "'the cat sat on the mat ' * 43_000"
+    other = "'a dog sat at the door of it ' * 37_000"
+    letters = "'x' * 1_000_000"
+    for name in ("BLEU", "CHRF"):
+        calls[f"{name} of 1 MB"] = f"overlap._statistics({name}(), [[{long}]], [[{other}]])"
+        word = f"overlap._statistics({name}(), [[{letters}]], [[{letters}]])"
+        calls[f"{name} of a word of 1 MB"] = word
+    calls["F1 of 1 MB"] = f"text.token_f1({long}, {other})"
+    calls["words of 1 MB"] = f"text.plain_words({letters})"
+    for name, call in calls.items():
+        yield Bomb(name, call=call, fine=True)
+
+
+def named() -> Iterator[Bomb]:
+    """The bombs with names, made one at a time: some are large."""
+    yield from (Bomb(name, template=text, fine=True) for name, text in templates())
     for n in (3_000, 60_000):
-        found += [Bomb(f"{name}, {n}", template=text, fine=True) for name, text in chains(n)]
-    found += [
-        Bomb(f"chat: {name}", template=text, chat=True, fine=True) for name, text in chains(20_000)
-    ]
+        yield from (Bomb(f"{name}, {n}", template=text, fine=True) for name, text in chains(n))
+    for name, text in chains(20_000):
+        yield Bomb(f"chat: {name}", template=text, chat=True, fine=True)
     row = (("d.jsonl", b'{"q": "x", "n": 1}\n'),)
-    found += [Bomb(name, spec=text, files=row, fine=True) for name, text in numbers()]
-    return [*found, *files()]
+    yield from (Bomb(name, spec=text, files=row, fine=True) for name, text in numbers())
+    for kind in (files, tables, parquets, texts, functions):
+        yield from kind()
 
 
 def generated(count: int, seed: int) -> list[Bomb]:
@@ -405,6 +565,17 @@ except ValueError as error:
 """
 
 
+CALL = """
+import sys
+from evalc.spec.globs import path_matches
+from evalc.spec import matching
+from evalc.score.metrics import overlap, text
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+print(str(eval(sys.argv[1]))[:99])
+"""
+
+
 WATCH = """
 import json, os, select, signal, subprocess, sys
 report, limit, *command = sys.argv[1:]
@@ -413,7 +584,7 @@ watched = os.pidfd_open(child.pid)
 if not select.select([watched], [], [], float(limit))[0]:
     child.send_signal(signal.SIGKILL)
 _, status, usage = os.wait4(child.pid, 0)
-ended = [os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024]
+ended = [os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]
 open(report, "w").write(json.dumps(ended))
 """
 """Starts the bomb. A child's peak begins with that of who starts it, so nobody large may do it."""
@@ -421,12 +592,13 @@ open(report, "w").write(json.dumps(ended))
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended; `code` is negative for a signal."""
+    """How a child ended, after how many seconds of a processor; `code` is negative for a signal."""
 
     code: int
     seconds: float
     megabytes: float
     said: str
+    end: str = ""
 
     def wrong(self, bomb: Bomb) -> bool:
         """Whether this is no diagnostic in time."""
@@ -442,22 +614,24 @@ def run(bomb: Bomb, folder: Path) -> Ended:
         fields = {"template": bomb.template, "row": bomb.row, "chat": bomb.chat}
         given.write_text(json.dumps(fields))
         command = [sys.executable, "-c", RENDER, str(given)]
+    elif bomb.call is not None:
+        command = [sys.executable, "-c", CALL, bomb.call]
     else:
         for name, data in bomb.files:
             (folder / name).write_bytes(data)
         (folder / "spec.toml").write_text(bomb.spec or "")
         command = [sys.executable, "-m", "evalc", "check", str(folder / "spec.toml")]
     report = folder / "ended.json"
-    watch = [sys.executable, "-c", WATCH, str(report), str(2 * SECONDS), *command]
+    watch = [sys.executable, "-c", WATCH, str(report), str(WAIT), *command]
     environment = {**os.environ, "EVALC_CACHE": str(folder / "cache"), "NO_COLOR": "1"}
-    start = time.monotonic()
     with (folder / "said").open("w+b") as out:
         subprocess.run(watch, stdout=out, stderr=subprocess.STDOUT, env=environment, check=True)
-        seconds = time.monotonic() - start
         out.seek(0)
         said = out.read(4000).decode(errors="replace")
-    code, megabytes = json.loads(report.read_text())
-    return Ended(code, seconds, megabytes, said)
+        out.seek(max(0, out.seek(0, os.SEEK_END) - 200))
+        end = out.read().decode(errors="replace")
+    code, seconds, megabytes = json.loads(report.read_text())
+    return Ended(code, seconds, megabytes, said, end)
 
 
 def main() -> None:
@@ -467,10 +641,12 @@ def main() -> None:
     parser.add_argument("--generated", type=int, default=150)
     parser.add_argument("--quiet", action="store_true")
     asked = parser.parse_args()
-    bombs = [*named(), *generated(asked.generated, asked.seed)]
-    bombs = [bomb for bomb in bombs if asked.only in bomb.name]
-    wrong, slowest, largest = 0, 0.0, 0.0
+    bombs = chain(named(), generated(asked.generated, asked.seed))
+    count, wrong, slowest, largest = 0, 0, 0.0, 0.0
     for bomb in bombs:
+        if asked.only not in bomb.name:
+            continue
+        count += 1
         with tempfile.TemporaryDirectory() as folder:
             ended = run(bomb, Path(folder))
         bad = ended.wrong(bomb)
@@ -485,7 +661,7 @@ def main() -> None:
                 f"{bomb.name[:40]:40} {said}",
                 flush=True,
             )
-    print(f"{len(bombs)} bombs, {wrong} wrong; slowest {slowest:.1f} s, largest {largest:.0f} MB")
+    print(f"{count} bombs, {wrong} wrong; slowest {slowest:.1f} s, largest {largest:.0f} MB")
     sys.exit(1 if wrong else 0)
 
 

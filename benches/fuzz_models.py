@@ -5,60 +5,49 @@
 Every input is a tiny model, some with an adapter or in shards, of which one file is mutated: its
 JSON (values, keys, types, depth), its bytes, a safetensors header, or what kind of file it is. It
 is planned and asked in a forked child, and counts as found when it ends in an internal error, a
-traceback, a signal, more than `SECONDS` or more than `GROWTH` of memory. What is found is kept and
-exits with 1.
+traceback, a signal, or beyond a limit of time or memory. What is found is kept and exits with 1.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
 import os
 import random
 import re
-import resource
-import select
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import transformers
 
-from evalc.cli import main
 from evalc.exec import bundle
 from evalc.plan import tokenizers
+from fuzzing import Input, Make, command_line
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from tiny_models import write_adapter, write_model, write_shards
 
-SECONDS = 20
-GROWTH = 2 << 30
-"""Bytes of memory that an input may take beyond what the process has."""
 SPEC = """evalc = 1
 [models.m]
-path = "{path}"
+path = "../m"
 [datasets.d]
 path = "d.jsonl"
 [tasks.t]
 dataset = "d"
 type = "generate"
-prompt = "{{{{ q }}}}"
+prompt = "{{ q }}"
 target = "x"
-generate = {{ max_new_tokens = 2 }}
+generate = { max_new_tokens = 2 }
 metrics = ["exact_match"]
 [tasks.c]
 dataset = "d"
 type = "multiple_choice"
-prompt = "{{{{ q }}}}"
+prompt = "{{ q }}"
 choices = ["a", "b"]
 target = 0
 metrics = ["acc"]
@@ -213,107 +202,29 @@ def in_process(command: list[str], **_: Any) -> Any:
     return subprocess.CompletedProcess(command, code, "", err.getvalue())
 
 
-def run(root: Path) -> tuple[int, str, float]:
-    """`exec` in a fork: exit code (negative: a signal; -99: no end), what it said, its memory."""
-    said = root / "said"
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pid = os.fork()
-    if pid == 0:
-        _child(root, said)
-    ready = os.pidfd_open(pid)
-    ended = select.select([ready], [], [], SECONDS)[0]
-    if not ended:
-        os.kill(pid, signal.SIGKILL)
-    _, status, used = os.wait4(pid, 0)
-    os.close(ready)
-    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-    return (code if ended else -99), said.read_text("utf-8", "replace"), used.ru_maxrss - before
+def made(models: list[Path], chance: random.Random, root: Path) -> Input:
+    """Write the files of one input."""
+    model = shutil.copytree(chance.choice(models), root / "m")
+    there = [name for name in FILES if (model / name).exists()]
+    file = model / chance.choice(there)
+    how = mutate(file, chance)
+    (root / "specs").mkdir()
+    (root / "specs" / "spec.toml").write_text(SPEC)
+    (root / "specs" / "d.jsonl").write_text('{"q": "one and two"}\n{"q": "three"}\n')
+    return Input([["exec", "specs"]], f"{file.name}, {how}")
 
 
-def _child(root: Path, said: Path) -> None:
-    out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-    os.chdir(root)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    room = pages * resource.getpagesize() + 2 * GROWTH
-    resource.setrlimit(resource.RLIMIT_AS, (room, room))
-    tokenizers.subprocess.run = in_process  # type: ignore[attr-defined]
-    code = 1
-    try:
-        main(["exec", "specs", "--cache", "cache"])
-    except SystemExit as end:
-        code = int(end.code or 0)
-    except BaseException as failure:
-        os.write(2, f"Traceback: {failure!r}".encode("utf-8", "replace"))
-    finally:
-        os._exit(code)
-
-
-def verdict(code: int, said: str, growth: float) -> str:
-    """What an outcome counts as: its diagnostics, `ran`, or a word in capitals."""
-    if code == -99:
-        return "HANG"
-    if code < 0:
-        return f"SIGNAL {-code}"
-    if "internal error" in said or "Traceback" in said:
-        return "INTERNAL ERROR"
-    if growth * 1024 > GROWTH:
-        return "MEMORY"
-    codes = sorted(set(re.findall(r"error\[([a-z-]+)\]", said)))
-    return " ".join(codes) if codes else ("ran" if code == 0 else f"SILENT {code}")
-
-
-def fuzz(seconds: float, seed: int, keep: Path) -> Counter[str]:
-    """Outcomes by name."""
-    outcomes: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        models = bases(folder / "bases")
-        until, number = time.monotonic() + seconds, seed
-        while time.monotonic() < until:
-            chance = random.Random(number)
-            root = folder / "run"
-            shutil.rmtree(root, ignore_errors=True)
-            model = shutil.copytree(chance.choice(models), root / "m")
-            there = [name for name in FILES if (model / name).exists()]
-            file = model / chance.choice(there)
-            how = mutate(file, chance)
-            (root / "specs").mkdir()
-            (root / "specs" / "spec.toml").write_text(SPEC.format(path=model))
-            (root / "specs" / "d.jsonl").write_text('{"q": "one and two"}\n{"q": "three"}\n')
-            found = verdict(*(outcome := run(root)))
-            outcomes[found] += 1
-            if found[0].isupper():
-                kept = keep / f"{number}-{found.replace(' ', '-').lower()}"
-                shutil.rmtree(kept, ignore_errors=True)
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copytree(root, kept, symlinks=True, ignore=_pipes)
-                print(f"{number}: {found}: {file.name}, {how}: {outcome[1][-300:]!r}", flush=True)
-            number += 1
-    return outcomes
-
-
-def _pipes(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if (Path(folder) / name).is_fifo()]
-
-
-def command_line() -> int:
-    """Run the bench."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=Path("/tmp/fuzz_models"))
-    asked = parser.parse_args()
-    # what transformers imports late would be imported by every child
+def prepared(root: Path) -> Make:
+    """Models to start from, and what transformers imports late, which a fork inherits."""
     _ = (transformers.LlamaForCausalLM, transformers.PreTrainedTokenizerFast)
-    outcomes = fuzz(asked.seconds, asked.seed, asked.keep)
-    for name, count in outcomes.most_common():
-        print(f"{count:6} {name}")
-    bad = sum(count for name, count in outcomes.items() if name[0].isupper())
-    print(f"{sum(outcomes.values())} inputs, {bad} found")
-    return 1 if bad else 0
+    models = bases(root.parent / "bases")
+    return lambda chance, root: made(models, chance, root)
+
+
+def in_fork() -> None:
+    """Read tokenizers in the process."""
+    tokenizers.subprocess.run = in_process  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
-    sys.exit(command_line())
+    sys.exit(command_line(__doc__, "fuzz-models", prepared, in_fork))

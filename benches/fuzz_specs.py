@@ -2,34 +2,22 @@
 
     python benches/fuzz_specs.py [--seconds N] [--seed N] [--keep FOLDER]
 
-Inputs are checked in children that live for a while, so that an abort or a hang is noticed and
-costs one child. Printed: inputs, outcomes by code. Exits with 1 after an internal error, an abort
-or a hang; what did it is kept in FOLDER.
+Printed: inputs, outcomes by code. Exits with 1 after an internal error, an abort or a hang; what
+did it is kept in FOLDER.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import gzip
-import io
 import json
-import os
 import random
 import re
-import select
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
-from collections import Counter
 from pathlib import Path
 
-from evalc.cli import main as evalc
+import evalc.cli.checking
+from fuzzing import Input, Make, command_line
 
-SECONDS = 20.0
-INPUTS = 400
 SPEC = """evalc = 1
 [paths]
 data = "."
@@ -144,110 +132,24 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     return data
 
 
-def made(number: int, seed: int) -> dict[str, bytes]:
-    """The files of one input."""
-    rng = random.Random(f"{seed}:{number}")
+def made(rng: random.Random, root: Path) -> Input:
+    """Write the files of one input."""
     files = dict(FILES)
     name = rng.choices(list(files), [8, 3, 1, 1])[0]
     if name == "z.jsonl.gz" and rng.random() < 0.5:
         files[name] = gzip.compress(mutated(ROWS.encode(), rng))
     else:
         files[name] = mutated(files[name], rng)
-    return files
+    for file, data in files.items():
+        (root / file).write_bytes(data)
+    return Input([["check", "spec.toml"]], name)
 
 
-def serve(folder: Path, seed: int) -> None:
-    """Check inputs whose numbers come in, a line each; answer with the code and what was said."""
-    for line in sys.stdin:
-        for name, data in made(int(line), seed).items():
-            (folder / name).write_bytes(data)
-        out = io.StringIO()
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-                code = evalc(["check", str(folder / "spec.toml")])
-        except SystemExit as ended:
-            code = ended.code
-        except BaseException as error:
-            code = f"{type(error).__name__}: {error}"
-        sys.__stdout__.write(json.dumps([code, out.getvalue()[:2000]]) + "\n")
-        sys.__stdout__.flush()
-
-
-class Child:
-    """A process that checks inputs until it dies."""
-
-    def __init__(self, seed: int) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        environment = {**os.environ, "EVALC_CACHE": str(self.folder / "cache"), "NO_COLOR": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", str(self.folder), "--seed", str(seed)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            text=True,
-        )
-        self.done = 0
-
-    def outcome(self, number: int) -> tuple[str, str]:
-        """The diagnostic codes of an input, or what went wrong, and what was said."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(f"{number}\n")
-        self.process.stdin.flush()
-        self.done += 1
-        if not select.select([self.process.stdout], [], [], SECONDS + 20 * (self.done == 1))[0]:
-            return "HANG", ""
-        line = self.process.stdout.readline()
-        if not line:
-            return f"ABORT {self.process.wait()}", ""
-        code, said = json.loads(line)
-        if code not in (0, 2) or "internal error" in said:
-            return f"INTERNAL {code}", said
-        return (",".join(sorted(set(re.findall(r"\[([a-z-]+)\]", said)))[:2]) or "ok"), said
-
-    def end(self) -> None:
-        """Stop it."""
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-found"))
-    parser.add_argument("--serve", type=Path)
-    asked = parser.parse_args()
-    if asked.serve:
-        serve(asked.serve, asked.seed)
-        return
-    end = time.monotonic() + asked.seconds
-    outcomes: Counter[str] = Counter()
-    child, number = Child(asked.seed), 0
-    while time.monotonic() < end:
-        found, said = child.outcome(number)
-        outcomes[found] += 1
-        bad = found.startswith(("HANG", "ABORT", "INTERNAL"))
-        if bad:
-            print(f"{found} by input {number}: {said[:300]}", flush=True)
-            folder = asked.keep / f"{asked.seed}-{number}"
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, data in made(number, asked.seed).items():
-                (folder / name).write_bytes(data)
-        if bad or child.done >= INPUTS:
-            child.end()
-            child = Child(asked.seed)
-        number += 1
-    child.end()
-    for found, count in outcomes.most_common():
-        print(f"{count:7} {found}")
-    wrong = sum(
-        n for found, n in outcomes.items() if found.startswith(("HANG", "ABORT", "INTERNAL"))
-    )
-    print(f"{number} inputs in {asked.seconds:.0f} s, {wrong} wrong")
-    sys.exit(1 if wrong else 0)
+def prepared(_: Path) -> Make:
+    """Nothing but what is imported; a fork inherits it."""
+    assert evalc.cli.checking
+    return made
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line(__doc__, "fuzz-specs", prepared, lambda: None))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from test_bad_specs import refused
 
+from evalc.plan.checkpoint import Checkpoint
 from evalc.plan.sums import summed
 from tiny_models import write_adapter, write_model
 from workspaces import QUIZ, Workspace, quiz_rows
@@ -51,9 +54,20 @@ def lacking_a_shard(folder: Path) -> None:
     index.write_text(json.dumps({"metadata": {}, "weight_map": shards}))
 
 
+def pipe(name: str) -> Damage:
+    def damage(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "code", "phrase"),
     [
+        (pipe("generation_config.json"), "bad-model", "no regular file"),
+        (pipe("additional_notes"), "bad-model", "no regular file"),
+        (pipe("tokenizer.json"), "bad-model", "no regular file"),
         (shutil.rmtree, "missing-model", "does not exist"),
         (remove("config.json"), "missing-model", "config.json"),
         (replace("config.json", "{"), "bad-model", "config.json"),
@@ -79,6 +93,29 @@ def test_an_unusable_model_directory_is_refused(
     said = refused(other, code)
     assert phrase in said
     assert "spec.toml:3:" in said
+
+
+@pytest.mark.parametrize("value", [10**400, -1, 1 << 63], ids=["huge", "negative", "large"])
+def test_a_size_that_no_model_has_is_none_for_the_cost_of_a_run(
+    workspace: Workspace, value: int
+) -> None:
+    config = json.loads((workspace.model / "config.json").read_text())
+    assert Checkpoint(workspace.model, {**config, "hidden_size": value}, (), ()).shape().width == 0
+
+
+@pytest.mark.parametrize(("letters", "code"), [(60_000, 0), (100_000, 2)])
+def test_a_long_control_token_is_read_in_time_or_refused(
+    workspace: Workspace, letters: int, code: int
+) -> None:
+    other = Workspace(workspace.root, write_model(workspace.root / "long"))
+    file = other.model / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "bos_token": "x" * letters}))
+    other.quiz()
+    start = time.process_time()
+    done = other.call("plan", "specs")
+    assert done.code == code, done.err
+    assert code == 0 or "[bad-tokenizer]" in done.err
+    assert time.process_time() - start < 10
 
 
 def test_an_unusable_tokenizer_is_refused(workspace: Workspace) -> None:

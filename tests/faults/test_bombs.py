@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import itertools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from test_bad_specs import refused
 
-from workspaces import QUIZ, SUMS, Workspace
+from workspaces import QUIZ, SUMS, Workspace, sum_rows
 
 BENCH = Path(__file__).resolve().parents[2] / "benches" / "bombs.py"
 NAMED = (
@@ -48,7 +51,14 @@ def bench() -> ModuleType:
 
 
 bombs = bench()
-BY_NAME = {bomb.name: bomb for bomb in bombs.named() if bomb.template is not None}
+TEMPLATES = itertools.takewhile(lambda bomb: bomb.template is not None, bombs.named())
+BY_NAME = {bomb.name: bomb for bomb in TEMPLATES}
+CALLS = {bomb.name: bomb for bomb in bombs.functions()}
+
+
+def among(kind: Iterator[Any], name: str) -> Any:
+    """The bomb of that name; those behind it are not made."""
+    return next(bomb for bomb in kind if bomb.name == name)
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -120,3 +130,78 @@ def test_cases_times_repeats_have_a_bound(workspace: Workspace) -> None:
 def test_a_name_that_no_file_system_holds_is_refused(workspace: Workspace) -> None:
     workspace.write(SUMS.replace("sums.jsonl", "x" * 300 + ".jsonl"))
     assert "too long" in refused(workspace, "wrong-value")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a million columns, d.csv", "more than 16384 columns"),
+        ("a million keys", "more than 16384 columns"),
+        ("a column with a long name", "the header is longer than 1 MiB"),
+        ("zstd of one row", "longer than 64 MiB"),
+        ("data in .xz", "a suffix that is not known"),
+    ],
+)
+def test_a_file_of_more_rows_or_columns_than_are_read_is_refused(
+    name: str, said: str, tmp_path: Path
+) -> None:
+    bomb = among(bombs.tables(), name)
+    ended = bombs.run(bomb, tmp_path)
+    assert ended.code == 2 and said in ended.said, ended.said
+    assert not ended.wrong(bomb)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Parquet of 20 million equal rows", "more than 16777216 rows"),
+        ("Parquet of 2 million equal rows", "more than 1048576 values"),
+        ("Parquet of a list of 3 million", "more than 1048576 values"),
+        ("Parquet of a long text, often meant", "unpacks to more than 128 MiB"),
+        ("Parquet of long texts inside", "unpacks to more than 128 MiB"),
+        ("Parquet of zstd", "unpacks to more than 128 MiB"),
+        ("Parquet of a long description", "describes its columns in more than 32 MiB"),
+    ],
+)
+def test_a_parquet_file_is_weighed_before_it_is_unpacked(
+    name: str, said: str, tmp_path: Path
+) -> None:
+    bomb = among(bombs.parquets(small=True), name)
+    ended = bombs.run(bomb, tmp_path)
+    assert ended.code == 2 and said in ended.said, ended.said
+    assert not ended.wrong(bomb)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("5,000 unknown datasets of 5,000", "errors; 200 of them are shown"),
+        ("one line of 3 MB with faults", "more than 50,000 values"),
+        ("a spec of 5 MB", "is larger than 4 MiB"),
+        ("a table 90 deep in a task", "nested too deeply"),
+        ("a dotted key 300 deep", "nested too deeply"),
+        ("a long unknown metric", "[unknown-metric]"),
+    ],
+)
+def test_a_spec_that_is_long_or_deep_has_a_diagnostic(name: str, said: str, tmp_path: Path) -> None:
+    bomb = among(bombs.texts(), name)
+    ended = bombs.run(bomb, tmp_path)
+    assert ended.code == 2 and said in ended.said + ended.end, ended.said
+    assert not ended.wrong(bomb)
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if "glob" in name])
+def test_a_glob_does_not_go_back(name: str, tmp_path: Path) -> None:
+    ended = bombs.run(CALLS[name], tmp_path)
+    assert (ended.code, ended.said.strip()) == (0, "False")
+    assert not ended.wrong(CALLS[name])
+
+
+@pytest.mark.parametrize("given", ["a." * 300 + "b=1", "tasks.sums.seed=" + "9" * 5000])
+def test_an_override_that_is_deep_or_long_has_a_diagnostic(
+    workspace: Workspace, given: str
+) -> None:
+    workspace.write(SUMS)
+    workspace.rows("sums.jsonl", sum_rows(2))
+    done = workspace.call("check", "--set", given)
+    assert (done.code, "internal error" in done.err) == (2, False)

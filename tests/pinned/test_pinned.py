@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from evalc.plan.provenance import digest
 from tiny_models import write_model
 from workspaces import QUIZ, SUMS, Done, Workspace, quiz_rows
 
@@ -294,3 +295,47 @@ def test_an_interrupted_run_of_a_plan_can_be_gone_on_with(
 
 def _stop(*_: Any) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        (("ask",), None, "ask"),
+        (("ask", "paths"), [], "ask.paths"),
+        (("ask", "paths"), ["a\0b"], "ask.paths.0"),
+        (("ask", "no_hooks"), "no", "ask.no_hooks"),
+        (("pins", "cells"), [["m"]], "pins.cells.0"),
+        (("pins", "keys", "count"), -1, "pins.keys.count"),
+        (("pins", "remaining"), {}, "pins.remaining"),
+        (("plan", "total"), "x", "plan.total"),
+        (("plan", "cells"), [{}], "plan.cells.0"),
+        (("plan", "total", "estimate", "usd"), "1", "plan.total.estimate.usd"),
+        (("evalc",), 1, "evalc"),
+    ],
+)
+def test_a_plan_that_was_written_by_hand_is_checked_for_its_shape(
+    pinned: Workspace, path: tuple[str, ...], value: Any, where: str
+) -> None:
+    by_hand(pinned, path, value)
+    for command in (("exec", "p.plan"), ("plan", "--show", "p.plan")):
+        done = pinned.call(*command)
+        assert done.code == 2, done.text
+        assert "[bad-plan]" in done.err and f"its `{where}" in done.err
+
+
+@pytest.mark.parametrize("bits", ["", "!", "eA==", "A" * 3])
+def test_a_plan_that_does_not_say_what_was_missing_is_stale(pinned: Workspace, bits: str) -> None:
+    by_hand(pinned, ("pins", "remaining", "bits"), bits)
+    refused(pinned, "records that it counted on have gone from the cache")
+
+
+def by_hand(pinned: Workspace, path: tuple[str, ...], value: Any) -> None:
+    """Change a member of the pinned plan, and its digest with it."""
+    file = pinned.root / "p.plan"
+    content = json.loads(file.read_text())
+    del content["digest"]
+    inner = content
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    file.write_text(json.dumps({**content, "digest": digest(content)}))

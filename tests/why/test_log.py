@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+import pytest
 
 from evalc import _core
 from evalc.plan.provenance import Provenance
@@ -40,6 +41,37 @@ def test_a_head_reads_back_as_it_was_written_and_no_other_version_does() -> None
     written = Head("m", "t", "d", (Era({"dtype": "float32"}, "x"),), 5, 2)
     assert Head.decode(written.encode()) == written
     assert Head.decode(written.encode().replace(b"evalc.why/2", b"evalc.why/9")) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"evalc.why/2"',
+        b'{"schema": "evalc.why/2"}',
+        b'{"schema": "evalc.why/2", "model": "m", "task": "t", "definition": "d", "cases": 1, '
+        b'"pending": 0, "eras": []}',
+        b'{"schema": "evalc.why/2", "model": "m", "task": "t", "definition": "d", "cases": "x", '
+        b'"pending": 0, "eras": [{"components": {}, "data": ""}]}',
+        b'{"schema": "evalc.why/2", "model": "m", "task": "t", "definition": "d", "cases": 1, '
+        b'"pending": 0, "eras": [{"components": [], "data": ""}]}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_head_that_is_none_counts_as_not_logged(content: bytes) -> None:
+    assert Head.decode(content) is None
+
+
+def test_cases_that_are_none_count_as_not_logged(ran: Workspace) -> None:
+    with ran.store() as store:
+        names = [name for batch in store.scan(WHY, b"cases:") for name, _ in batch]
+        odd = [b"x", zlib.compress(b"x")]
+        values = _core.seal_values([odd[at % 2] for at in range(len(names))])
+        store.write_sealed(WHY, list(zip(names, values, strict=True)))
+        assert [len(cases(store, known)) for known in heads(store)] == [0] * len(names)
+    assert ran.call("exec").code == 0
 
 
 def test_a_run_with_nothing_new_writes_nothing(ran: Workspace) -> None:

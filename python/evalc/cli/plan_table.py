@@ -105,7 +105,7 @@ def _warnings(priced: Mapping[str, Any]) -> Iterator[str]:
 
 def _forged(cell: Mapping[str, Any]) -> str:
     first = ""
-    if cell["forged_first"] is not None:
+    if cell.get("forged_first") is not None:
         identity, line, token = cell["forged_first"]
         first = f"the first is `{token}` in row `{identity}` on line {line}; "
     rows = "1 row spells" if cell["forged"] == 1 else f"{cell['forged']:,} rows spell"

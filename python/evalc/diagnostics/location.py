@@ -10,6 +10,14 @@ from evalc.diagnostics.diagnostic import Place
 from evalc.diagnostics.visible import visible
 
 TAB = 4
+MOST_BYTES = 32 << 20
+"""Of a larger file no place is looked up."""
+MOST_CHARACTERS = 400
+"""Of a line in front of a span, in it and behind it; what is longer is cut."""
+BEFORE = 80
+"""Characters that are left in front of a span, where these are cut."""
+MOST_EXCERPTS = 1000
+"""Lines of a span that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +48,11 @@ class Location:
 
 def located(place: Place) -> Location:
     """Read the place's text, if it can be read, and find line and columns in it."""
-    raw = _raw(place)
-    if raw is None or (place.span is None and place.line is None):
-        return Location(place.path, place.line)
     if place.span is None:
-        return _whole_line(place, raw)
+        return Location(place.path) if place.line is None else _whole_line(place, place.line)
+    raw = _raw(place)
+    if raw is None:
+        return Location(place.path, place.line)
     start = min(place.span.start, len(raw))
     end = max(start, min(place.span.end, len(raw)))
     if end > start and raw[end - 1 : end] == b"\n":
@@ -67,7 +75,25 @@ def _raw(place: Place) -> bytes | None:
     try:
         if not _quotable(place.path):
             return None
-        return place.path.read_bytes() if place.path.is_file() else None
+        whole = place.path.is_file() and place.path.stat().st_size <= MOST_BYTES
+        return place.path.read_bytes() if whole else None
+    except OSError:
+        return None
+
+
+def _line_of(place: Place, number: int) -> bytes | None:
+    """The beginning of a line, if it can be read."""
+    if place.text is not None:
+        lines = place.text.encode(errors="surrogatepass").split(b"\n")
+        return lines[number - 1] if 1 <= number <= len(lines) else None
+    try:
+        if number < 1 or not _quotable(place.path) or not place.path.is_file():
+            return None
+        with place.path.open("rb") as stream:
+            for _ in range(number - 1):
+                while (part := stream.readline(1 << 20)) and not part.endswith(b"\n"):
+                    pass
+            return stream.readline(8 * MOST_CHARACTERS).rstrip(b"\n")
     except OSError:
         return None
 
@@ -83,16 +109,12 @@ def _quotable(path: Path) -> bool:
     return named.suffix == ".toml" and not (named.is_relative_to(here) or named.is_symlink())
 
 
-def _whole_line(place: Place, raw: bytes) -> Location:
-    assert place.line is not None
-    lines = raw.split(b"\n")
-    if not 1 <= place.line <= len(lines):
-        return Location(place.path, place.line)
-    text = lines[place.line - 1]
-    if b"\0" in text or not text.strip():
-        return Location(place.path, place.line)
-    excerpt = Excerpt(place.line, _expanded(text.decode(errors="replace").rstrip("\r")), 0, 0)
-    return Location(place.path, place.line, excerpts=(excerpt,))
+def _whole_line(place: Place, line: int) -> Location:
+    text = _line_of(place, line)
+    if text is None or b"\0" in text or not text.strip():
+        return Location(place.path, line)
+    shown = _expanded(_cut(text.decode(errors="replace").rstrip("\r")))
+    return Location(place.path, line, excerpts=(Excerpt(line, shown, 0, 0),))
 
 
 def _line_at(raw: bytes, offset: int) -> tuple[int, int]:
@@ -113,16 +135,27 @@ def _excerpts(raw: bytes, start: int, end: int) -> list[Excerpt]:
         stop = raw.find(b"\n", at)
         stop = len(raw) if stop < 0 else stop
         found.append(_excerpt(raw, line, (first, stop), (at, min(end, stop))))
-        if stop >= end:
+        if stop >= end or len(found) == MOST_EXCERPTS:
             return found
         at = stop + 1
 
 
 def _excerpt(raw: bytes, line: int, whole: tuple[int, int], part: tuple[int, int]) -> Excerpt:
-    text = raw[whole[0] : whole[1]].decode(errors="replace").rstrip("\r").removeprefix("\ufeff")
-    before = raw[whole[0] : part[0]].decode(errors="replace").removeprefix("\ufeff")
-    through = raw[whole[0] : part[1]].decode(errors="replace").removeprefix("\ufeff").rstrip("\r")
-    return Excerpt(line, _expanded(text), width(_expanded(before)), width(_expanded(through)))
+    head = _text(raw[whole[0] : part[0]])
+    if len(head) > MOST_CHARACTERS:
+        head = "..." + head[-BEFORE:]
+    span = _cut(_text(raw[part[0] : part[1]]))
+    rest = "" if span.endswith("...") else _cut(_text(raw[part[1] : whole[1]]))
+    text, through = (head + span + rest).rstrip("\r"), (head + span).rstrip("\r")
+    return Excerpt(line, _expanded(text), width(_expanded(head)), width(_expanded(through)))
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace").removeprefix("\ufeff")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "..."
 
 
 def width(text: str) -> int:

@@ -14,6 +14,8 @@ from evalc.diagnostics.visible import commandless, seen, visible, visible_json, 
 Format = Literal["terminal", "line", "json", "github"]
 SCHEMA = "evalc.diagnostics/1"
 MAX_LINES = 4
+MOST_SHOWN = 200
+"""Diagnostics that are shown, errors before warnings; of the others there is a count."""
 RESET = "\x1b[0m"
 STYLES = {
     "error": "\x1b[1;31m",
@@ -33,7 +35,8 @@ def render(
 ) -> str:
     """`diagnostics` in one of the four forms, ending in a line feed unless empty.
 
-    Files below `root` are named relative to it. `color` is for the terminal form only.
+    At most `MOST_SHOWN` of them are shown. Files below `root` are named relative to it. `color` is
+    for the terminal form only.
     """
     if form == "terminal":
         return terminal(diagnostics, root=root, color=color)
@@ -47,35 +50,47 @@ def terminal(
     if not diagnostics:
         return ""
     paint = _painter(color)
-    blocks = [_block(diagnostic, root, paint) for diagnostic in diagnostics]
-    return commandless("\n\n".join([*blocks, counted(diagnostics)]) + "\n")
+    shown = _shown(diagnostics)
+    blocks = [_block(diagnostic, root, paint) for diagnostic in shown]
+    count = counted(diagnostics) + _shortened(diagnostics, shown)
+    return commandless("\n\n".join([*blocks, count]) + "\n")
 
 
 def one_line(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> str:
     """`file:line:col: severity[code]: message (hint)`, one diagnostic a line."""
     lines = []
-    for diagnostic in diagnostics:
+    shown = _shown(diagnostics)
+    for diagnostic in shown:
         at = f"{_at(located(diagnostic.place), root)}: " if diagnostic.place else ""
         hint = f" ({diagnostic.hint})" if diagnostic.hint else ""
         lines.append(f"{at}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}{hint}")
+    if len(shown) < len(diagnostics):
+        lines.append(counted(diagnostics) + _shortened(diagnostics, shown))
     return "".join(commandless(visible(line)) + "\n" for line in lines)
 
 
 def json_document(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> str:
     """A versioned JSON document; lines and columns are 1-based, spans count bytes."""
     errors = sum(d.severity == "error" for d in diagnostics)
+    shown = _shown(diagnostics)
     document = {
         "schema": SCHEMA,
         "errors": errors,
         "warnings": len(diagnostics) - errors,
-        "diagnostics": [_record(diagnostic, root) for diagnostic in diagnostics],
+        "left_out": len(diagnostics) - len(shown),
+        "diagnostics": [_record(diagnostic, root) for diagnostic in shown],
     }
     return visible_json(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
 
 
 def github(diagnostics: Sequence[Diagnostic], *, root: Path | None = None) -> str:
     """Workflow commands that GitHub shows as annotations beside the changed lines."""
-    return "".join(_annotation(diagnostic, root) + "\n" for diagnostic in diagnostics)
+    shown = _shown(diagnostics)
+    lines = [_annotation(diagnostic, root) for diagnostic in shown]
+    if len(shown) < len(diagnostics):
+        told = counted(diagnostics) + _shortened(diagnostics, shown)
+        lines.append(workflow_command("notice", told, {"title": "evalc"}))
+    return "".join(line + "\n" for line in lines)
 
 
 def counted(diagnostics: Sequence[Diagnostic]) -> str:
@@ -83,6 +98,20 @@ def counted(diagnostics: Sequence[Diagnostic]) -> str:
     errors = sum(d.severity == "error" for d in diagnostics)
     parts = [(errors, "error"), (len(diagnostics) - errors, "warning")]
     return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in parts if n)
+
+
+def _shown(diagnostics: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
+    """Those that are shown, in their order."""
+    if len(diagnostics) <= MOST_SHOWN:
+        return diagnostics
+    errors = [d for d in diagnostics if d.severity == "error"][:MOST_SHOWN]
+    warnings = [d for d in diagnostics if d.severity != "error"][: MOST_SHOWN - len(errors)]
+    kept = {id(diagnostic) for diagnostic in (*errors, *warnings)}
+    return [diagnostic for diagnostic in diagnostics if id(diagnostic) in kept]
+
+
+def _shortened(diagnostics: Sequence[Diagnostic], shown: Sequence[Diagnostic]) -> str:
+    return f"; {len(shown)} of them are shown" if len(shown) < len(diagnostics) else ""
 
 
 Painter = Callable[[str, str], str]

@@ -46,9 +46,13 @@ LENGTHS = (
 )
 
 
+LONGEST_TOKEN = 65_535
+
+
 def bundle(directory: Path, trust_remote_code: bool) -> dict[str, Any]:
     """The bundle of the tokenizer in `directory`. Raises Faults."""
     tokenizer = load_tokenizer(directory, trust_remote_code)
+    _short_tokens(directory, tokenizer)
     config = _json(directory / "config.json")
     prefix = prefix_ids(tokenizer)
     ends = eos_ids(tokenizer, config, _json(directory / "generation_config.json"))
@@ -68,6 +72,16 @@ def bundle(directory: Path, trust_remote_code: bool) -> dict[str, Any]:
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     digest = hashlib.blake2b(canonical.encode("utf-8"), digest_size=32).hexdigest()
     return {"bundle": VERSION, "digest": digest, **content}
+
+
+def _short_tokens(directory: Path, tokenizer: Any) -> None:
+    """Raises Faults for a token that the planner's tokenizer cannot hold."""
+    added = (str(token.content) for token in tokenizer.added_tokens_decoder.values())
+    for text in (*added, *tokenizer.get_vocab()):
+        if len(text.encode(errors="replace")) > LONGEST_TOKEN:
+            message = f"the tokenizer of `{directory}` has a token of more than 65,535 bytes"
+            hint = "restore the file that names it from where the model came"
+            raise Faults([Diagnostic("bad-tokenizer", f"{message}: `{text[:40]}...`", hint=hint)])
 
 
 def eos_ids(tokenizer: Any, *configs: Mapping[str, Any]) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from evalc.diagnostics import Place
 from evalc.plan import contents
-from evalc.plan.modelfiles import fault, header, json_object
+from evalc.plan.modelfiles import fault, header, json_object, require_plain
 
 PROMPTS = (
     *("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CPT"),
@@ -26,6 +26,7 @@ def read_adapter(path: Path, place: Place | None) -> dict[str, Any]:
     """
     hint = f"point at a directory with `{contents.ADAPTER_CONFIG}` and `{contents.ADAPTER_WEIGHTS}`"
     try:
+        require_plain(path, place, CODE)
         config = json_object(path / contents.ADAPTER_CONFIG, place, CODE)
     except FileNotFoundError:
         message = f"`{path}` is not a LoRA adapter: it holds no `{contents.ADAPTER_CONFIG}`"

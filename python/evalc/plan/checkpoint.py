@@ -13,7 +13,7 @@ from evalc.diagnostics import Place
 from evalc.plan import contents
 from evalc.plan.addresses import hub_hint
 from evalc.plan.elsewhere import require_own_kernels
-from evalc.plan.modelfiles import COMPLETE, RESTORE, fault, header, json_object
+from evalc.plan.modelfiles import COMPLETE, RESTORE, SPAN, fault, header, json_object, require_plain
 
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 LAYERS = frozenset(
@@ -154,6 +154,7 @@ def read_checkpoint(path: Path, place: Place | None, name: str) -> Checkpoint:
 def read_config(path: Path, place: Place | None, name: str) -> dict[str, Any]:
     """The configuration of the model in a directory. Raises Faults."""
     _require_directory(path, place, name)
+    require_plain(path, place)
     try:
         config = json_object(path / contents.CONFIG, place)
     except FileNotFoundError:
@@ -285,7 +286,9 @@ def _exceeds(value: object, most: int) -> bool:
 
 
 def _number(config: Mapping[str, Any], *keys: str) -> int:
-    return next((int(config[key]) for key in keys if isinstance(config.get(key), int)), 0)
+    found = next((int(config[key]) for key in keys if isinstance(config.get(key), int)), 0)
+    # a size that no model has is none: the cost model would overflow
+    return found if 0 <= found < SPAN else 0
 
 
 def _rope_types(config: Mapping[str, Any]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -69,9 +70,18 @@ def speed_note(identity: Identity, hardware: str) -> bytes:
 
 
 def recall(store: Store, identity: Identity, hardware: str) -> Speed | None:
-    """The recorded speed, if this model has run on this hardware."""
+    """The recorded speed, if this model has run on this hardware and what is noted is a speed."""
     found = store.note(speed_note(identity, hardware))
-    return Speed(**json.loads(found)) if found else None
+    try:
+        speed = Speed(**json.loads(found)) if found else None
+        sound = (
+            all(0 <= float(value) < math.inf for value in asdict(speed).values())
+            if speed
+            else False
+        )
+    except (ValueError, TypeError, RecursionError, OverflowError):
+        return None
+    return speed if sound else None
 
 
 def record(store: Store, identity: Identity, hardware: str, speed: Speed) -> None:

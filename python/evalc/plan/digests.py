@@ -8,6 +8,7 @@ a file of 538 MB (two cores, warm), and only the first time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from evalc import _core, env
 from evalc.store import Store
 
 RACY_NS = 100_000_000
+DIGEST = re.compile(rb"[0-9a-f]{64}")
 """A file changed less than this ago may change again within one tick of the file system's clock."""
 
 
@@ -47,7 +49,8 @@ class Digests:
 
     def _known(self, stamp: bytes) -> str | None:
         found = self.store.note(stamp) if self.store and not self.rehash else None
-        return found.decode() if found is not None else None
+        noted = found is not None and DIGEST.fullmatch(found) is not None
+        return found.decode() if found is not None and noted else None
 
     def _remember(self, file: Path, stamp: bytes, digest: str, now: int) -> None:
         state = file.stat()

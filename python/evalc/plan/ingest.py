@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from evalc.hooks.rows import prepare
 from evalc.hooks.values import lines_of
 from evalc.plan.addresses import hub_hint
 from evalc.plan.functions import hook_of, source_digest
-from evalc.plan.plain_rows import batch_rows
+from evalc.plan.parquet import parquet_rows
 from evalc.plan.sums import is_whole, keep_sum
 from evalc.store.replacing import replacing
 
@@ -116,42 +115,6 @@ def _read(file: DataFile, place: Place | None) -> str:
             related=((at, "in this row"),) if place and at else (),
         )
         raise Faults([made]) from None
-
-
-def parquet_rows(path: Path, place: Place | None) -> Iterator[Mapping[str, Any]]:
-    """Rows of a Parquet file, batch by batch. Raises Faults when it is none."""
-    try:
-        parquet = importlib.import_module("pyarrow.parquet")
-    except ImportError:
-        raise Faults(
-            [
-                Diagnostic(
-                    "needs-pyarrow",
-                    f"reading `{path.name}` needs pyarrow",
-                    place,
-                    hint="install it with `pip install 'evalc[data]'`",
-                )
-            ]
-        ) from None
-    arrow = importlib.import_module("pyarrow")
-    try:
-        file = parquet.ParquetFile(path)
-        names = file.schema_arrow.names
-        if again := next((name for i, name in enumerate(names) if name in names[:i]), None):
-            message = f"`{path.name}` has two columns `{again}`"
-            hint = "write it with a name of its own for every column"
-            raise Faults([Diagnostic("bad-data", message, place, hint=hint)])
-        for batch in file.iter_batches():
-            yield from batch_rows(batch)
-    except (OSError, ValueError, arrow.ArrowException) as error:
-        raise _unreadable(path, "Parquet", error, place) from None
-
-
-def _unreadable(path: Path, kind: str, error: Exception, place: Place | None) -> Faults:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    message = f"`{path.name}` is not a {kind} file: {first}"
-    hint = "check that the file is complete"
-    return Faults([Diagnostic("bad-data", message, place, hint=hint)])
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:

@@ -66,6 +66,13 @@ def require_regular(file: Path, place: Place | None, code: str = "bad-model") ->
         raise fault(code, f"`{file}` is no regular file", place, RESTORE)
 
 
+def require_plain(folder: Path, place: Place | None, code: str = "bad-model") -> None:
+    """`require_regular` of everything in a folder and right below it: loading looks at much."""
+    for file in sorted((*folder.glob("*"), *folder.glob("*/*"))):
+        if not file.is_dir():
+            require_regular(file, place, code)
+
+
 def header(file: Path, place: Place | None = None, code: str = "bad-model") -> dict[str, Any]:
     """The tensors of a safetensors file by name: `dtype`, `shape`, `data_offsets`.
 

@@ -34,6 +34,7 @@ from evalc import __version__, _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.diagnostics.visible import spelled
 from evalc.plan.judged import judged
+from evalc.plan.pinned_shape import misshapen
 from evalc.plan.planned import Planned
 from evalc.plan.provenance import MODEL_PARTS, Provenance, digest, task_parts
 from evalc.spec.models import TierSpec
@@ -146,31 +147,19 @@ def read_pinned(path: Path) -> dict[str, Any]:
     if schema != SCHEMA:
         raise _bad(path, f"is a pinned plan of another version, `{schema}`", hint)
     found = content.pop("digest", None)
-    if found != digest(content):
+    if found != _digest_of(content):
         raise _bad(path, "was changed after it was written", hint)
-    if not _is_whole(content):
-        raise _bad(path, "does not hold what a pinned plan holds", hint)
+    if where := misshapen(content):
+        raise _bad(path, f"is not a pinned plan: its `{where}` is malformed", hint)
     pinned: dict[str, Any] = content
     return pinned
 
 
-def _is_whole(content: Mapping[str, Any]) -> bool:
-    """Whether the request and the remaining keys of a plan can be read; a seal is no signature."""
+def _digest_of(content: Mapping[str, Any]) -> str | None:
     try:
-        ask, pinned = content["ask"], content["pins"]
-        missing_bits(pinned)
-        lists = [ask[key] for key in ("paths", "overrides", "suites", "models", "tasks")]
-        texts = [ask["directory"], *(one for own in lists for one in own)]
-        maybe = [ask["tier"], ask["cache"]]
-        tables = [content["plan"], *(pinned[key] for key in ("specs", "tasks", "models"))]
-    except (LookupError, TypeError, ValueError, zlib.error):
-        return False
-    return (
-        all(isinstance(own, list) for own in lists)
-        and all(isinstance(one, str) and "\0" not in one for one in texts)
-        and all(one is None or (isinstance(one, str) and "\0" not in one) for one in maybe)
-        and all(isinstance(one, dict) for one in tables)
-    )
+        return digest(content)
+    except (ValueError, RecursionError):
+        return None  # a lone surrogate
 
 
 def _bad(path: Path, what: str, hint: str | None = None) -> Faults:
@@ -179,6 +168,12 @@ def _bad(path: Path, what: str, hint: str | None = None) -> Faults:
 
 def missing_bits(pinned: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
     """Per key of the pinned plan, whether its record was missing."""
-    packed = zlib.decompress(base64.b64decode(pinned["remaining"]["bits"]))
-    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=pinned["keys"]["count"])
-    return bits.astype(np.bool_)
+    count: int = pinned["keys"]["count"]
+    try:
+        packed = base64.b64decode(pinned["remaining"]["bits"])
+        unpacked = zlib.decompressobj().decompress(packed, count // 8 + 1)
+    except (ValueError, zlib.error):
+        unpacked = b""
+    # what is not said was not missing
+    bits = np.unpackbits(np.frombuffer(unpacked, dtype=np.uint8))[:count]
+    return np.pad(bits, (0, count - len(bits))).astype(np.bool_)

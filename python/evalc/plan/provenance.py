@@ -167,12 +167,11 @@ class Provenance:
         """Digests of a tokenizer bundle, remembered by its name, which is its content's digest."""
         note = b"bundle:" + Path(path).stem.encode()
         known = self._store.note(note)
-        if known is not None:
-            facts: dict[str, Any] = json.loads(known)
-            return facts
+        if known is not None and (noted := _facts(known)) is not None:
+            return noted
         content = json.loads(Path(path).read_bytes())
         own = [content[key] for key in ("tokenizer_json", "prefix_ids", "empty_context_ids")]
-        facts = {
+        facts: dict[str, Any] = {
             "tokenizer": digest(*own),
             "chat": digest(content["chat_template"], content["special_tokens"]),
             "eos_ids": sorted(set(content["eos_ids"])),
@@ -214,3 +213,13 @@ def _settings(generate: Mapping[str, Any] | None, eos_ids: list[int]) -> str:
         names = ("temperature", "top_p", "top_k", "seed", "repeats")
         acting |= {name: generate[name] for name in names}
     return digest(acting, eos_ids)
+
+
+def _facts(noted: bytes) -> dict[str, Any] | None:
+    """What is noted of a bundle; None where it is something else."""
+    try:
+        facts: dict[str, Any] = json.loads(noted)
+        sound = all(isinstance(facts[key], str) for key in ("tokenizer", "chat"))
+        return facts if sound and isinstance(facts["eos_ids"], list) else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None

@@ -15,6 +15,8 @@ from evalc.plan import contents
 from evalc.plan.sums import is_summed
 
 BUNDLE_VERSION = 2
+PATIENCE = 600
+"""Seconds that the child may take."""
 CHILD = """\
 import sys
 if sys.path[:1] == [""]:  # the working directory, whose files nobody asked to run
@@ -72,7 +74,14 @@ def _extract(model: Path, path: Path, trust_remote_code: bool, place: Place | No
     command = [sys.executable, "-c", CHILD, str(model), str(path)]
     if trust_remote_code:
         command.append("--trust-remote-code")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        message = f"the tokenizer of `{model}` was not read within {PATIENCE // 60} minutes"
+        hint = "check that its files are whole"
+        raise Faults([Diagnostic("bad-tokenizer", message, place, hint=hint)]) from None
     if done.returncode != 0 or not path.exists():
         found = _failure(done.stderr, model, place)
         code = ExitCode.FAILURE if found.code == "cache-failed" else ExitCode.USAGE

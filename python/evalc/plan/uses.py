@@ -63,7 +63,12 @@ def kept_files(cache: Path, store: Store) -> Iterator[Kept]:
                     name = _name(path, cache)
                     noted = store.note(name) if name is not None else None
                     day = int(max(state.st_mtime, state.st_atime) // DAY_SECONDS)
-                    yield Kept(path, state.st_size, max(day, int(noted or 0)))
+                    yield Kept(path, state.st_size, max(day, _day(noted)))
+
+
+def _day(noted: bytes | None) -> int:
+    """A day that was noted; 0 where it is none."""
+    return int(noted) if noted is not None and noted.isdigit() and len(noted) < 8 else 0
 
 
 def discard(kept: Kept, cache: Path, store: Store) -> None:

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,13 +72,22 @@ class Head:
 
     @classmethod
     def decode(cls, content: bytes) -> Head | None:
-        """The head in `content`; None for another version's."""
-        fields = json.loads(content)
-        if fields["schema"] != SCHEMA:
+        """The head in `content`; None for another version's, and for what is none."""
+        try:
+            fields = json.loads(content)
+            if fields["schema"] != SCHEMA:
+                return None
+            eras = tuple(_era(era) for era in fields["eras"])
+            model, task, definition = (str(fields[key]) for key in ("model", "task", "definition"))
+            cases, pending = (int(fields[key]) for key in ("cases", "pending"))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
             return None
-        eras = tuple(Era(era["components"], era["data"]) for era in fields["eras"])
-        model, task, definition = (str(fields[key]) for key in ("model", "task", "definition"))
-        return cls(model, task, definition, eras, fields["cases"], fields["pending"])
+        return cls(model, task, definition, eras, cases, pending) if eras else None
+
+
+def _era(fields: Mapping[str, Any]) -> Era:
+    components = {str(name): str(value) for name, value in fields["components"].items()}
+    return Era(components, str(fields["data"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +136,10 @@ def cases(store: Store, of: Head | None) -> Cases:
     found = _value(store, _name(b"cases", of.model, of.task)) if of else None
     if of is None or found is None:
         return np.zeros(0, dtype=CASE)
-    logged: Cases = np.frombuffer(zlib.decompress(found), dtype=CASE)
+    try:
+        logged: Cases = np.frombuffer(zlib.decompress(found), dtype=CASE)
+    except (ValueError, zlib.error):
+        return np.zeros(0, dtype=CASE)
     sound: Cases = logged[(logged["era"] < len(of.eras)) | (logged["era"] == PENDING)]
     return sound
 

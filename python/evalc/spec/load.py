@@ -101,7 +101,7 @@ def _examined(
 
 def _rest(folder: Folder, findings: Findings) -> Folder:
     """The spec without the tasks, of which what is wrong leaves nothing to look at."""
-    wrong = findings.silent | findings.told
+    wrong = findings.at_fault
     datasets = {loc[1] for loc in wrong if loc[0] == "datasets"}
     lost = {loc[1] for loc in wrong if loc[0] == "tasks" and (len(loc) < 3 or loc[2] not in APART)}
     known = folder.spec.datasets.keys() - datasets
@@ -119,14 +119,14 @@ def _shots(task: TaskSpec) -> list[str]:
 
 def _ordered(faults: Sequence[Diagnostic], texts: Sequence[Path | str]) -> list[Diagnostic]:
     """By file or override, then by position; what has no place comes first."""
+    ranks = {text: rank for rank, text in reversed(list(enumerate(texts)))}
 
     def key(fault: Diagnostic) -> tuple[int, int]:
         place = fault.place
         if place is None:
             return -1, 0
         text = place.path if place.text is None else place.text.removeprefix(FLAG)
-        rank = texts.index(text) if text in texts else len(texts)
-        return rank, place.span.start if place.span else 0
+        return ranks.get(text, len(texts)), place.span.start if place.span else 0
 
     return sorted(faults, key=key)
 

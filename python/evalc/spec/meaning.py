@@ -62,7 +62,7 @@ def _metrics(loc: Loc, task: TaskSpec, findings: Findings) -> list[Metric]:
 
 
 def _unknown(at: Loc, name: str, type_: str, findings: Findings) -> None:
-    close = nearest(name, metrics_of(type_))
+    close = None if findings.many else nearest(name, metrics_of(type_))
     hint = f"did you mean `{close}`?" if close else f"use {listed(metrics_of(type_))}, or a hook"
     if close and is_counted(close):
         hint = f"write `{close}` with a number for `k`, such as `{close[:-1]}1`"

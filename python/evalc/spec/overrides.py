@@ -14,7 +14,7 @@ from evalc.spec.fields import nearest
 from evalc.spec.index import Entry, Loc
 from evalc.spec.merge import LISTS, Merged
 from evalc.spec.models import Spec
-from evalc.spec.sources import SourceFile
+from evalc.spec.sources import SourceFile, parsed
 from evalc.spec.wording import dotted, unknown_key
 
 FLAG = "--set "
@@ -77,11 +77,11 @@ def _parsed(text: str) -> tuple[Loc, Any, Spans] | str:
         return "does not say `key=value`" if "=" not in text else "does not begin with a key"
     key = f"{text[:cut]}="
     try:
-        value: Any = tomli.loads(f"{key}{text[cut + 1 :]}")
+        value: Any = parsed(f"{key}{text[cut + 1 :]}")
         if _path(value)[: len(loc)] != loc or len(value) != 1:
             raise tomli.TOMLDecodeError("more than one key", text, 0)
         spans: Spans = {tuple(p): (k, v) for p, k, v in _core.toml_index(text)}
-    except (tomli.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         value = text[cut + 1 :]
         spans = {tuple(p): (k, None) for p, k, _ in _core.toml_index(f"{key}0")}
         spans[loc] = (spans[loc][0], (len(key.encode()), len(text.encode())))
@@ -93,8 +93,8 @@ def _parsed(text: str) -> tuple[Loc, Any, Spans] | str:
 
 def _key(text: str) -> Loc | None:
     try:
-        return _path(tomli.loads(f"{text}=0")) or None
-    except tomli.TOMLDecodeError:
+        return _path(parsed(f"{text}=0")) or None
+    except (ValueError, RecursionError):
         return None
 
 

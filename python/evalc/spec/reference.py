@@ -6,6 +6,7 @@ import inspect
 import json
 from typing import Any
 
+from evalc import _core
 from evalc.spec.metrics import described
 from evalc.spec.models import (
     CodeSpec,
@@ -52,10 +53,11 @@ HEAD = """\
 
 Written from the code by `evalc.spec.reference`; a test keeps it fresh.
 
-A spec is TOML 1.1, in one file or several files of a folder. Each begins with `evalc = 1`. Tables
-merge across files; a name defined twice is an error. Relative paths start from the folder of the
-file they stand in. `--set tasks.NAME.key=value` changes a value from the command line, with the
-same checks; relative paths in it start from the working directory.
+A spec is TOML 1.1, in one file or several files of a folder, each of at most 4 MiB, 50,000 values
+and 64 levels. Each begins with `evalc = 1`. Tables merge across files; a name defined twice is an
+error. Relative paths start from the folder of the file they stand in. `--set tasks.NAME.key=value`
+changes a value from the command line, with the same checks; relative paths in it start from the
+working directory.
 
 Names of tables are letters, digits, `_`, `-`, `.` and `+`. Where several models or tasks may be
 named, a glob (`mmlu_*`) stands for all it matches, and `tag:WORD` for the tasks with that tag.
@@ -73,6 +75,8 @@ def spec_reference() -> str:
     parts = [HEAD]
     for title, table in TABLES:
         parts.append(_section(title, table, definitions))
+        if table is DatasetSpec:
+            parts.append(_data_bounds())
         if table is TaskSpec:
             parts.append(_metrics())
     return "\n".join(parts)
@@ -117,6 +121,32 @@ def _bounds(node: dict[str, Any]) -> str:
     )
     found = [f"{sign} {node[key]}" for key, sign in signs if key in node]
     return f" {', '.join(found)}" if found else ""
+
+
+def _data_bounds() -> str:
+    bounds = _core.data_bounds()
+    unpacked = f"{_bytes(bounds['parquet'])}, or {bounds['parquet_ratio']} times the file's size"
+    rows = (
+        ("a row", _bytes(bounds["row"])),
+        ("the header of a table", _bytes(bounds["header"])),
+        ("columns of a row", f"{bounds['columns']:,}"),
+        ("rows of a file", f"{bounds['rows']:,}"),
+        ("a packed file (.gz, .zst), unpacked", _bytes(bounds["unpacked"])),
+        ("a Parquet file, unpacked", f"{unpacked}, whichever is more"),
+        (
+            "values of a Parquet file",
+            f"{bounds['parquet_values']:,}, or as many as the file has bytes, whichever is more",
+        ),
+        ("the description of a Parquet file's columns", _bytes(bounds["parquet_footer"])),
+    )
+    lines = ["### Bounds of data", "", "| what | at most |", "|---|---|"]
+    lines += [f"| {what} | {most} |" for what, most in rows]
+    lines += ["", "More is an error (`data-too-large`), found before memory is taken for it."]
+    return "\n".join(lines) + "\n"
+
+
+def _bytes(count: int) -> str:
+    return f"{count >> 20} MiB"
 
 
 def _metrics() -> str:

@@ -21,7 +21,7 @@ from evalc.spec.models import (
     TierSpec,
     TriggerSpec,
 )
-from evalc.spec.wording import did_you_mean, listed
+from evalc.spec.wording import listed
 
 FULL = "full"
 NONE = "none"
@@ -185,7 +185,7 @@ def _gate_difference(loc: Loc, gate: GateSpec, known: Names, findings: Findings)
 def _gate_metric(loc: Loc, text: str, known: Names, findings: Findings) -> None:
     parts = split_metric(text, known.metrics)
     if parts is None:
-        hint = did_you_mean(text.rpartition(".")[0] or text, list(known.metrics))
+        hint = findings.meant(text.rpartition(".")[0] or text, list(known.metrics))
         message = f"is `{text}`, which begins with no task and a dot"
         findings.add("unknown-task", loc, message, hint or "write it as `task.metric`")
         return
@@ -194,7 +194,7 @@ def _gate_metric(loc: Loc, text: str, known: Names, findings: Findings) -> None:
     if task is None or findings.is_silent(("tasks", name, "metrics")):
         return
     if metric not in task.metrics:
-        hint = did_you_mean(metric, task.metrics) or f"use {listed(task.metrics)}"
+        hint = findings.meant(metric, task.metrics) or f"use {listed(task.metrics)}"
         message = f"asks for `{metric}`, which the task `{name}` does not report"
         findings.add("unknown-metric", loc, message, hint)
     elif task.type == "generate" and extraction not in task.extractions:
@@ -218,7 +218,7 @@ def _patterns(
             findings.unknown(what, pattern, at, list(known))
         elif not any(findings.is_silent(("tasks", name, "tags")) for name in known):
             tags = sorted({TAG + tag for tags in known.values() for tag in tags})
-            hint = did_you_mean(pattern, tags) if pattern.startswith(TAG) else None
+            hint = findings.meant(pattern, tags) if pattern.startswith(TAG) else None
             message = f"is `{pattern}`, which matches no {what}"
             findings.add("empty-match", at, message, hint or "remove it, or name what exists")
 
@@ -228,7 +228,7 @@ def _variables(loc: Loc, text: str, known: Names, findings: Findings) -> None:
         if match[1] in known.paths:
             continue
         span = (len(text[: match.start()].encode()), len(text[: match.end()].encode()))
-        close = did_you_mean(match[1], known.paths)
+        close = findings.meant(match[1], known.paths)
         hint = close or f"define it as `[paths] {match[1] or 'data'} = ...`"
         message = f"uses the variable `{match[0]}`, which `[paths]` does not define"
         findings.add("unknown-variable", loc, message, hint, span=span)

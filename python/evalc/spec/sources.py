@@ -12,6 +12,12 @@ import tomli
 from evalc.diagnostics import Diagnostic, Place, Span
 
 BOM = "\ufeff"
+MOST_BYTES = 4 << 20
+"""Bytes of a spec file."""
+MOST_DEEP = 64
+"""Tables and lists inside one another; the language has six."""
+MOST_VALUES = 50_000
+"""Values of a spec file, tables and lists among them."""
 REASONS = {
     "Illegal character '\\n'": "a text is not closed on the line where it begins",
     "Cannot overwrite a value": "a key of this table is defined twice",
@@ -74,7 +80,8 @@ def _files_at(path: Path, faults: list[Diagnostic]) -> Iterable[Path]:
 def read(path: Path, faults: list[Diagnostic]) -> Document | None:
     """Read and parse one file; None, with the reason in `faults`, when that fails."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as stream:
+            raw = stream.read(MOST_BYTES + 1)
     except OSError as error:
         message = f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}"
         faults.append(Diagnostic("unreadable-spec", message, Place(path)))
@@ -84,6 +91,11 @@ def read(path: Path, faults: list[Diagnostic]) -> Document | None:
 
 def document(path: Path, raw: bytes, faults: list[Diagnostic]) -> Document | None:
     """Parse what a file holds, or held at another time; None, with the reason in `faults`."""
+    if len(raw) > MOST_BYTES:
+        message = f"`{path}` is larger than {MOST_BYTES >> 20} MiB"
+        hint = "split it, or keep data in a dataset"
+        faults.append(Diagnostic("unreadable-spec", message, Place(path), hint=hint))
+        return None
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -99,7 +111,7 @@ def document(path: Path, raw: bytes, faults: list[Diagnostic]) -> Document | Non
 
 def _parsed(source: SourceFile, faults: list[Diagnostic]) -> dict[str, Any] | None:
     try:
-        return tomli.loads(source.text.removeprefix(BOM))
+        return parsed(source.text.removeprefix(BOM))
     except tomli.TOMLDecodeError as error:
         place = source.place(_span_at(source.text, error.lineno, error.colno))
         reason = REASONS.get(error.msg, error.msg[:1].lower() + error.msg[1:])
@@ -107,6 +119,9 @@ def _parsed(source: SourceFile, faults: list[Diagnostic]) -> dict[str, Any] | No
         if error.msg.startswith("Unescaped"):
             hint = "write a text with backslashes in single quotes, such as `'\\d+'`"
         faults.append(Diagnostic("toml-syntax", f"this is not TOML: {reason}", place, hint=hint))
+    except TooMuch as much:
+        message = f"this is not TOML that can be read: {much}"
+        faults.append(Diagnostic("toml-syntax", message, source.place(None)))
     except ValueError:
         message = "this is not TOML that can be read: a number has too many digits"
         faults.append(Diagnostic("toml-syntax", message, source.place(None)))
@@ -114,6 +129,34 @@ def _parsed(source: SourceFile, faults: list[Diagnostic]) -> dict[str, Any] | No
         message = "this is not TOML that can be read: it is nested too deeply"
         faults.append(Diagnostic("toml-syntax", message, source.place(None)))
     return None
+
+
+class TooMuch(ValueError):  # noqa: N818
+    """TOML that is deeper or longer than a spec may be; says how."""
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """The tables of a text, checked for depth: whoever walks them calls itself at each step.
+
+    Raises TOMLDecodeError, TooMuch, another ValueError for a number with too many digits, or
+    RecursionError.
+    """
+    tables = tomli.loads(text)
+    level: list[Any] = [tables]
+    count = 0
+    for _ in range(MOST_DEEP):
+        count += sum(len(one) for one in level)
+        if count > MOST_VALUES:
+            raise TooMuch(f"it has more than {MOST_VALUES:,} values")
+        level = [part for one in level for part in _parts(one)]
+        if not level:
+            return tables
+    raise TooMuch("it is nested too deeply")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    inside = value.values() if isinstance(value, dict) else value
+    return [part for part in inside if isinstance(part, dict | list)]
 
 
 def _span_at(text: str, line: int, column: int) -> tuple[int, int]:

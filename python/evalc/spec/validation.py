@@ -1,7 +1,7 @@
 """One table at a time: from TOML values to models, with as much kept of a faulty table as can be.
 
 A table with faults is validated once more with stand-ins for what was refused, so that the checks
-across tables still see the rest of it. `Findings.silent` keeps stand-ins out of what is reported.
+across tables still see the rest of it. `Findings.hush` keeps stand-ins out of what is reported.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def validated(kind: type[T], loc: Loc, value: Any, findings: Findings) -> T | No
         errors = error.errors(include_url=False)
         findings.diagnostics.extend(worded(errors, loc, kind, findings.index))
     if not isinstance(value, dict):
-        findings.silent.add(loc)
+        findings.hush(loc)
         return None
     return _mended(kind, loc, copy.deepcopy(value), errors, findings)
 
@@ -43,19 +43,19 @@ def _mended(
     for error in errors:
         inner = clean(error["loc"])
         if error["type"] != "extra_forbidden":
-            findings.silent.add(loc + inner)
+            findings.hush(loc + inner)
         _mend(kind, value, error["type"], inner)
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         broken = {clean(e["loc"])[0] for e in error.errors(include_url=False)}
     for key in broken:
-        findings.silent.add((*loc, key))
+        findings.hush((*loc, key))
         _mend(kind, value, "missing", (key,))
     try:
         return kind.model_validate(value)
     except ValidationError:
-        findings.silent.add(loc)
+        findings.hush(loc)
         return None
 
 

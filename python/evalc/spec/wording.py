@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
 
-from evalc.diagnostics import Diagnostic, Place
+from evalc.diagnostics import MOST_SHOWN, Diagnostic, Place
 from evalc.diagnostics.catalogue import CATALOGUE
 from evalc.spec.fields import nearest
 from evalc.spec.index import Index, Loc, Step
@@ -187,9 +187,11 @@ def worded(
 ) -> list[Diagnostic]:
     """Diagnostics for what pydantic found in the table at `prefix`.
 
-    A missing key whose misspelling is also reported is not reported on its own.
+    A missing key whose misspelling is also reported is not reported on its own. Of one table's
+    faults the first are reported: each is looked at for what was meant.
     """
     diagnostics = []
+    errors = errors[:MOST_SHOWN]
     misspelt = {
         (clean(e["loc"])[:-1], nearest(str(e["loc"][-1]), _keys(table, clean(e["loc"])[:-1])))
         for e in errors

@@ -18,8 +18,12 @@ def read_memo(path: Path, schema: str) -> dict[str, Any] | None:
         return None
     if content is None:
         return None
-    fields: dict[str, Any] = json.loads(content)
-    return fields if fields.pop("schema") == schema else None
+    try:
+        fields = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    sound = isinstance(fields, dict) and fields.pop("schema", None) == schema
+    return fields if sound else None
 
 
 def write_memo(path: Path, schema: str, fields: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@
 //! is ordinary text. A second tokenizer, which knows control tokens by their marks alone, encodes
 //! marked texts. Texts that spell none are never marked.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use minijinja::Value;
 use serde_json::Value as Json;
 
@@ -28,6 +28,12 @@ pub struct Controls {
     finder: Option<AhoCorasick>,
 }
 
+/// A table of all steps is fastest to search. Making one takes the square of a text that repeats
+/// itself, so that of long texts is none.
+fn kind(bytes: usize) -> Option<AhoCorasickKind> {
+    (bytes > 1 << 13).then_some(AhoCorasickKind::ContiguousNFA)
+}
+
 impl Controls {
     /// Of a tokenizer's JSON and the ids of its control tokens.
     pub fn new(json: &Json, ids: &[u32]) -> Controls {
@@ -43,8 +49,12 @@ impl Controls {
         tokens.sort();
         tokens.dedup();
         let texts = tokens.iter().map(|(text, _)| text);
-        let builder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(texts);
-        let finder = builder.ok().filter(|_| !tokens.is_empty());
+        let finder = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .kind(kind(tokens.iter().map(|(text, _)| text.len()).sum()))
+            .build(texts)
+            .ok()
+            .filter(|_| !tokens.is_empty());
         Controls { tokens, finder }
     }
 

@@ -40,8 +40,8 @@ pub fn parse(slice: &[u8]) -> Result<JsonRow, serde_json::Error> {
 }
 
 /// The spans of the elements of a JSON list that is all there is in `bytes`, with their lines
-/// counted from 1. `None` where there is something else.
-pub fn elements(bytes: &[u8]) -> Option<Vec<(usize, usize, usize)>> {
+/// counted from 1; the first `most` of them. `None` where there is something else.
+pub fn elements(bytes: &[u8], most: usize) -> Option<Vec<(usize, usize, usize)>> {
     let open = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
     if bytes[open] != b'[' {
         return None;
@@ -56,7 +56,12 @@ pub fn elements(bytes: &[u8]) -> Option<Vec<(usize, usize, usize)>> {
         let ends = depth == 1 && (byte == b',' || byte == b']');
         if ends {
             match element.take() {
-                Some((start, first)) => found.push((start, trimmed_end(bytes, at), first)),
+                Some((start, first)) => {
+                    found.push((start, trimmed_end(bytes, at), first));
+                    if found.len() == most {
+                        return Some(found);
+                    }
+                }
                 None if byte == b']' && found.is_empty() => {}
                 None => return None,
             }

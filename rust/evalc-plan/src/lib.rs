@@ -5,6 +5,7 @@
 //! Reading order: `ir` -> `rows` -> `select` -> `cases` -> `expand` (into `expansion`, by `prefix`, `memo`
 //! and `reuse`, sorted by `order`) -> `requests` -> `tree` -> `summary`, driven by `plan`.
 
+pub mod bounds;
 pub mod cases;
 pub mod cells;
 pub mod chat;

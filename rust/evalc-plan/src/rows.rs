@@ -1,5 +1,6 @@
 //! Data files: JSON Lines, CSV and TSV, plain or compressed, as random-access rows.
 
+use crate::bounds;
 use crate::digest::Digest;
 use crate::fault::Fault;
 use crate::first_bytes::foreign;
@@ -13,15 +14,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
-
-/// Longest row, in bytes: a line of JSON, or a record of a table.
-pub const ROW_LIMIT: usize = 64 << 20;
-
-/// Most rows of a file.
-pub const ROWS_LIMIT: usize = 1 << 24;
-
-/// Most bytes that a compressed file may unpack to: they are held in memory.
-pub const UNPACKED_LIMIT: usize = 512 << 20;
+use std::sync::Arc;
 
 /// A data file split into rows. Parsing a row is left to whoever needs it.
 pub struct Table {
@@ -33,7 +26,7 @@ pub struct Table {
     bytes: Vec<u8>,
     /// Where a row can be read again: a file that is not compressed.
     again: Option<PathBuf>,
-    header: Vec<String>,
+    header: Header,
     rows: Vec<Row>,
     digest: Digest,
 }
@@ -76,7 +69,7 @@ impl Table {
             bytes,
             again: matches!(dataset.compression, Compression::None)
                 .then(|| PathBuf::from(&dataset.path)),
-            header: Vec::new(),
+            header: Header::default(),
             rows: Vec::new(),
             digest,
         };
@@ -115,15 +108,7 @@ impl Table {
     }
 
     fn digest_of(&self, slice: &[u8]) -> RowDigest {
-        let mut state = blake3::Hasher::new();
-        for name in &self.header {
-            state.update(&(name.len() as u64).to_le_bytes());
-            state.update(name.as_bytes());
-        }
-        if !self.header.is_empty() && self.quote != Some(b'"') {
-            // the same bytes are other fields
-            state.update(&[0, self.quote.unwrap_or_default()]);
-        }
+        let mut state = self.header.state.clone();
         state.update(slice);
         let mut head = [0; 16];
         head.copy_from_slice(&state.finalize().as_bytes()[..16]);
@@ -201,6 +186,9 @@ impl Table {
             None => malformed(format!("line {line} is not JSON: {}", plain(&error, slice))),
         })?;
         if row.value.kind() == ValueKind::Map {
+            if row.value.len() > Some(bounds::COLUMNS) {
+                return Err(too_wide(&self.origin, line as usize));
+            }
             Ok(row.value)
         } else {
             Err(malformed(format!("line {line} is a {}, not an object", row.value.kind())))
@@ -245,7 +233,8 @@ impl Table {
                     .hint("save the file as UTF-8"));
             }
         };
-        let pairs = self.header.iter().zip(fields).map(|(k, v)| (k.clone(), Value::from(v)));
+        let names = self.header.names.iter().cloned();
+        let pairs = names.zip(fields.map(Value::from));
         Ok(Value::from_pairs(pairs))
     }
 
@@ -271,7 +260,13 @@ impl Table {
     /// The elements of a list that is all the file holds, else its lines.
     fn split_json(&mut self) -> Result<(), Fault> {
         let body = self.body();
-        if let Some(elements) = json_row::elements(&self.bytes[body..]) {
+        if let Some(elements) = json_row::elements(&self.bytes[body..], bounds::ROWS + 1) {
+            if let Some((_, _, line)) = elements.get(bounds::ROWS) {
+                self.room(bounds::ROWS, *line)?;
+            }
+            if let Some((.., line)) = elements.iter().find(|(a, b, _)| b - a > bounds::ROW) {
+                return Err(too_long(&self.origin, *line));
+            }
             let row = |(start, end, line)| Row {
                 start: (body + start) as u64,
                 end: (body + end) as u64,
@@ -309,7 +304,7 @@ impl Table {
         while start < self.bytes.len() {
             let rest = &self.bytes[start..];
             let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            if length > ROW_LIMIT {
+            if length > bounds::ROW {
                 return Err(too_long(&self.origin, line as usize));
             }
             if !rest[..length].trim_ascii().is_empty() {
@@ -323,10 +318,10 @@ impl Table {
     }
 
     fn room(&self, rows: usize, line: usize) -> Result<(), Fault> {
-        if rows < ROWS_LIMIT {
+        if rows < bounds::ROWS {
             return Ok(());
         }
-        let message = format!("`{}` has more than {ROWS_LIMIT} rows", self.origin);
+        let message = format!("`{}` has more than {} rows", self.origin, bounds::ROWS);
         Err(Fault::new("data-too-large", message)
             .in_file(&self.origin, Some(line))
             .hint("split the file"))
@@ -338,7 +333,7 @@ impl Table {
         let mut reader = self.reader(&self.bytes[body..], true);
         let mut record = csv::ByteRecord::new();
         let mut rows: Vec<Row> = Vec::new();
-        let mut header: Option<Vec<String>> = None;
+        let mut header: Option<Header> = None;
         loop {
             let start = reader.position().clone();
             let more = reader.read_byte_record(&mut record).map_err(|error| {
@@ -348,8 +343,8 @@ impl Table {
             if !more {
                 break;
             }
-            let Some(names) = &header else {
-                header = Some(self.names(&record)?);
+            let Some(Header { names, .. }) = &header else {
+                header = Some(Header::of(&self.names(&record)?, self.quote));
                 continue;
             };
             if record.len() != names.len() {
@@ -361,7 +356,7 @@ impl Table {
                 .hint("quote fields that contain the delimiter or a line break"));
             }
             let end = reader.position().byte();
-            if end - start.byte() > ROW_LIMIT as u64 {
+            if end - start.byte() > bounds::ROW as u64 {
                 return Err(too_long(&self.origin, start.line() as usize));
             }
             self.room(rows.len(), start.line() as usize)?;
@@ -380,6 +375,15 @@ impl Table {
     fn names(&self, record: &csv::ByteRecord) -> Result<Vec<String>, Fault> {
         let malformed =
             |message: String| Fault::new("data-malformed", message).in_file(&self.origin, Some(1));
+        if record.len() > bounds::COLUMNS {
+            return Err(too_wide(&self.origin, 1));
+        }
+        if record.as_slice().len() > bounds::HEADER {
+            let message = format!("the header is longer than {} MiB", bounds::HEADER >> 20);
+            return Err(Fault::new("data-too-large", message)
+                .in_file(&self.origin, Some(1))
+                .hint("give the columns shorter names"));
+        }
         let names: Result<Vec<String>, _> =
             record.iter().map(|field| std::str::from_utf8(field).map(str::to_owned)).collect();
         let names = names.map_err(|_| {
@@ -408,6 +412,29 @@ impl Table {
         Err(Fault::new("data-malformed", message).in_file(&self.origin, Some(line)).hint(
             "write a quote inside a quoted field twice, or set `quote = \"\"` where quotes are text",
         ))
+    }
+}
+
+/// The columns of a delimited file, and the state of a digest that has read them.
+#[derive(Default)]
+struct Header {
+    names: Vec<Value>,
+    state: blake3::Hasher,
+}
+
+impl Header {
+    fn of(names: &[String], quote: Option<u8>) -> Header {
+        let mut state = blake3::Hasher::new();
+        for name in names {
+            state.update(&(name.len() as u64).to_le_bytes());
+            state.update(name.as_bytes());
+        }
+        if quote != Some(b'"') {
+            // the same bytes are other fields
+            state.update(&[0, quote.unwrap_or_default()]);
+        }
+        let names = names.iter().map(|name| Value::from(Arc::<str>::from(name.as_str()))).collect();
+        Header { names, state }
     }
 }
 
@@ -471,10 +498,17 @@ pub fn read_all(
 }
 
 fn too_long(origin: &str, line: usize) -> Fault {
-    let limit = ROW_LIMIT >> 20;
+    let limit = bounds::ROW >> 20;
     Fault::new("data-too-large", format!("the row on line {line} is longer than {limit} MiB"))
         .in_file(origin, Some(line))
         .hint("split the row, or leave out what no template reads")
+}
+
+fn too_wide(origin: &str, line: usize) -> Fault {
+    let message = format!("the row on line {line} has more than {} columns", bounds::COLUMNS);
+    Fault::new("data-too-large", message)
+        .in_file(origin, Some(line))
+        .hint("leave out what no template reads, or keep it in one column as a list")
 }
 
 fn decompress(raw: Vec<u8>, dataset: &Dataset) -> Result<Vec<u8>, Fault> {
@@ -503,11 +537,11 @@ fn unpack(mut packed: impl Read, dataset: &Dataset) -> Result<Vec<u8>, Fault> {
             start = bytes.len() + at + 1;
         }
         bytes.extend_from_slice(&chunk[..length]);
-        if bytes.len() - start > ROW_LIMIT {
+        if bytes.len() - start > bounds::ROW {
             return Err(too_long(&dataset.origin, line));
         }
-        if bytes.len() > UNPACKED_LIMIT {
-            let limit = UNPACKED_LIMIT >> 20;
+        if bytes.len() > bounds::UNPACKED {
+            let limit = bounds::UNPACKED >> 20;
             let message = format!("`{}` unpacks to more than {limit} MiB", dataset.origin);
             return Err(Fault::new("data-too-large", message)
                 .in_file(&dataset.origin, Some(line))

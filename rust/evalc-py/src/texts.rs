@@ -2,7 +2,7 @@
 
 use evalc_plan::template::{self, TemplateFault};
 use evalc_plan::toml_index::{index, Step};
-use evalc_plan::{chat, digest, marks, memo, rows, seal};
+use evalc_plan::{bounds, chat, digest, marks, memo, rows, seal};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -35,6 +35,11 @@ fn template_fault<'py>(py: Python<'py>, source: &str) -> PyResult<Option<Bound<'
     out.set_item("message", fault.message)?;
     out.set_item("span", fault.span)?;
     Ok(Some(out))
+}
+
+#[pyfunction]
+fn data_bounds() -> BTreeMap<&'static str, usize> {
+    bounds::ALL.into_iter().collect()
 }
 
 fn value_error(fault: TemplateFault) -> PyErr {
@@ -128,6 +133,7 @@ fn read_rows(
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(toml_index, module)?)?;
     module.add_function(wrap_pyfunction!(template_fault, module)?)?;
+    module.add_function(wrap_pyfunction!(data_bounds, module)?)?;
     module.add_function(wrap_pyfunction!(render_template, module)?)?;
     module.add_function(wrap_pyfunction!(render_chat, module)?)?;
     module.add_function(wrap_pyfunction!(hash_files, module)?)?;

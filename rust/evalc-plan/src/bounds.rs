@@ -1,0 +1,42 @@
+//! How much of a data file evalc reads. A small file may ask for more than a machine has.
+
+/// Longest row, in bytes: a line of JSON, an element of a list, or a record of a table.
+pub const ROW: usize = 64 << 20;
+
+/// Most rows of a file.
+pub const ROWS: usize = 1 << 24;
+
+/// Most columns of a row.
+pub const COLUMNS: usize = 1 << 14;
+
+/// Longest header of a table, in bytes: the names of its columns stand in every row.
+pub const HEADER: usize = 1 << 20;
+
+/// Most bytes that a compressed file may unpack to: they are held in memory.
+pub const UNPACKED: usize = 512 << 20;
+
+/// Most bytes that the values of a Parquet file may take, where these are not more than
+/// [`PARQUET_RATIO`] times the file.
+pub const PARQUET: usize = 128 << 20;
+
+/// How many times its own size a Parquet file may unpack to, whatever that is.
+pub const PARQUET_RATIO: usize = 32;
+
+/// Most values of a Parquet file, where the file has not as many bytes.
+pub const PARQUET_VALUES: usize = 1 << 20;
+
+/// Longest description of the columns of a Parquet file, in bytes.
+pub const PARQUET_FOOTER: usize = 32 << 20;
+
+/// All of them by name.
+pub const ALL: [(&str, usize); 9] = [
+    ("row", ROW),
+    ("rows", ROWS),
+    ("columns", COLUMNS),
+    ("header", HEADER),
+    ("unpacked", UNPACKED),
+    ("parquet", PARQUET),
+    ("parquet_ratio", PARQUET_RATIO),
+    ("parquet_values", PARQUET_VALUES),
+    ("parquet_footer", PARQUET_FOOTER),
+];
