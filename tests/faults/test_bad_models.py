@@ -203,7 +203,7 @@ def test_a_tokenizer_that_needs_a_package_names_it(workspace: Workspace) -> None
     remove("tokenizer.json")(other.model)
     (other.model / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>")
     other.quiz()
-    said = refused(other, "bad-tokenizer")
+    said = refused(other, "missing-package")
     assert "tokenizer.model" in said and "sentencepiece" in said
 
 

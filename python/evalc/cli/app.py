@@ -16,7 +16,7 @@ from evalc.diagnostics import Faults, render
 from evalc.errors import EvalcError, ExitCode
 
 COMMANDS = {
-    "init": ("starting", "Write a commented starter spec that runs."),
+    "init": ("starting", "Write a commented starter spec with small data."),
     "check": ("checking", "Check specs, data and templates; run nothing."),
     "lock": ("locking", "Pin what comes from the Hub in evalc.lock."),
     "plan": ("planning", "Show what an evaluation would ask and cost."),
@@ -103,6 +103,9 @@ def _run(arguments: list[str]) -> int:
 
 def _misused(error: click.ClickException) -> int:
     """Say how a command is used, as click does, with arguments made visible."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        output.talk_lines(error.format_message())
+        return ExitCode.USAGE
     if isinstance(error, click.UsageError) and error.ctx is not None:
         for line in error.ctx.get_usage().splitlines():
             output.talk(line)

@@ -103,6 +103,8 @@ def exec_command(  # noqa: PLR0917  click passes them by name
         with repeated(path, asked) if path else leased(asked) as (planned, store, lease):
             tell_shadowed(planned, store, record)
             scorer = Scorer(planned, store, allow_code_execution, sandbox)
+            if not no_report:
+                scorer.warn_of_programs()
             _ask_all(planned, store, lease, scorer, record)
             if not no_report:
                 return show_report(

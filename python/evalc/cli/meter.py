@@ -97,19 +97,24 @@ class RunMeter:
         elapsed = time.monotonic() - self._began
         tokens = self._prefill.done + self._decode.done
         rate = f"{count(tokens / elapsed if elapsed else 0)} tok/s"
-        rate += f", {self._cached:.0%} from cache, {duration(self._left(elapsed))} left"
+        rate += f", {self._cached:.0%} from cache"
+        if (left := self._left(elapsed)) is not None:
+            rate += f", {duration(left)} left"
         self._bar.update(self._task, completed=self._done, rate=rate)
         if not self._console.is_terminal and elapsed - self._said >= PLAIN_SECONDS:
             self._said = elapsed
             self._console.say(f"{self._who}: {self._done:,}/{self._requests:,} requests, {rate}")
 
-    def _left(self, elapsed: float) -> float:
-        """Seconds."""
+    def _left(self, elapsed: float) -> float | None:
+        """Seconds; None where the plan's estimate is used up and nothing better is known."""
         if self._done >= self._requests:
             return 0.0
         parts = (self._prefill.seconds_left(), self._decode.seconds_left(self._to_write()))
         measured = sum(part for part in parts if part is not None)
-        return max(measured, self._expected - elapsed) if None in parts else measured
+        if None not in parts:
+            return measured
+        left = max(measured, self._expected - elapsed)
+        return left if left > 0 else None
 
     def _to_write(self) -> float:
         """Tokens that are still to be written, if the others end as early as those that have."""

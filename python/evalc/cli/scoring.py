@@ -52,6 +52,16 @@ class Scorer:
                 raise
             return None
 
+    def warn_of_programs(self) -> None:
+        """Say before anything is asked which scores there will not be."""
+        names = dict.fromkeys(task for _, task in self.planned.selection.cells)
+        tasks = self.planned.folder.spec.tasks
+        judged = [name for name in names if tasks[name].code is not None]
+        if judged and not self._allow:
+            more = f" and {len(judged) - 3} more tasks" if len(judged) > 3 else ""
+            named = ", ".join(f"`{name}`" for name in judged[:3])
+            output.talk(f"note: {named}{more} will have no scores of programs: {NOT_ALLOWED}")
+
     def all(self) -> tuple[list[CellScores], list[tuple[str, str, str]]]:
         """Scores of every cell, and (model, task, why) of those whose programs may not run."""
         scores, unscored = [], []

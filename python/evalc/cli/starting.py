@@ -38,9 +38,8 @@ def init_command(directory: Path, model: str) -> None:
             hint = "name a directory that can be written"
             raise Faults([Diagnostic("file-unwritable", message, hint=hint)]) from None
         output.line(str(target))
-    output.talk(
-        f"next: edit `path` in {directory / 'evalc.toml'}, then run `evalc plan {directory}`"
-    )
+    edit = f"edit `path` in {directory / 'evalc.toml'}, then " if model == MODEL else ""
+    output.talk(f"next: {edit}run `evalc plan {directory}`")
 
 
 @click.command("schema")

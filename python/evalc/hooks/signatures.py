@@ -19,6 +19,12 @@ ARGUMENTS: dict[Takes, tuple[str, ...]] = {
     "text": ("text", "case"),
     "rows": ("rows",),
 }
+GIVEN: dict[Takes, str] = {
+    "case": "`case` is a dict with `id`, `row`, `prompt`, `target`, `choices`, and `logliks` or "
+    "`texts` and `extracted`",
+    "text": "`case` is a dict with `id`, `row`, `prompt`, `target`, `choices`",
+    "rows": "`rows` is a list of dicts",
+}
 CALLED: dict[Takes, str] = {
     "case": "a metric is called with the case",
     "text": "an extraction is called with the text and the case",

@@ -13,6 +13,8 @@ DEFAULT_REVISION = "main"
 Kind = Literal["model", "dataset"]
 BARE = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*[A-Za-z0-9](/[\w.-]+){0,2}(@[\w./-]+)?")
 """What the Hub names: an owner and a name, perhaps a configuration and a split, a revision."""
+FILES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".gz")
+"""How names of files end, which are none of the Hub's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ def hub_hint(place: Place | None, kind: Kind) -> str | None:
     parts = path.split("/")
     if kind == "model":
         return f"for the model on the Hub write `hf:{text}`" if len(parts) == 2 else None
+    if parts[-1].lower().endswith(FILES):
+        return None
     rest = parts[2:] + ["default", "train"][len(parts) - 2 :]
     return f"for the dataset on the Hub write `hf:{'/'.join(parts[:2] + rest)}{at}{revision}`"
 

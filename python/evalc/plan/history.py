@@ -23,6 +23,8 @@ QUIET = (
 )
 OWN = (b"local", b"worktree")
 """Scopes of settings that lie in the repository."""
+LINK = b"160000"
+"""The mode of a repository inside a repository."""
 FILES = (b"100644", b"100755")
 """Modes of plain files; the content of a symbolic link is no spec."""
 
@@ -142,7 +144,16 @@ def _filters(folder: Path) -> list[str]:
     )
     own = [name for scope, name in zip(listed[::2], listed[1::2], strict=False) if scope in OWN]
     names = [os.fsdecode(name).rpartition(".") for name in own]
-    return [f"{head}.{key}" for head, _, key in names] + [f"{name[0]}.required" for name in names]
+    found = [f"{head}.{key}" for head, _, key in names] + [f"{name[0]}.required" for name in names]
+    return [*found, *(name for inner in _submodules(folder) for name in _filters(inner))]
+
+
+def _submodules(folder: Path) -> list[Path]:
+    """Repositories inside a repository: git looks into each while it compares, by its settings."""
+    staged = _split(_run(folder, env.untranslated(), "ls-files", "-z", "--stage", ":/").stdout)
+    entries = [entry.partition(b"\t") for entry in staged]
+    links = [os.fsdecode(path) for about, _, path in entries if about.startswith(LINK)]
+    return [folder / path for path in links if (folder / path / ".git").exists()]
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

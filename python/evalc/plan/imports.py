@@ -80,6 +80,9 @@ def _names(node: ast.AST, package: list[str]) -> list[str]:
         case ast.Call(
             func=ast.Name(id=called) | ast.Attribute(attr=called),
             args=[ast.Constant(value=str(name)), *_],
-        ) if called in _LOADERS and not name.startswith("."):
-            return [name]
+        ) if called in _LOADERS:
+            bare = name.lstrip(".")
+            level = len(name) - len(bare)
+            above = package[: len(package) - level + 1] if level else []
+            return [".".join([*above, *([bare] if bare else [])])]
     return []

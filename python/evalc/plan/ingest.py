@@ -146,7 +146,8 @@ def prepared(  # noqa: PLR0917  what a snapshot is made of
     fails.
     """
     digest = _core.hash_files([str(file.path)])[0]
-    fields = [digest.encode(), source_digest(hook, root).encode()]
+    # the same bytes are other rows in another format
+    fields = [digest.encode(), source_digest(hook, root).encode(), file.format.encode()]
     if file.quote is not None:
         fields.append(file.quote.encode())
     name = _core.digest_fields(f"evalc.prepared.v{SNAPSHOT_VERSION}", fields)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.hooks.limits import Takes
-from evalc.hooks.signatures import ARGUMENTS, inspect
+from evalc.hooks.signatures import ARGUMENTS, GIVEN, inspect
 from evalc.plan.functions import installed
 from evalc.plan.hooks import UsedHook
 from evalc.plan.imports import file_under
@@ -47,7 +47,7 @@ def _wrong(folder: Folder, hook: UsedHook) -> Diagnostic | None:
     message = f"hook `{hook.name}` cannot be {verb}: {wrong.why}"
     at = Place(wrong.file, line=wrong.line)
     function = hook.name.rpartition(":")[2].rpartition(".")[2]
-    hint = f"write it as `def {function}({', '.join(ARGUMENTS[kind])})`"
+    hint = f"write it as `def {function}({', '.join(ARGUMENTS[kind])})`; {GIVEN[kind]}"
     return Diagnostic(code, message, place, hint=hint, related=((at, "it stands here"),))
 
 

@@ -5,6 +5,7 @@ A member that is not named here is not looked at.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -20,6 +21,15 @@ def _plain(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    """A path, which need not be UTF-8."""
+    if "\0" in text:
+        raise ValueError("it is no path")
+    os.fsencode(text)
+    return text
+
+
+Located = Annotated[str, AfterValidator(_path)]
 Text = Annotated[str, AfterValidator(_plain)]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -29,15 +39,15 @@ Digests = dict[Text, Text]
 class Ask(TypedDict):
     """What was asked for on the command line."""
 
-    directory: Text
-    paths: Annotated[list[Text], Field(min_length=1)]
+    directory: Located
+    paths: Annotated[list[Located], Field(min_length=1)]
     overrides: list[Text]
     suites: list[Text]
     models: list[Text]
     tasks: list[Text]
     tier: Text | None
     no_hooks: bool
-    cache: Text | None
+    cache: Located | None
 
 
 class Keys(TypedDict):
@@ -56,7 +66,7 @@ class Remaining(Keys):
 class Pins(TypedDict):
     """Digests of what the plan rests on."""
 
-    specs: Digests
+    specs: dict[Located, Text]
     tier: Text
     cells: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]
     tasks: dict[Text, Digests]
@@ -136,7 +146,7 @@ class Model(TypedDict):
     """Where a model lies, and how it computes."""
 
     name: Text
-    path: Text
+    path: Located
     adapted: NotRequired[Text | None]
     device: Text
     dtype: Text

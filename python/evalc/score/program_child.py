@@ -7,7 +7,8 @@ the program's end the process becomes FINISHER, which its parent sees from outsi
 is a secret, and nothing that the program writes or exits with is a verdict.
 
 Whoever can become FINISHER passes. So the guard allows that to one place alone: the statement at
-the end of this file, executed by the main thread with no frame below it. A program cannot come
+the end of this file, in this file's own code, executed by the main thread with no frame below
+it. A program cannot come
 there early, as it would have to leave its own frames, which it does by raising, and then the other
 branch is taken; what moves the line of a frame (a trace function) is refused, as is what looks for
 objects without a name (gc) or reaches memory (ctypes, subinterpreters, whose hooks are others).
@@ -41,10 +42,11 @@ _MODULES = frozenset(
         *("_xxsubinterpreters", "_interpreters"),
     ]
 )
+_OWN_CODE = sys._getframe().f_code
 _LINKS = frozenset(["os.symlink", "os.link", "os.rename"])
 
 
-def _guard(  # type: ignore[no-untyped-def]
+def _guard(  # type: ignore[no-untyped-def]  # noqa: PLR0912
     event,
     arguments,
     *,  # what it uses is its own, as a program can replace globals
@@ -55,10 +57,14 @@ def _guard(  # type: ignore[no-untyped-def]
     frame_of=sys._getframe,
     native=_thread.get_native_id,
     process=os.getpid,
+    own=_OWN_CODE,
     is_a=isinstance,
     text=str,
     raw=bytes,
 ):
+    for one in arguments:
+        if one is own:  # run once more, this file would come to its end
+            raise PermissionError("a scored program may not use the code that runs it")
     if event in refused:
         raise PermissionError("a scored program may not use " + event)
     if event == "ctypes.dlopen":
@@ -72,11 +78,14 @@ def _guard(  # type: ignore[no-untyped-def]
         path = arguments[0]
         if is_a(path, raw):
             path = raw.decode(path, "utf-8", "replace")
+        if is_a(path, text):
+            path = text.__str__(path)  # a text of its own kind may say anything of itself
         if is_a(path, text) and ("/proc/" in path or path == "mem" or path[-4:] == "/mem"):
             raise PermissionError("a scored program may not use /proc")
     elif event == "os.exec":
         caller = frame_of(1)
-        if caller.f_back is not None or caller.f_lineno != end or native() != process():
+        here = caller.f_code is own and caller.f_back is None and caller.f_lineno == end
+        if not here or native() != process():
             raise PermissionError("a scored program may not use os.exec")
 
 
@@ -112,7 +121,7 @@ with suppress(ImportError):
 os.set_inheritable(_fd, False)
 _write, _leave = os.write, os._exit
 sys.addaudithook(_guard)
-del _guard, _REFUSED, _MODULES, _LINKS
+del _guard, _REFUSED, _MODULES, _LINKS, _OWN_CODE
 _write(_fd, b"\n")
 try:
     exec(compile(_source, _path, "exec"), {"__name__": "__main__", "__file__": _path})

@@ -22,6 +22,7 @@ class Findings:
     _silent: set[Loc] = field(default_factory=set)
     _around: set[Loc] = field(default_factory=set)
     _told: set[Loc] = field(default_factory=set)
+    _around_told: set[Loc] = field(default_factory=set)
 
     @property
     def at_fault(self) -> set[Loc]:
@@ -37,6 +38,14 @@ class Findings:
         """True when the value at `loc`, or one around or inside it, is a stand-in."""
         return loc in self._around or any(loc[:size] in self._silent for size in range(len(loc)))
 
+    def is_wrong_within(self, loc: Loc) -> bool:
+        """True when something was said of the value at `loc`, or of one inside it."""
+        return loc in self._around_told
+
+    def _tell(self, loc: Loc) -> None:
+        self._told.add(loc)
+        self._around_told.update(loc[:size] for size in range(len(loc) + 1))
+
     def add(
         self,
         code: str,
@@ -49,7 +58,7 @@ class Findings:
     ) -> None:
         """Report `message`, which begins after the location's name, at a value or its key."""
         if not self.is_silent(loc):
-            self._told.add(loc)
+            self._tell(loc)
             place = self.index.place(loc, span, key)
             self.diagnostics.append(
                 Diagnostic(code, f"`{dotted(loc)}` {message}", place, hint=hint)
@@ -58,7 +67,7 @@ class Findings:
     def missing(self, loc: Loc, hint: str | None = None) -> None:
         """The key at the end of `loc` is needed and absent."""
         if not self.is_silent(loc):
-            self._told.add(loc)
+            self._tell(loc)
             self.diagnostics.append(missing_key(loc, self.index, hint))
 
     def misplaced(self, loc: Loc, why: str, hint: str | None = None) -> None:

@@ -205,6 +205,9 @@ def _references(
         references.check_task(name, task, known, findings)
     for name, suite in spec.suites.items():
         references.check_suite(name, suite, known, findings)
+    for name in {references.FULL, references.NONE} & spec.tiers.keys():
+        message = "has the name of a tier that every spec has"
+        findings.add("bad-name", ("tiers", name), message, "give it another name", key=True)
     for name, tier in spec.tiers.items():
         references.check_tier(name, tier, known, findings)
     for position, trigger in enumerate(triggers):

@@ -48,6 +48,21 @@ KINDS = {
     "boolean": "`true` or `false`",
     "object": "table of such tables",
 }
+HOOKS = """\
+```python
+def close(case):          # a metric, "scorers:close": a number
+    return float(case["target"] in case["extracted"][0])
+
+def last_line(text, case):  # an extraction, `python = "scorers:last_line"`: a text, or None
+    return text.strip().splitlines()[-1] if text.strip() else None
+
+def short(rows):          # `prepare = "scorers:short"`: the rows that a dataset then has
+    return [row for row in rows if len(row["question"]) < 500]
+```
+
+A `case` is a dict: `id`, `row`, `prompt`, `choices` and `target`, and what the model said. That is
+`logliks` (a number a choice), or `texts` and `extracted` (one a repeat). The file, `scorers.py`
+here, lies beside the spec. `evalc check` looks at what the function takes and runs nothing."""
 HEAD = """\
 # The spec language, version 1
 
@@ -152,5 +167,5 @@ def _bytes(count: int) -> str:
 def _metrics() -> str:
     lines = ["### Metrics", "", "| name | type of task | meaning |", "|---|---|---|"]
     lines += [f"| `{name}` | `{type_}` | {meaning} |" for name, type_, meaning in described()]
-    lines += ["", "A metric may also be a Python function, `package.module:function`."]
+    lines += ["", "A metric may also be a Python function, `package.module:function`.", "", HOOKS]
     return "\n".join(lines) + "\n"

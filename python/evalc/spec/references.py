@@ -194,6 +194,8 @@ def _gate_metric(loc: Loc, text: str, known: Names, findings: Findings) -> None:
     if task is None or findings.is_silent(("tasks", name, "metrics")):
         return
     if metric not in task.metrics:
+        if findings.is_wrong_within(("tasks", name, "metrics")):
+            return
         hint = findings.meant(metric, task.metrics) or f"use {listed(task.metrics)}"
         message = f"asks for `{metric}`, which the task `{name}` does not report"
         findings.add("unknown-metric", loc, message, hint)

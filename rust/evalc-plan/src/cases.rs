@@ -434,6 +434,15 @@ impl<'a> Writer<'a> {
                 if let Some(null) = items.iter().position(Value::is_none) {
                     return Err(null_choice(null, name, "choices", place));
                 }
+                let nested = |item: &Value| {
+                    matches!(item.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable)
+                };
+                if let Some(at) = items.iter().position(nested) {
+                    let kind = items[at].kind();
+                    let message = format!("choice {at} of a case is a {kind}, which is no text");
+                    return Err(bad("bad-choices", message, name, "choices", place)
+                        .hint("make it one, as with `| map('join', ' ') | list`"));
+                }
                 items.iter().map(python_str).collect()
             }
         };

@@ -344,7 +344,7 @@ impl Table {
                 break;
             }
             let Some(Header { names, .. }) = &header else {
-                header = Some(Header::of(&self.names(&record)?, self.quote));
+                header = Some(Header::of(&self.names(&record)?, self.quote, self.format));
                 continue;
             };
             if record.len() != names.len() {
@@ -423,7 +423,7 @@ struct Header {
 }
 
 impl Header {
-    fn of(names: &[String], quote: Option<u8>) -> Header {
+    fn of(names: &[String], quote: Option<u8>, format: Format) -> Header {
         let mut state = blake3::Hasher::new();
         for name in names {
             state.update(&(name.len() as u64).to_le_bytes());
@@ -432,6 +432,9 @@ impl Header {
         if quote != Some(b'"') {
             // the same bytes are other fields
             state.update(&[0, quote.unwrap_or_default()]);
+        }
+        if delimiter(format) != b',' {
+            state.update(&[1, delimiter(format)]);
         }
         let names = names.iter().map(|name| Value::from(Arc::<str>::from(name.as_str()))).collect();
         Header { names, state }
