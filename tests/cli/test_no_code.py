@@ -174,6 +174,16 @@ def test_since_runs_nothing_that_the_repository_configures(hostile: Workspace) -
     (hostile.root / ".gitattributes").write_text("*.jsonl diff=own filter=own=x\n")
     git("add", "specs", ".gitattributes")
     git("commit", "-q", "-m", "first")
+    inner = hostile.root / "inner"
+    inner.mkdir()
+    (inner / ".gitattributes").write_text("* filter=inner\n")
+    (inner / "file").write_text("one")
+    for each in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
+        git("-C", "inner", *each)
+    git("add", "inner")
+    git("commit", "-q", "-m", "a repository inside")
+    git("-C", "inner", "config", "filter.inner.clean", canary)
+    (inner / "file").write_text("two")
     for key in ("core.fsmonitor", "core.pager", "diff.external", "diff.own.textconv",
                 "diff.own.command", "core.sshCommand", "filter.own=x.clean", "core.editor",
                 "filter.own=x.process", "core.askPass", "gpg.program"):  # fmt: skip

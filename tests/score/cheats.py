@@ -3,6 +3,49 @@
 from __future__ import annotations
 
 MORE: dict[str, str] = {
+    "the last line at exit": r"""
+        import sys, atexit
+        end = open(sys.argv[0]).read().split("\n").index("    os.execv(sys.argv[6], sys.argv[6:])")
+        sys._getframe(1).f_globals['_leave'] = sys.exit
+        code = compile('\n' * end + 'import os; os.execv(sys.argv[6], sys.argv[6:])', 'x', 'exec')
+        atexit.register(exec, code, {'sys': sys})
+        raise SystemExit
+    """,
+    "the last line in excepthook": r"""
+        import sys
+        end = open(sys.argv[0]).read().split("\n").index("    os.execv(sys.argv[6], sys.argv[6:])")
+        sys._getframe(1).f_globals['_leave'] = lambda *a: 1 / 0
+        line = 'def hook(*a): import os; os.execv(sys.argv[6], sys.argv[6:])'
+        exec('\n' * end + line, globals())
+        sys.excepthook = hook
+        raise SystemExit
+    """,
+    "the runner once more": r"""
+        import sys, atexit
+        frame = sys._getframe(1)
+        frame.f_globals['_leave'] = sys.exit
+        atexit.register(exec, frame.f_code, frame.f_globals)
+        raise SystemExit
+    """,
+    "the runner as a function": r"""
+        import sys, atexit
+        frame = sys._getframe(1)
+        frame.f_globals['_leave'] = sys.exit
+        own = lambda: 0
+        own.__code__ = frame.f_code
+        atexit.register(own)
+        raise SystemExit
+    """,
+    "a text that denies what it is": r"""
+        import os
+        class Text(str):
+            def __contains__(self, x): return False
+            def __eq__(self, x): return False
+            def __hash__(self): return 0
+            def __getitem__(self, x): return ''
+        os.open(Text('/proc/self/mem'), os.O_RDWR)
+        os._exit(0)
+    """,
     "starts again with -O": r"""
         import os, sys; os.execv(sys.executable, [sys.executable, '-O', __file__])
     """,

@@ -75,6 +75,9 @@ def evalc() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code. No traceback reaches a user."""
     env.hold_streams()
+    if not env.stands():
+        output.talk("error: the working directory has been removed; run evalc from one that exists")
+        sys.exit(int(ExitCode.FAILURE))
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(int(_run(arguments)))
 

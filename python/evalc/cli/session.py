@@ -68,10 +68,7 @@ def opened(asked: Request) -> Iterator[tuple[Planned, Store]]:
 @contextmanager
 def leased(asked: Request) -> Iterator[tuple[Planned, Store, Lease]]:
     """Open the store and plan the selection; nothing is collected before `lease` holds it."""
-    with (
-        _resolved(asked, whole=True) as (folder, selection, ir, store),
-        guarded(store) as lease,
-    ):
+    with _resolved(asked, whole=True) as (folder, selection, ir, store, lease):
         planned = plan_resolved(folder, selection, ir, asked.cache, store)
         _warn_of_damage(store)
         yield planned, store, lease
@@ -83,7 +80,7 @@ def outlined(asked: Request) -> dict[str, Any]:
     What is remembered of it is taken where nothing has changed; then nothing is planned.
     """
     began = env.clock_ns()
-    with _resolved(asked) as (folder, selection, ir, store):
+    with _resolved(asked) as (folder, selection, ir, store, _):
         doubtful = doubts(folder, (task for _, task in selection.cells))
         output.diagnostics(doubtful, "terminal")
         file = OutlineFile.of(ir, folder, asked.cache, store)
@@ -133,8 +130,13 @@ def _footprint(
 
 
 @contextmanager
-def _resolved(asked: Request, whole: bool = False) -> Iterator[tuple[Folder, Selection, Ir, Store]]:
-    """The selection, resolved; `whole` beyond the tier where its cases are asked in rounds."""
+def _resolved(
+    asked: Request, whole: bool = False
+) -> Iterator[tuple[Folder, Selection, Ir, Store, Lease]]:
+    """The selection, resolved; `whole` beyond the tier where its cases are asked in rounds.
+
+    Nothing is collected meanwhile: tokenizers and snapshots that were just made least of all.
+    """
     folder = folder_of(asked)
     selection = select(folder, asked.suites, asked.models, asked.tasks, asked.tier)
     selection = with_baselines(folder.spec, selection)
@@ -142,14 +144,14 @@ def _resolved(asked: Request, whole: bool = False) -> Iterator[tuple[Folder, Sel
         refuse_code(folder, used_code(folder, selection))
     inspect_hooks(folder, used_hooks(folder, selection))
     whole = whole and by_rounds(folder.spec, selection)
-    with _store(asked) as store:
+    with _store(asked) as store, guarded(store) as lease:
         ir = resolve(folder, selection, asked.cache, store, asked.rehash, whole=whole)
         remember_uses(ir, asked.cache, store)
         for line in ir.locked:
             output.talk(line)
         for line in take_told():
             output.talk(f"note: {line}")
-        yield folder, selection, ir, store
+        yield folder, selection, ir, store, lease
 
 
 def with_reasons(

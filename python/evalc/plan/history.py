@@ -150,7 +150,7 @@ def _filters(folder: Path) -> list[str]:
 
 def _submodules(folder: Path) -> list[Path]:
     """Repositories inside a repository: git looks into each while it compares, by its settings."""
-    staged = _split(_run(folder, env.untranslated(), "ls-files", "-z", "--stage", ":/").stdout)
+    staged = _split(_run(folder, env.untranslated(), "ls-files", "-z", "--stage").stdout)
     entries = [entry.partition(b"\t") for entry in staged]
     links = [os.fsdecode(path) for about, _, path in entries if about.startswith(LINK)]
     return [folder / path for path in links if (folder / path / ".git").exists()]
