@@ -50,13 +50,15 @@ KINDS = {
 }
 HOOKS = """\
 ```python
-def close(case):          # a metric, "scorers:close": a number
+def close(case):  # a metric, "scorers:close": a number
     return float(case["target"] in case["extracted"][0])
+
 
 def last_line(text, case):  # an extraction, `python = "scorers:last_line"`: a text, or None
     return text.strip().splitlines()[-1] if text.strip() else None
 
-def short(rows):          # `prepare = "scorers:short"`: the rows that a dataset then has
+
+def short(rows):  # `prepare = "scorers:short"`: the rows that a dataset then has
     return [row for row in rows if len(row["question"]) < 500]
 ```
 
