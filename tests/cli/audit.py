@@ -97,11 +97,14 @@ def audited(workspace: Workspace, scratch: Path, *arguments: str, **more: str) -
         "AUDIT_LOG": str(log),
         "GIT_CONFIG_GLOBAL": os.devnull,
     }
+    given = workspace.environment({**own, **more})
+    # torch writes into the environment where it once put its own folder
+    given.pop("TORCHINDUCTOR_CACHE_DIR", None)
     before = {name: _held(folder) for name, folder in folders.items()}
     done = subprocess.run(
         [sys.executable, "-m", "evalc", *arguments],
         cwd=workspace.root,
-        env=workspace.environment({**own, **more}),
+        env=given,
         capture_output=True,
         text=True,
         check=False,

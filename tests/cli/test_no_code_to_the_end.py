@@ -210,17 +210,13 @@ def _require_promise(
     temporary = [scratch / "tmp", Path(os.devnull), Path("/dev/shm")]
     wrote = outside(found.of("write"), *allowed, *temporary)
     # a file appears in one rename, and that of the user is the only one that stays
-    assert {path for path in wrote if not path.endswith(".part") and not _of_torch(path)} == set()
+    assert {path for path in wrote if not path.endswith(".part")} == set()
     assert bool(wrote) <= bool(places)
     around = {str(workspace.root), *(str(path) for path in allowed)}
     assert outside(found.changed["root"] - around, *allowed) == set()
     assert found.changed["home"] == set()
-    assert {path for path in found.changed["tmp"] if not _of_torch(path)} == set()
-
-
-def _of_torch(path: str) -> bool:
-    """Whether it is the folder that torch makes in the temporary one, for what it may compile."""
-    return Path(path).name.startswith("torchinductor_")
+    left = {Path(path).name for path in found.changed["tmp"]}
+    assert {name for name in left if not name.startswith("torchinductor_")} == set()
 
 
 HOOKS = """

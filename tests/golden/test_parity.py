@@ -15,7 +15,7 @@ from evalc.store import Store
 
 pytestmark = [pytest.mark.golden, pytest.mark.model]
 
-TOLERANCE = 2e-3
+TOLERANCE = 1e-3
 CHOICES = sorted(set(FILES) - {"golden_gsm8k"})
 METRICS = {"acc": "pct_stereotype"}
 
