@@ -117,7 +117,7 @@ def test_suites_of_different_tiers_need_one_named(quiz: Workspace) -> None:
 
 
 def test_more_shots_than_rows_are_refused(quiz: Workspace) -> None:
-    shots = 'fewshot = {{ dataset = "quiz", k = {}, template = "{{{{ question }}}}\\n" }}\n'
+    shots = 'fewshot = {{ dataset = "quiz", k = {}, template = "{{{{ question }}}}" }}\n'
     quiz.write(QUIZ, shots.format(4))
     assert "fewshot" in refused(quiz, "too-few-shots")
     quiz.write(QUIZ, shots.format(3))
@@ -127,7 +127,7 @@ def test_more_shots_than_rows_are_refused(quiz: Workspace) -> None:
 def test_a_variable_of_the_shots_is_checked_against_their_own_columns(quiz: Workspace) -> None:
     quiz.rows("shots.jsonl", [{"q": "x"}])
     shots = '[datasets.shots]\npath = "shots.jsonl"\n'
-    fewshot = 'fewshot = { dataset = "shots", k = 1, template = "{{ question }}\\n" }\n'
+    fewshot = 'fewshot = { dataset = "shots", k = 1, template = "{{ question }}" }\n'
     quiz.write(QUIZ, fewshot, shots)
     said = refused(quiz, "undefined-variable")
     assert "the dataset's columns are: q" in said

@@ -100,7 +100,7 @@ def exec_command(  # noqa: PLR0917  click passes them by name
         asked, since = settled(asked, junit)
         if since is not None and since.nothing:
             return _nothing(asked, since, how, record, no_report)
-        with repeated(path, asked) if path else leased(asked) as (planned, store, lease):
+        with repeated(path, asked) if path else leased(asked, warn=True) as (planned, store, lease):
             tell_shadowed(planned, store, record)
             scorer = Scorer(planned, store, allow_code_execution, sandbox)
             if not no_report:

@@ -14,7 +14,7 @@ from evalc.cli.expecting import with_decisions
 from evalc.cli.options import Request, default_path
 from evalc.cli.told import ToldFile
 from evalc.decide.gates import by_rounds, with_baselines
-from evalc.diagnostics import Faults
+from evalc.diagnostics import Diagnostic, Faults
 from evalc.hooks.crew import take_told
 from evalc.plan import Planned, contents, cost
 from evalc.plan.digests import Digests
@@ -66,9 +66,14 @@ def opened(asked: Request) -> Iterator[tuple[Planned, Store]]:
 
 
 @contextmanager
-def leased(asked: Request) -> Iterator[tuple[Planned, Store, Lease]]:
-    """Open the store and plan the selection; nothing is collected before `lease` holds it."""
+def leased(asked: Request, *, warn: bool = False) -> Iterator[tuple[Planned, Store, Lease]]:
+    """Open the store and plan the selection; nothing is collected before `lease` holds it.
+
+    With `warn` what the selected tasks hardly mean is told, as `plan` does.
+    """
     with _resolved(asked, whole=True) as (folder, selection, ir, store, lease):
+        if warn:
+            _tell_doubts(folder, selection)
         planned = plan_resolved(folder, selection, ir, asked.cache, store)
         _warn_of_damage(store)
         yield planned, store, lease
@@ -81,8 +86,7 @@ def outlined(asked: Request) -> dict[str, Any]:
     """
     began = env.clock_ns()
     with _resolved(asked) as (folder, selection, ir, store, _):
-        doubtful = doubts(folder, (task for _, task in selection.cells))
-        output.diagnostics(doubtful, "terminal")
+        doubtful = _tell_doubts(folder, selection)
         file = OutlineFile.of(ir, folder, asked.cache, store)
         found = file.recall() if file and not asked.rehash else None
         if found is None:
@@ -98,6 +102,13 @@ def outlined(asked: Request) -> dict[str, Any]:
             if footprint and not doubtful:
                 ToldFile.of(asked).keep(told, footprint)
     return told
+
+
+def _tell_doubts(folder: Folder, selection: Selection) -> list[Diagnostic]:
+    """Warn of what the spec says of the selected tasks and hardly means."""
+    found = doubts(folder, (task for _, task in selection.cells))
+    output.diagnostics(found, "terminal")
+    return found
 
 
 def _footprint(

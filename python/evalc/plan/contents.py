@@ -42,6 +42,11 @@ INERT: Mapping[str, str] = {
     "the key through the bundle",
     "custom_generate/requirements.txt": "it names packages, which are never installed",
 }
+INERT_BESIDE_CODE: Mapping[str, str] = {
+    "tokenizer_config.json": "code of another place that it names is refused; with the model, "
+    "nothing else of it is read",
+}
+"""The same where a model runs its own code."""
 """Files that loading reads and that change no answer, and why."""
 DOUBLES = ("consolidated*.safetensors", "adapter_model*.safetensors")
 """Weights in another form than transformers', which no index of its own names."""
@@ -69,7 +74,8 @@ def holder(
     for part, patterns in parts.items():
         if any(_fits(name, pattern) for pattern in patterns):
             return part
-    return "inert" if model and name in INERT else None
+    inert = {**INERT, **(INERT_BESIDE_CODE if code else {})}
+    return "inert" if model and name in inert else None
 
 
 def files(folder: Path, patterns: Iterable[str]) -> list[Path]:
