@@ -2,10 +2,9 @@
 
     python benches/bombs.py [--seed N] [--only WORD] [--generated N]
 
-Every bomb runs in a child of its own. Printed: seconds of a processor, peak MB, how it ended and
-what was said. Exits with 1 when one is killed, takes 10 s or 1 GB, or says "internal error". The
-time is the processor's, of all threads, for a machine that others use too; one that waits is killed
-after a minute.
+Every bomb runs in a child of its own. Printed: seconds, peak MB, how it ended and what was said.
+Exits with 1 when one is killed, takes 10 s or 1 GB, or says "internal error". It wants a machine
+that does nothing else.
 """
 
 from __future__ import annotations
@@ -577,14 +576,15 @@ print(str(eval(sys.argv[1]))[:99])
 
 
 WATCH = """
-import json, os, select, signal, subprocess, sys
+import json, os, select, signal, subprocess, sys, time
+began = time.monotonic()
 report, limit, *command = sys.argv[1:]
 child = subprocess.Popen(command)
 watched = os.pidfd_open(child.pid)
 if not select.select([watched], [], [], float(limit))[0]:
     child.send_signal(signal.SIGKILL)
 _, status, usage = os.wait4(child.pid, 0)
-ended = [os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]
+ended = [os.waitstatus_to_exitcode(status), time.monotonic() - began, usage.ru_maxrss / 1024]
 open(report, "w").write(json.dumps(ended))
 """
 """Starts the bomb. A child's peak begins with that of who starts it, so nobody large may do it."""
@@ -592,7 +592,7 @@ open(report, "w").write(json.dumps(ended))
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended, after how many seconds of a processor; `code` is negative for a signal."""
+    """How a child ended, after how many seconds; `code` is negative for a signal."""
 
     code: int
     seconds: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,24 @@ class Suite:
             cases.setdefault(line["doc_id"], []).append(line)
         assert sorted(cases) == list(range(count))
         return [cases[number] for number in range(count)]
+
+
+def exact(model: Path, requests: Sequence[Line]) -> list[float]:
+    """Log-likelihoods of requests by transformers in float64, in nats."""
+    if not requests:
+        return []
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    whole = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float64).eval()
+    found = []
+    for request in requests:
+        ids = torch.tensor([request["ctx_ids"] + request["cont_ids"]])
+        with torch.inference_mode():
+            chances = torch.log_softmax(whole(ids).logits[0, :-1], dim=-1)
+        own = chances.gather(1, ids[0, 1:, None])[-len(request["cont_ids"]) :]
+        found.append(float(own.sum()))
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from references import FILES, Asked, Suite
+from references import FILES, Asked, Suite, exact
 
 from evalc.plan import Planned
 from evalc.store import Store
@@ -40,7 +40,13 @@ def test_log_likelihoods_are_equal(
     cell = asked.scores(answered).cell
     requests = [request for lines in asked.theirs for request in lines[0]["requests"]]
     theirs = np.array([request["loglikelihood"] for request in requests])
-    assert np.abs(cell.loglik - theirs).max() < TOLERANCE
+    # sums in float32 depend on the processor, the harness's too: in the rare request where the two
+    # part, float64 is the judge of ours
+    parted = np.flatnonzero(np.abs(cell.loglik - theirs) >= TOLERANCE)
+    assert len(parted) <= len(theirs) // 200
+    wanted = theirs.copy()
+    wanted[parted] = exact(suite.model, [requests[at] for at in parted])
+    assert np.abs(cell.loglik - wanted).max() < TOLERANCE
     assert cell.greedy.tolist() == [request["is_greedy"] for request in requests]
     assert cell.cont_tokens.tolist() == [len(request["cont_ids"]) for request in requests]
 
