@@ -1,6 +1,7 @@
 //! Rows to cases: the texts that a row asks under a task.
 
 mod marking;
+mod target;
 
 use crate::chat::{ChatTemplate, Message};
 use crate::control::Controls;
@@ -14,6 +15,7 @@ use crate::tokens::Encoder;
 use marking::Texts;
 use minijinja::value::ValueKind;
 use minijinja::Value;
+use target::{target, Target};
 
 /// The texts of one case.
 #[derive(Debug, Clone, PartialEq)]
@@ -473,126 +475,4 @@ fn null_choice(index: usize, task: &str, field: &str, place: (&str, usize)) -> F
     let message = format!("choice {index} of a case is null, which is no text");
     bad("bad-choices", message, task, field, place)
         .hint("filter such rows with `where`, or leave nulls out with `| select`")
-}
-
-/// JSON of a target: an index or 0/1 labels for multiple choice, text or texts otherwise.
-#[derive(Debug, PartialEq)]
-struct Target {
-    json: String,
-    /// Whether it is the text of one choice and the index of another.
-    unsure: bool,
-}
-
-impl Target {
-    fn of(json: impl ToString) -> Target {
-        Target { json: json.to_string(), unsure: false }
-    }
-}
-
-/// What is wrong with a target, and what to do.
-#[derive(Debug, PartialEq)]
-struct Wrong {
-    message: String,
-    hint: Option<&'static str>,
-}
-
-fn wrong(message: impl Into<String>, hint: Option<&'static str>) -> Wrong {
-    Wrong { message: message.into(), hint }
-}
-
-fn target(value: &Value, choices: &[String], kind: Kind) -> Result<Target, Wrong> {
-    let list = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
-    let items: Vec<Value> =
-        if list { value.try_iter().into_iter().flatten().collect() } else { Vec::new() };
-    if value.is_none() || items.iter().any(Value::is_none) {
-        let hint = "filter such rows with `where`, or leave `target` out where nothing needs it";
-        return Err(wrong("the target is null", Some(hint)));
-    }
-    match (kind, list) {
-        (Kind::MultipleChoice, true) => labels(&items, choices),
-        (Kind::MultipleChoice, false) => choice(value, choices),
-        (_, true) => Ok(Target::of(items.iter().map(python_str).collect::<serde_json::Value>())),
-        (_, false) => Ok(Target::of(serde_json::Value::from(python_str(value)))),
-    }
-}
-
-/// One label per choice: whole numbers or truth values.
-fn labels(items: &[Value], choices: &[String]) -> Result<Target, Wrong> {
-    if items.len() != choices.len() {
-        return Err(wrong(format!("{} labels for {} choices", items.len(), choices.len()), None));
-    }
-    let label = |item: &Value| match (item.kind(), python_str(item).as_str()) {
-        (ValueKind::Bool, _) => Ok(i64::from(item.is_true())),
-        (ValueKind::Number, "0" | "0.0") => Ok(0),
-        (ValueKind::Number, "1" | "1.0") => Ok(1),
-        (_, text) => {
-            let hint =
-                "give 0 or 1 for each choice; texts become numbers with `| map('int') | list`";
-            Err(wrong(format!("the label `{text}` is neither 0 nor 1"), Some(hint)))
-        }
-    };
-    let labels = items.iter().map(label).collect::<Result<Vec<i64>, Wrong>>()?;
-    if labels.contains(&1) {
-        Ok(Target::of(serde_json::Value::from(labels)))
-    } else {
-        Err(wrong("no label of the target is 1", None))
-    }
-}
-
-/// The index of one choice: a number is that, a text is the choice of the same text, else the
-/// index that it spells.
-fn choice(value: &Value, choices: &[String]) -> Result<Target, Wrong> {
-    let text = python_str(value);
-    let spelt = choices.iter().position(|choice| *choice == text);
-    let index = match value.kind() {
-        ValueKind::Bool => Some(usize::from(value.is_true())),
-        ValueKind::Number => text.parse().ok(),
-        _ => text.trim().parse().ok(),
-    };
-    let chosen = if value.as_str().is_some() { spelt.or(index) } else { index };
-    let other = index.filter(|index| *index < choices.len());
-    // a number is an index, so that `| int` settles what a text leaves open
-    let open = value.kind() != ValueKind::Number;
-    let unsure = open && spelt.zip(other).is_some_and(|(spelt, index)| spelt != index);
-    match chosen {
-        Some(index) if index < choices.len() => Ok(Target { json: index.to_string(), unsure }),
-        Some(index) => {
-            let hint = (index == choices.len()).then_some(
-                "choices are numbered from 0; write `{{ label - 1 }}` where labels begin with 1",
-            );
-            let message = format!("the target {index} is beyond the {} choices", choices.len());
-            Err(wrong(message, hint))
-        }
-        None => {
-            Err(wrong(format!("the target `{text}` is none of the choices"), none(&text, choices)))
-        }
-    }
-}
-
-/// What to do about a target that is none of the choices.
-fn none(text: &str, choices: &[String]) -> Option<&'static str> {
-    let bare = text.trim();
-    let alike = |choice: &String| choice.trim().to_lowercase() == bare.to_lowercase();
-    let mut letters = bare.bytes();
-    let letter = letters.next().is_some_and(|letter| letter.is_ascii_alphabetic());
-    if choices.iter().any(alike) {
-        return Some("write target and choices alike, in white space and case");
-    }
-    match bare.parse::<f64>() {
-        Ok(number) if number < 0.0 => {
-            Some("hidden labels are often -1: filter such rows with `where`, or take a split with labels")
-        }
-        Ok(number) if number.fract() == 0.0 => {
-            Some("make the label a whole number with `| int`, as in `{{ label | int }}`")
-        }
-        Ok(_) => None,
-        Err(_) if bare.is_empty() => Some("filter rows without a label with `where`"),
-        Err(_) if letter && letters.next().is_none() => {
-            Some("turn a letter into an index, as in `{{ 'ABCD'.index(label) }}`")
-        }
-        Err(_) if matches!(bare, "True" | "False" | "true" | "false") => {
-            Some("turn it into an index, as in `{{ ['False', 'True'].index(label) }}`")
-        }
-        Err(_) => Some("give the text of a choice, its index, or one 0/1 label for each choice"),
-    }
 }

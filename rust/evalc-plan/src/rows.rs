@@ -1,5 +1,8 @@
 //! Data files: JSON Lines, CSV and TSV, plain or compressed, as random-access rows.
 
+mod delimited;
+mod packed;
+
 use crate::bounds;
 use crate::digest::Digest;
 use crate::fault::Fault;
@@ -8,13 +11,14 @@ use crate::ir::{Compression, Dataset, Format};
 use crate::json_row;
 use crate::memo::RowDigest;
 use crate::quoting::{Flaw, Quotes};
+use delimited::{delimiter, quote, Header};
 use minijinja::value::ValueKind;
 use minijinja::Value;
+use packed::decompress;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// A data file split into rows. Parsing a row is left to whoever needs it.
 pub struct Table {
@@ -415,53 +419,6 @@ impl Table {
     }
 }
 
-/// The columns of a delimited file, and the state of a digest that has read them.
-#[derive(Default)]
-struct Header {
-    names: Vec<Value>,
-    state: blake3::Hasher,
-}
-
-impl Header {
-    fn of(names: &[String], quote: Option<u8>, format: Format) -> Header {
-        let mut state = blake3::Hasher::new();
-        for name in names {
-            state.update(&(name.len() as u64).to_le_bytes());
-            state.update(name.as_bytes());
-        }
-        if quote != Some(b'"') {
-            // the same bytes are other fields
-            state.update(&[0, quote.unwrap_or_default()]);
-        }
-        if delimiter(format) != b',' {
-            state.update(&[1, delimiter(format)]);
-        }
-        let names = names.iter().map(|name| Value::from(Arc::<str>::from(name.as_str()))).collect();
-        Header { names, state }
-    }
-}
-
-fn delimiter(format: Format) -> u8 {
-    if format == Format::Tsv {
-        b'\t'
-    } else {
-        b','
-    }
-}
-
-/// What encloses the fields of a delimited file.
-fn quote(dataset: &Dataset, bytes: &[u8]) -> Option<u8> {
-    match (&dataset.quote, dataset.format) {
-        (Some(quote), _) => quote.bytes().next(),
-        (None, Format::Tsv) => {
-            let encloses = Quotes::of(bytes, b'\t', b'"').enclose(bytes);
-            let any = memchr::memchr(b'"', bytes).is_some();
-            (encloses || !any).then_some(b'"')
-        }
-        (None, _) => Some(b'"'),
-    }
-}
-
 /// Where a slice of a file is no UTF-8 text.
 fn not_utf8(slice: &[u8], line: u32) -> Option<String> {
     let error = std::str::from_utf8(slice).err()?;
@@ -512,50 +469,6 @@ fn too_wide(origin: &str, line: usize) -> Fault {
     Fault::new("data-too-large", message)
         .in_file(origin, Some(line))
         .hint("leave out what no template reads, or keep it in one column as a list")
-}
-
-fn decompress(raw: Vec<u8>, dataset: &Dataset) -> Result<Vec<u8>, Fault> {
-    let unpacked = match dataset.compression {
-        Compression::None => return Ok(raw),
-        Compression::Gzip => unpack(flate2::read::MultiGzDecoder::new(raw.as_slice()), dataset),
-        Compression::Zstd => zstd::stream::Decoder::new(raw.as_slice())
-            .map_err(|error| damaged(&error, dataset))
-            .and_then(|decoder| unpack(decoder, dataset)),
-    };
-    unpacked.map_err(|fault| fault.at("datasets", &dataset.name, "path"))
-}
-
-/// What comes out, as long as it fits: a small file may hold more than the memory does.
-fn unpack(mut packed: impl Read, dataset: &Dataset) -> Result<Vec<u8>, Fault> {
-    let mut bytes = Vec::new();
-    let mut chunk = vec![0; 1 << 18];
-    let (mut line, mut start) = (1, 0);
-    loop {
-        let length = packed.read(&mut chunk).map_err(|error| damaged(&error, dataset))?;
-        if length == 0 {
-            return Ok(bytes);
-        }
-        for at in memchr::memchr_iter(b'\n', &chunk[..length]) {
-            line += 1;
-            start = bytes.len() + at + 1;
-        }
-        bytes.extend_from_slice(&chunk[..length]);
-        if bytes.len() - start > bounds::ROW {
-            return Err(too_long(&dataset.origin, line));
-        }
-        if bytes.len() > bounds::UNPACKED {
-            let limit = bounds::UNPACKED >> 20;
-            let message = format!("`{}` unpacks to more than {limit} MiB", dataset.origin);
-            return Err(Fault::new("data-too-large", message)
-                .in_file(&dataset.origin, Some(line))
-                .hint("unpack the file, or split it"));
-        }
-    }
-}
-
-fn damaged(error: &std::io::Error, dataset: &Dataset) -> Fault {
-    Fault::new("data-malformed", format!("cannot decompress `{}`: {error}", dataset.origin))
-        .hint("check that the file is complete and that its suffix says what it is")
 }
 
 /// serde_json's message without its own line number, which counts from the row.
