@@ -33,7 +33,8 @@ from evalc.store import segments
 from fuzzing import Input, Make, command_line
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from fuzz_models import _damaged, _edited, in_fork
+import tokenizer_child
+from fuzz_models import damaged, edited
 from fuzz_specs import mutated
 from tiny_models import write_model
 
@@ -138,11 +139,11 @@ def changed_text(raw: bytes, chance: random.Random) -> bytes:
         except ValueError:
             content = json.loads(raw.splitlines()[0])
         for _ in range(chance.choice((1, 1, 2, 4))):
-            content = _edited(content, chance)
+            content = edited(content, chance)
         return json.dumps(content, ensure_ascii=chance.random() < 0.5).encode(
             errors="surrogatepass"
         )
-    return mutated(raw, chance) if how < 0.7 else _damaged(raw, chance)
+    return mutated(raw, chance) if how < 0.7 else damaged(raw, chance)
 
 
 def change_store(store: Path, chance: random.Random) -> str:
@@ -159,7 +160,7 @@ def change_store(store: Path, chance: random.Random) -> str:
             key, value = chance.choice(pairs)
             transaction.put(key, _value(value, chance), db=table)
             if chance.random() < 0.1:
-                transaction.put(_damaged(key, chance)[:500] or b"x", value, db=table)
+                transaction.put(damaged(key, chance)[:500] or b"x", value, db=table)
     environment.close()
     return f"a value of {name}"
 
@@ -186,14 +187,14 @@ def _payload(value: bytes, chance: random.Random) -> bytes:
 def change_segment(file: Path, chance: random.Random) -> str:
     """Change a segment: its bytes, or an entry, of which its digests are made anew."""
     if chance.random() < 0.3:
-        file.write_bytes(_damaged(file.read_bytes(), chance))
+        file.write_bytes(damaged(file.read_bytes(), chance))
         return "bytes"
     batches = list(segments.read_segment(file))
     pairs = [(bucket, pair) for bucket, batch in batches for pair in batch]
     at = chance.randrange(len(pairs))
     bucket, (name, value) = pairs[at]
     if chance.random() < 0.2:
-        name = (_damaged(name, chance) or b"x")[:60_000]
+        name = (damaged(name, chance) or b"x")[:60_000]
     pairs[at] = (bucket, (name, _value(value, chance)))
     file.unlink()
     segments.write_segment(file, [(bucket, [pair]) for bucket, pair in pairs])
@@ -237,7 +238,7 @@ def made(start: Path, chance: random.Random, root: Path) -> Input:
     if file.suffix == ".gz" and chance.random() < 0.5:
         file.write_bytes(gzip.compress(changed_text(gzip.decompress(raw), chance)))
     elif file.suffix in (".parquet", ".gz"):
-        file.write_bytes(_damaged(raw, chance))
+        file.write_bytes(damaged(raw, chance))
     else:
         file.write_bytes(changed_text(raw, chance))
     if kind == "cache" and chance.random() < 0.5:
@@ -255,4 +256,4 @@ def prepared(root: Path) -> Make:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(__doc__, "fuzz-files", prepared, in_fork))
+    sys.exit(command_line(__doc__, "fuzz-files", prepared, tokenizer_child.stay))

@@ -10,14 +10,11 @@ traceback, a signal, or beyond a limit of time or memory. What is found is kept 
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +22,10 @@ from typing import Any
 
 import transformers
 
-from evalc.exec import bundle
-from evalc.plan import tokenizers
 from fuzzing import Input, Make, command_line
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+import tokenizer_child
 from tiny_models import write_adapter, write_model, write_shards
 
 SPEC = """evalc = 1
@@ -96,22 +92,22 @@ def mutate(file: Path, chance: random.Random) -> str:
     if how < 0.05:
         return _replaced(file, chance)
     if how < 0.2:
-        file.write_bytes(_damaged(file.read_bytes(), chance))
+        file.write_bytes(damaged(file.read_bytes(), chance))
         return "bytes"
     if file.suffix == ".json":
         content = json.loads(file.read_bytes())
         for _ in range(chance.choice((1, 1, 1, 2, 4))):
-            content = _edited(content, chance)
+            content = edited(content, chance)
         file.write_text(_text(content, chance), "utf-8", "surrogatepass")
         return "json"
     if file.suffix == ".safetensors":
         raw = file.read_bytes()
         length = int.from_bytes(raw[:8], "little")
-        header = json.dumps(_edited(json.loads(raw[8 : 8 + length]), chance))
+        header = json.dumps(edited(json.loads(raw[8 : 8 + length]), chance))
         size = chance.choice((len(header), len(header), len(header), 2**63, length, 0))
         file.write_bytes(size.to_bytes(8, "little") + header.encode() + raw[8 + length :])
         return "header"
-    file.write_bytes(_damaged(file.read_bytes(), chance))
+    file.write_bytes(damaged(file.read_bytes(), chance))
     return "bytes"
 
 
@@ -127,7 +123,7 @@ def _text(content: Any, chance: random.Random) -> str:
     return text
 
 
-def _edited(content: Any, chance: random.Random) -> Any:
+def edited(content: Any, chance: random.Random) -> Any:
     """A JSON value with one place of it changed."""
     if isinstance(content, dict) and content and chance.random() < 0.85:
         return _edited_object(content, chance)
@@ -146,7 +142,7 @@ def _edited_object(content: dict[str, Any], chance: random.Random) -> dict[str, 
         return {**content, chance.choice(KEYS): chance.choice(VALUES)}
     if how < 0.3:
         return {**content, key: content[chance.choice(list(content))]}
-    return {**content, key: _edited(content[key], chance)}
+    return {**content, key: edited(content[key], chance)}
 
 
 def _edited_list(content: list[Any], chance: random.Random) -> list[Any]:
@@ -155,10 +151,10 @@ def _edited_list(content: list[Any], chance: random.Random) -> list[Any]:
         return content[:at] + content[at + 1 :]
     if how < 0.3:
         return content * 3
-    return [*content[:at], _edited(content[at], chance), *content[at + 1 :]]
+    return [*content[:at], edited(content[at], chance), *content[at + 1 :]]
 
 
-def _damaged(raw: bytes, chance: random.Random) -> bytes:
+def damaged(raw: bytes, chance: random.Random) -> bytes:
     at, to = sorted(chance.randrange(len(raw) + 1) for _ in range(2))
     return chance.choice(
         (
@@ -191,17 +187,6 @@ def _replaced(file: Path, chance: random.Random) -> str:
     return kind
 
 
-def in_process(command: list[str], **_: Any) -> Any:
-    """The child that reads a tokenizer, without a second to start it."""
-    err = io.StringIO()
-    with contextlib.redirect_stderr(err):
-        try:
-            code = bundle.main(command[3:])
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return subprocess.CompletedProcess(command, code, "", err.getvalue())
-
-
 def made(models: list[Path], chance: random.Random, root: Path) -> Input:
     """Write the files of one input."""
     model = shutil.copytree(chance.choice(models), root / "m")
@@ -221,10 +206,5 @@ def prepared(root: Path) -> Make:
     return lambda chance, root: made(models, chance, root)
 
 
-def in_fork() -> None:
-    """Read tokenizers in the process."""
-    tokenizers.subprocess.run = in_process  # type: ignore[attr-defined]
-
-
 if __name__ == "__main__":
-    sys.exit(command_line(__doc__, "fuzz-models", prepared, in_fork))
+    sys.exit(command_line(__doc__, "fuzz-models", prepared, tokenizer_child.stay))

@@ -44,6 +44,7 @@ def bench() -> ModuleType:
     """The bench as a module."""
     found = importlib.util.spec_from_file_location("bombs", BENCH)
     assert found is not None and found.loader is not None
+    sys.path.insert(0, str(BENCH.parent))
     module = importlib.util.module_from_spec(found)
     sys.modules["bombs"] = module
     found.loader.exec_module(module)
