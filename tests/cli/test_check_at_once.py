@@ -173,5 +173,5 @@ def test_a_tokenizer_model_without_its_package_names_the_package(workspace: Work
     (own / "tokenizer.model").write_bytes(b"\x0a\x0e\x0a\x05<unk>")
     done = workspace.call("plan", "specs", "--set", f'models.m.path="{own}"')
     assert (done.code, "error[missing-package]" in done.err) == (2, True), done.text
-    assert "which is read with `sentencepiece`" in done.err
+    assert "which needs `sentencepiece`" in done.err
     assert "pip install sentencepiece" in done.err

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from typing import TextIO
 
 from evalc.diagnostics import visible
 
+ENDS = re.compile("([\n\r])")
 LONGEST = 1 << 16
 """Characters of a line that is not ended, after which it is."""
 SECONDS = 2.0
@@ -74,19 +76,12 @@ class Foreign(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"a text is written, not {type(text).__name__}")
         with self._lock:
-            self._held += text.replace("\r\n", "\n")
-            while (end := self._end()) is not None:
-                told, mark = self._held[:end], self._held[end]
-                self._held = self._held[end + 1 :]
+            *whole, self._held = ENDS.split(self._held + text.replace("\r\n", "\n"))
+            for told, mark in zip(whole[::2], whole[1::2], strict=True):
                 self._tell(told, mark if mark == "\n" or self.isatty() else "\n")
             if len(self._held) > LONGEST:
                 self.end()
         return len(text)
-
-    def _end(self) -> int | None:
-        found = [at for mark in "\n\r" if (at := self._held.find(mark)) >= 0]
-        # a carriage return at the end may be half of a line's end
-        return min(found, default=None)
 
     def end(self) -> None:
         """End the line that is begun."""

@@ -198,11 +198,8 @@ def table(renderable: RenderableType) -> None:
         no_color=not (stream is not None and terminal and env.wants_color(stream)),
     )
     # what is no table goes on in its line, where a pipe is read by a program
-    if isinstance(renderable, Group) and not terminal:
-        for part in renderable.renderables:
-            console.print(_shown(part), soft_wrap=isinstance(part, str | Text))
-    else:
-        console.print(_shown(renderable), soft_wrap=isinstance(renderable, str) and not terminal)
+    for part in renderable.renderables if isinstance(renderable, Group) else [renderable]:
+        console.print(_shown(part), soft_wrap=isinstance(part, str | Text) and not terminal)
     _data(commandless(written.getvalue()))
 
 

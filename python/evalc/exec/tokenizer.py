@@ -33,8 +33,7 @@ def load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
         )
     except Exception as failure:
         _require_readable_config(directory, trust_remote_code)
-        message, hint = _unreadable(directory, failure)
-        raise Faults([Diagnostic("bad-tokenizer", message, hint=hint)]) from failure
+        raise Faults([_unreadable(directory, failure)]) from failure
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise Faults(
             [
@@ -48,8 +47,8 @@ def load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
     return tokenizer
 
 
-def _unreadable(directory: Path, failure: Exception) -> tuple[str, str]:
-    """Message and hint for a tokenizer that does not load.
+def _unreadable(directory: Path, failure: Exception) -> Diagnostic:
+    """The diagnostic for a tokenizer that does not load.
 
     Where a package is missing, transformers takes a SentencePiece model for another kind of file,
     and says that it cannot be read as such.
@@ -62,9 +61,12 @@ def _unreadable(directory: Path, failure: Exception) -> tuple[str, str]:
             f"the tokenizer in `{directory}` is a SentencePiece model (`{slow[0]}`), which needs "
             f"`{absent[0]}`"
         )
-        return message, f"install it with `pip install {' '.join(PIECES)}`"
+        install = f"install it with `pip install {' '.join(PIECES)}`"
+        hint = f"{install}, or save a `tokenizer.json` beside it"
+        return Diagnostic("missing-package", message, hint=hint)
     message = f"the tokenizer in `{directory}` does not load: {first_line(failure)}"
-    return message, "save the tokenizer beside the model with `save_pretrained`"
+    hint = "save the tokenizer beside the model with `save_pretrained`"
+    return Diagnostic("bad-tokenizer", message, hint=hint)
 
 
 def _installed(package: str) -> bool:

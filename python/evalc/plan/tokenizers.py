@@ -24,8 +24,7 @@ if sys.path[:1] == [""]:  # the working directory, whose files nobody asked to r
 from evalc.exec.bundle import main
 sys.exit(main())
 """
-SENTENCES = "sentencepiece"
-TOLD = ("cache-failed", "bad-model")
+TOLD = ("cache-failed", "bad-model", "missing-package")
 """What the child may find besides a bad tokenizer."""
 
 
@@ -89,17 +88,7 @@ def _extract(model: Path, path: Path, trust_remote_code: bool, place: Place | No
 
 
 def _failure(stderr: str, model: Path, place: Place | None) -> Diagnostic:
-    """The child's own finding: its last line of JSON, or what it printed.
-
-    Where a package is missing that this kind of tokenizer is read with, transformers says so
-    between much else, if at all.
-    """
-    if wanted := _unread(model):
-        message = (
-            f"the tokenizer of `{model}` is a `tokenizer.model`, which is read with `{wanted}`"
-        )
-        hint = f"install it with `pip install {wanted}`, or save a `tokenizer.json` beside it"
-        return Diagnostic("missing-package", message, place, hint=hint)
+    """The child's own finding: its last line of JSON, or what it printed."""
     lines = [line for line in stderr.strip().splitlines() if line.strip()]
     for line in reversed(lines):
         try:
@@ -112,11 +101,3 @@ def _failure(stderr: str, model: Path, place: Place | None) -> Diagnostic:
             return Diagnostic(code, str(found["message"]), where, hint=found.get("hint"))
     last = lines[-1] if lines else "the process ended without a word"
     return Diagnostic("bad-tokenizer", f"the tokenizer of `{model}` cannot be read: {last}", place)
-
-
-def _unread(model: Path) -> str | None:
-    """The package that reads the only tokenizer in a folder, where it is not installed."""
-    alone = (model / "tokenizer.model").is_file() and not (model / "tokenizer.json").is_file()
-    if alone and importlib.util.find_spec(SENTENCES) is None:
-        return SENTENCES
-    return None
