@@ -1,4 +1,4 @@
-"""What a spec may say and hardly means: warnings of `check` and `plan`."""
+"""What a spec may say and hardly means: warnings of `check`, `plan` and `exec`."""
 
 from __future__ import annotations
 
