@@ -117,7 +117,7 @@ def write_bundle(tokenizer: Tokenizer, path: Path, prefix: Sequence[int] = ()) -
     """A bundle as the child process writes it; `prefix` is what stands before every text."""
     texts = ["", "the theory", " 12 é日🙂", "a\n\n b"]
     content = {
-        "bundle": 2,
+        "bundle": 3,
         "digest": path.stem.ljust(64, "0"),
         "tokenizer_json": tokenizer.to_str(),
         "prefix_ids": list(prefix),
@@ -126,6 +126,7 @@ def write_bundle(tokenizer: Tokenizer, path: Path, prefix: Sequence[int] = ()) -
         "plain_eos_ids": [],
         "control_ids": [0, 1],
         "loses_first_space": False,
+        "decoding": "",
         "chat_template": None,
         "special_tokens": {},
         "model_max_length": None,

@@ -80,7 +80,7 @@ def test_what_the_tokenizer_puts_first_is_found_by_encoding(folder: Path, tokeni
 def test_a_bundle_appears_in_one_rename(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "bundle.json"
     assert main([str(folder), str(out)]) == 0
-    assert json.loads(out.read_text(encoding="utf-8"))["bundle"] == 2
+    assert json.loads(out.read_text(encoding="utf-8"))["bundle"] == 3
     assert [file.name for file in out.parent.iterdir()] == ["bundle.json"]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import string
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger import asked, generations
+from ledger import asked, generations, remaining
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
@@ -22,6 +23,15 @@ from workspaces import Workspace
 
 VOCABULARY = FIRST_MERGE + len(MERGES)
 SPACE = "\u2581"
+SCORED = """
+[tasks.s]
+dataset = "d"
+type    = "multiple_choice"
+prompt  = "{{ q }}"
+choices = ["1", "2"]
+target  = 0
+metrics = ["acc"]
+"""
 GENERATED = """
 [datasets.d]
 path = "d.jsonl"
@@ -96,6 +106,48 @@ def test_what_ended_an_answer_is_not_in_its_text(workspace: Workspace) -> None:
     for record in ended:
         assert record["text"] == made.decode(record["tokens"][:-1])
         assert record["text"] != made.decode(record["tokens"])
+
+
+def _other_decoder(tokenizer: dict[str, Any]) -> None:
+    tokenizer["decoder"] = {"type": "Sequence", "decoders": [tokenizer["decoder"], UPPER]}
+
+
+UPPER = {"type": "Replace", "pattern": {"String": "a"}, "content": "A"}
+
+
+def _shown_token(tokenizer: dict[str, Any]) -> None:
+    """A special token that is not hidden any more."""
+    tokenizer["added_tokens"][-1]["special"] = False
+
+
+def _renamed_tokens(tokenizer: dict[str, Any]) -> None:
+    """Two ids that no prompt has change their tokens."""
+    words = tokenizer["model"]["vocab"]
+    words["Y"], words["Z"] = words["Z"], words["Y"]
+
+
+@pytest.mark.parametrize("edit", [_other_decoder, _shown_token, _renamed_tokens])
+def test_texts_belong_to_the_tokenizer_that_made_them(
+    edit: Callable[[dict[str, Any]], None], workspace: Workspace
+) -> None:
+    """The ids of the prompts and of the answers stay as they are; only their texts change."""
+    mine = copied(workspace, "edited")
+    mine.rows("d.jsonl", [{"q": f"{n} + {n} ="} for n in range(8)])
+    mine.write(GENERATED + SCORED)
+    assert asked(mine) == 8 + 16
+    before = generations(mine)
+    path = mine.model / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    edit(tokenizer)
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    assert remaining(mine) == {("m", "t"): 8}, "likelihoods have no texts"
+    assert asked(mine) == 8
+    new = [record for key, record in generations(mine).items() if key not in before]
+    assert len(new) == 8
+    made = Tokenizer.from_file(str(path))
+    for record in new:
+        ids = record["tokens"][: -1 if record["finish"] == "eos" else None]
+        assert record["text"] == made.decode(ids)
 
 
 def bert(folder: Path, template: str) -> None:

@@ -151,7 +151,13 @@ def test_settings_are_canonical(bundle: Path, tmp_path: Path) -> None:
     plan = _core.Plan.build(ir(bundle, [dataset(path)], tasks))
     greedy, *drawn = json.loads(plan.settings())
     neutral = {"top_p": 1.0, "top_k": 0, "seed": 0, "slot": 0}
-    common = {"max_new_tokens": 3, "stop": ["a", "b"], "eos_ids": [EOS]}
+    decoding = "decoding.v1:" + json.loads(bundle.read_bytes())["decoding"]
+    common = {
+        "max_new_tokens": 3,
+        "stop": ["a", "b"],
+        "eos_ids": [EOS],
+        "corrections": [decoding],
+    }
     assert greedy == {**common, **neutral, "temperature": 0.0}
     own = {"top_p": 0.5, "top_k": 7, "seed": 5, "temperature": 0.5}
     assert drawn == [{**common, **own, "slot": slot} for slot in range(3)]

@@ -116,7 +116,7 @@ NOTHING: dict[str, Callable[[Everything], object]] = {
     "the template, where it writes the same text": lambda e: e.spec(
         "{{ question }} =", "{{ question ~ '' }} ="
     ),
-    "the tokenizer's files, where they give the same ids": _tokenizer,
+    "the tokenizer's files, where they give the same ids and texts": _tokenizer,
     "the few-shot set, where no prompt shows the difference": lambda e: e.shots[0].update(note="b"),
     "the seed of a greedy generation": lambda e: e.spec(
         "max_new_tokens = 4", "max_new_tokens = 4, seed = 9"

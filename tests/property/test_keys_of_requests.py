@@ -79,6 +79,9 @@ REQUEST: dict[str, Callable[[Request], object]] = {
     "where an id that ends a generation has a text, that the answer is without it": (
         lambda r: r.tokenizer(plain_eos_ids=[1])
     ),
+    "how ids become a text: the decoder, the token of each id, which of them are special": (
+        lambda r: r.tokenizer(decoding="11" * 32)
+    ),
     "the temperature": lambda r: r.generate.update(temperature=0.6),
     "above temperature 0, top-p": lambda r: r.generate.update(top_p=0.8),
     "above temperature 0, top-k": lambda r: r.generate.update(top_k=4),
@@ -99,7 +102,9 @@ def test_what_is_in_a_request_makes_another_key(line: str, asked: Request) -> No
     assert bool(after & before) == (line == "above temperature 0, the repeat")
 
 
-@pytest.mark.parametrize("change", [{"loses_first_space": True}, {"plain_eos_ids": [1]}])
+@pytest.mark.parametrize(
+    "change", [{"loses_first_space": True}, {"plain_eos_ids": [1]}, {"decoding": "11" * 32}]
+)
 def test_a_correction_of_texts_leaves_the_keys_of_likelihoods_alone(
     change: dict[str, Any], asked: Request
 ) -> None:

@@ -24,6 +24,7 @@ from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.probes import PROBES
 from evalc.exec.tokenizer import (
     decoded,
+    decoding_digest,
     load_tokenizer,
     loses_first_space,
     plain_ids,
@@ -32,7 +33,7 @@ from evalc.exec.tokenizer import (
 from evalc.exec.weights import first_line
 from evalc.plan.sums import summed
 
-VERSION = 2
+VERSION = 3
 UNBOUNDED = 1 << 30
 DAY = "2026-01-01"
 """For templates that write the date; it is no token."""
@@ -63,6 +64,7 @@ def bundle(directory: Path, trust_remote_code: bool) -> dict[str, Any]:
         "eos_ids": ends,
         "plain_eos_ids": [index for index in ends if decoded(tokenizer, [index])],
         "loses_first_space": loses_first_space(tokenizer),
+        "decoding": decoding_digest(tokenizer),
         "control_ids": control_ids(tokenizer, ends),
         "chat_template": _chat_template(tokenizer),
         "special_tokens": special_tokens(tokenizer),

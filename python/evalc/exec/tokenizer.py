@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +23,11 @@ SAMPLED = 64
 PIECES = ("sentencepiece", "protobuf")
 """Packages that read a SentencePiece model, as pip names them."""
 UNKNOWN = "\ufffd"
+PLAIN_DECODING = (
+    "transformers.tokenization_utils_base",
+    "transformers.tokenization_utils_tokenizers",
+)
+"""Modules whose methods do nothing to a text but to ask the backend for it."""
 
 
 def load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
@@ -152,6 +159,26 @@ def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
         list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
     return text
+
+
+def decoding_digest(tokenizer: Any) -> str:
+    """Digest (64 hex digits) of all that makes ids a text in `decoded`.
+
+    The decoder, the token of each id, which of them are special and so left out, and the methods
+    of a tokenizer that decodes in its own way. Weights say nothing of any of these: a tokenizer
+    that is edited beside them answers in other words with the same ids.
+    """
+    backend = tokenizer.backend_tokenizer
+    added = backend.get_added_tokens_decoder().items()
+    methods = (getattr(type(tokenizer), name) for name in ("decode", "_decode"))
+    facts = {
+        "decoder": json.loads(backend.to_str())["decoder"],
+        "tokens": sorted((index, token) for token, index in backend.get_vocab().items()),
+        "special": sorted(index for index, token in added if token.special),
+        "methods": sorted(m.__qualname__ for m in methods if m.__module__ not in PLAIN_DECODING),
+    }
+    canonical = json.dumps(facts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=32).hexdigest()
 
 
 def require_parity(tokenizer: Any, samples: Sequence[tuple[str, list[int]]]) -> None:

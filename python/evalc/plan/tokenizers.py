@@ -14,7 +14,7 @@ from evalc.errors import ExitCode
 from evalc.plan import contents
 from evalc.plan.sums import is_summed
 
-BUNDLE_VERSION = 2
+BUNDLE_VERSION = 3
 PATIENCE = 600
 """Seconds that the child may take."""
 CHILD = """\

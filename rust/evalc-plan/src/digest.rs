@@ -69,7 +69,7 @@ pub fn setting_digest(setting: &Setting) -> Digest {
     for id in &setting.eos_ids {
         state.update(&id.to_le_bytes());
     }
-    // nothing at all without corrections: those settings have the keys that they always had
+    // names of unlike kinds cannot be taken for one another, and nothing follows them
     for correction in &setting.corrections {
         state.update(&(correction.name().len() as u64).to_le_bytes());
         state.update(correction.name().as_bytes());
@@ -170,10 +170,14 @@ mod tests {
         assert_eq!(hex(&Namespace::new("aa", "bb").key(&digest)), GOLDEN_KEY);
         assert_eq!(hex(&setting_digest(&setting())), GOLDEN_SETTING);
         let corrected = |corrections| Setting { corrections, ..setting() };
-        let [space, eos] = [Correction::FirstSpace, Correction::PlainEos];
-        assert_eq!(hex(&setting_digest(&corrected(vec![space]))), GOLDEN_FIRST_SPACE);
-        assert_eq!(hex(&setting_digest(&corrected(vec![eos]))), GOLDEN_PLAIN_EOS);
-        assert_eq!(hex(&setting_digest(&corrected(vec![space, eos]))), GOLDEN_BOTH);
+        let of = |space, eos, decoding| {
+            let found = Correction::of(space, if eos { &[2] } else { &[] }, decoding);
+            hex(&setting_digest(&corrected(found)))
+        };
+        assert_eq!(of(true, false, ""), GOLDEN_FIRST_SPACE);
+        assert_eq!(of(false, true, ""), GOLDEN_PLAIN_EOS);
+        assert_eq!(of(true, true, ""), GOLDEN_BOTH);
+        assert_eq!(of(true, true, "cc"), GOLDEN_DECODING);
         assert_eq!(order_key(7, "row-1"), GOLDEN_ORDER);
     }
 
@@ -190,9 +194,10 @@ mod tests {
             |s| s.seed = 9,
             |s| s.slot = 1,
             |s| s.eos_ids.push(7),
-            |s| s.corrections.push(Correction::FirstSpace),
-            |s| s.corrections.push(Correction::PlainEos),
-            |s| s.corrections = vec![Correction::FirstSpace, Correction::PlainEos],
+            |s| s.corrections = Correction::of(true, &[], ""),
+            |s| s.corrections = Correction::of(false, &[2], ""),
+            |s| s.corrections = Correction::of(true, &[2], ""),
+            |s| s.corrections = Correction::of(false, &[], "cc"),
         ];
         for edit in edits {
             let mut changed = setting();
@@ -224,5 +229,7 @@ mod tests {
     const GOLDEN_PLAIN_EOS: &str =
         "5b08da4a1cde8a8d677fac2ac4c8560dbdd728d924acbf3b8ed7fb5eda904aa3";
     const GOLDEN_BOTH: &str = "b32116291f428245e861f3436fb939dd2492cae8ef0ccf103ee5ca716b464779";
+    const GOLDEN_DECODING: &str =
+        "1669f7dee948e7b13b644686eb1529dd4da8ca78247bbb8a0e0b31479433ccb8";
     const GOLDEN_ORDER: u128 = 268382740363903253257133831279563293303;
 }

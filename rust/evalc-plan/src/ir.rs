@@ -258,39 +258,32 @@ pub struct Setting {
     pub slot: usize,
     /// End-of-sequence ids, sorted.
     pub eos_ids: Vec<u32>,
-    /// What the text of an answer owes to corrections, in order; empty for most tokenizers.
+    /// What the text of an answer owes to its tokenizer, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub corrections: Vec<Correction>,
 }
 
-/// A change to how the text of an answer is made, which has a part in the keys of those
-/// generations alone whose texts it can change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Correction {
-    /// Ids are decoded behind their prompt's, as the decoder takes something from the first.
-    #[serde(rename = "first-space.v1")]
-    FirstSpace,
-    /// The id that ended an answer is no part of its text though it is not flagged special.
-    #[serde(rename = "plain-eos.v1")]
-    PlainEos,
-}
+/// A part of how the text of an answer is made, which stands in the keys of those generations
+/// alone whose texts it can change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Correction(String);
 
 impl Correction {
-    /// Those of a tokenizer: whether its decoder takes something from what comes first, and which
-    /// ids that end an answer have a text.
-    pub fn of(loses_first_space: bool, plain_eos_ids: &[u32]) -> Vec<Correction> {
+    /// Those of a tokenizer: whether its decoder takes something from what comes first, so that
+    /// ids are decoded behind their prompt's; which ids that end an answer have a text, which is
+    /// no part of the answer; and the digest of what makes ids a text.
+    pub fn of(loses_first_space: bool, plain_eos_ids: &[u32], decoding: &str) -> Vec<Correction> {
         let mut out = Vec::new();
-        out.extend(loses_first_space.then_some(Correction::FirstSpace));
-        out.extend((!plain_eos_ids.is_empty()).then_some(Correction::PlainEos));
+        out.extend(loses_first_space.then(|| Correction("first-space.v1".into())));
+        out.extend((!plain_eos_ids.is_empty()).then(|| Correction("plain-eos.v1".into())));
+        out.extend((!decoding.is_empty()).then(|| Correction(format!("decoding.v1:{decoding}"))));
         out
     }
 
     /// Its name in a key.
-    pub fn name(self) -> &'static str {
-        match self {
-            Correction::FirstSpace => "first-space.v1",
-            Correction::PlainEos => "plain-eos.v1",
-        }
+    pub fn name(&self) -> &str {
+        &self.0
     }
 }
 

@@ -26,6 +26,7 @@ struct Bundle {
     plain_eos_ids: Vec<u32>,
     control_ids: Vec<u32>,
     loses_first_space: bool,
+    decoding: String,
     chat_template: Option<String>,
     special_tokens: BTreeMap<String, String>,
     probes: Vec<Probe>,
@@ -70,8 +71,8 @@ impl Encoder {
     pub fn load(path: &str) -> Result<Encoder, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read it: {e}"))?;
         let bundle: Bundle = serde_json::from_str(&text).map_err(|e| format!("bad JSON: {e}"))?;
-        if bundle.bundle != 2 {
-            return Err(format!("bundle version {} is not 2", bundle.bundle));
+        if bundle.bundle != 3 {
+            return Err(format!("bundle version {} is not 3", bundle.bundle));
         }
         let mut json: Json = serde_json::from_str(&bundle.tokenizer_json)
             .map_err(|e| format!("its `tokenizer.json` is bad JSON: {e}"))?;
@@ -96,7 +97,11 @@ impl Encoder {
             prefix_ids: bundle.prefix_ids,
             empty_context_ids: bundle.empty_context_ids,
             eos_ids: bundle.eos_ids,
-            corrections: Correction::of(bundle.loses_first_space, &bundle.plain_eos_ids),
+            corrections: Correction::of(
+                bundle.loses_first_space,
+                &bundle.plain_eos_ids,
+                &bundle.decoding,
+            ),
             chat_template: bundle.chat_template,
             special_tokens: bundle.special_tokens,
         };
