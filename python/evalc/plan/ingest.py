@@ -24,7 +24,7 @@ from evalc.store.replacing import replacing
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 PARQUET = ".parquet"
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 """Raised when some files are read as other rows; the others give the bytes that they gave."""
 
 

@@ -1,6 +1,6 @@
 """Values of Arrow as JSON that says the same.
 
-Numbers of 32 and 16 bits are written with the digits that they need.
+Numbers of 32 and 16 bits are written with the digits that they need, and whole ones with all.
 """
 
 from __future__ import annotations
@@ -58,9 +58,17 @@ def _reader(type_: Any) -> Callable[[Any], Any]:
     """How values of an Arrow type are read, where their digits depend on it."""
     narrow = NARROW.get(str(type_))
     if narrow is not None:
-        return lambda value: None if value is None else float(str(narrow(value)))
+        return lambda value: None if value is None else _short(float(value), narrow)
     inner = _inner(type_)
     return plain if inner is None else lambda value: plain(inner(value))
+
+
+def _short(value: float, narrow: Callable[[float], Any]) -> float:
+    """The number of the fewest digits that `narrow` tells from its neighbours.
+
+    Whole numbers stay what they are: 65504 of 16 bits is told by 65500, and is not that.
+    """
+    return value if value.is_integer() else float(str(narrow(value)))
 
 
 def _inner(type_: Any) -> Callable[[Any], Any] | None:

@@ -73,15 +73,44 @@ pub fn float_repr(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "inf" } else { "-inf" }.to_string();
     }
-    let scientific = format!("{number:e}");
+    let scientific = even_of_two(number, format!("{number:e}"));
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..16).contains(&exponent) {
-        let plain = number.to_string();
-        return if plain.contains('.') { plain } else { plain + ".0" };
+        return plain(mantissa, exponent);
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// Digits from which on a number can lie in the middle of two texts of that length.
+const TIED: usize = 16;
+
+/// Where a number lies in the middle of two shortest texts Rust takes the upper one, Python the
+/// one whose last digit is even.
+fn even_of_two(number: f64, shortest: String) -> String {
+    let digits = shortest.bytes().take_while(|b| *b != b'e').filter(u8::is_ascii_digit).count();
+    if digits < TIED {
+        return shortest;
+    }
+    let rounded = format!("{number:.*e}", digits - 1);
+    if rounded.parse() == Ok(number) { rounded } else { shortest }
+}
+
+/// Digits with a point where the exponent puts it; at least one digit on either side.
+fn plain(mantissa: &str, exponent: i32) -> String {
+    let sign = if mantissa.starts_with('-') { "-" } else { "" };
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let Ok(before) = usize::try_from(exponent + 1) else {
+        let zeros = "0".repeat(exponent.unsigned_abs() as usize - 1);
+        return format!("{sign}0.{zeros}{digits}");
+    };
+    if before == 0 {
+        return format!("{sign}0.{digits}");
+    }
+    let whole: String = digits.chars().chain(std::iter::repeat('0')).take(before).collect();
+    let rest = digits.get(before..).filter(|rest| !rest.is_empty()).unwrap_or("0");
+    format!("{sign}{whole}.{rest}")
 }
 
 /// Python's `repr` of a string: the quote that needs fewer escapes, `'` when in doubt.
