@@ -185,6 +185,21 @@ def test_the_packages_that_a_program_may_import_are_read_off_its_words() -> None
     assert packages_in("def f(): pass") == []
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import os, \\\n    numpy",
+        "from \\\n    numpy import array",
+        "__import__('numpy')",
+        "import importlib\nimportlib.import_module(\n    'numpy',\n)",
+        "name = 'numpy'\nnp = __import__(name)",
+        "exec('import' + ' numpy')",
+    ],
+)
+def test_an_import_may_be_cut_in_lines_or_be_a_call(program: str) -> None:
+    assert dict(packages_in(program))["numpy"].startswith("numpy ")
+
+
 def test_a_program_is_rendered_from_the_row_and_the_completion() -> None:
     case = {"id": "c", "row": ROW, "prompt": "unused", "target": "t"}
     program = assemble(HUMANEVAL, case, RIGHT, "humaneval")

@@ -51,7 +51,9 @@ _LOOK_SECONDS = 0.05
 """How often it is looked whether a program has ended that keeps its descriptors open."""
 _OWN_TIME = 0.9
 """The part of its time limit that a program must have computed for its time-out to be its own."""
-_IMPORTS = re.compile(r"\b(?:from|import)\s+([^#\n;]+)")
+_IMPORTS = re.compile(r"\b(?:from|import)\b((?:\\\n|[^#\n;])+)")
+_LOADERS = re.compile(r"\b(?:__import__|importlib|import_module|runpy|pkgutil|exec|eval)\b")
+"""What imports by a text, which may stand anywhere in the program."""
 _MACHINE = re.compile(r"MemoryError|\[Errno (?:11|12|23|28)\]|can't start new thread")
 """Errors that a machine short of memory, processes or disk gives to a program that is right."""
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
@@ -113,7 +115,8 @@ def packages_in(program: str) -> list[tuple[str, str]]:
     Read off its words, so it may name too many: a package that comes, goes or changes is another
     world for the programs that could tell, and for no others.
     """
-    words = {word for found in _IMPORTS.findall(program) for word in _WORD.findall(found)}
+    told = [program] if _LOADERS.search(program) else _IMPORTS.findall(program)
+    words = {word for found in told for word in _WORD.findall(found)}
     return [(word, package_state(word)) for word in sorted(words - sys.stdlib_module_names)]
 
 
