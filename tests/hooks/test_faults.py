@@ -269,3 +269,53 @@ def test_a_prepare_may_write_no_more_than_its_memory(tmp_path: Path) -> None:
     with pytest.raises(HookFailed) as caught:
         prepared(tmp_path, "while True: yield {'a': 'x' * 10**6}", Limits(60, 64 << 20, 1))
     assert "more than 64M of rows" in caught.value.failure.why
+
+
+STRAYS = {
+    "a folder on the path": "sys.path.insert(0, os.path.join(HERE, 'lib')); import helper",
+    "a folder elsewhere": "sys.path.append(os.path.join(HERE, '..', 'beside')); import helper",
+    "a computed name": "import importlib; importlib.import_module('lib' + '.helper')",
+    "a file by its path": (
+        "from importlib import util\n"
+        "spec = util.spec_from_file_location('h', os.path.join(HERE, 'lib', 'helper.py'))\n"
+        "sys.modules['h'] = found = util.module_from_spec(spec); spec.loader.exec_module(found)"
+    ),
+}
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("name", STRAYS)
+def test_what_no_key_would_tell_is_not_imported(name: str, late: bool, tmp_path: Path) -> None:
+    """Its edits would be answered with the scores of before."""
+    for folder in ("specs/lib", "beside"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "helper.py").write_text("VALUE = 1\n")
+    head = "import os, sys\nHERE = os.path.dirname(os.path.abspath(__file__))\n"
+    body = STRAYS[name].replace("; ", "\n").replace("\n", "\n    " if late else "\n")
+    text = (
+        f"{head}def judge(case):\n    {body}\n    return 1"
+        if late
+        else (f"{head}{body}\ndef judge(case): return 1")
+    )
+    hook = metric(tmp_path / "specs", text)
+    if late:
+        (found,) = call_all(hook, 1, lambda _: b"[{},{}]", LIMITS)
+        failure = found.failure
+    else:
+        with pytest.raises(HookFailed) as caught:
+            list(call_all(hook, 1, lambda _: b"[{},{}]", LIMITS))
+        failure = caught.value.failure
+    assert failure is not None
+    assert "helper.py`, whose edits no key would tell" in failure.why
+    assert "`import` statement" in failure.notes[0]
+
+
+def test_what_is_installed_and_what_the_digest_holds_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("VALUE = 1\n")
+    text = (
+        "import numpy, json, helper\ndef judge(case):\n    import decimal\n    return helper.VALUE"
+    )
+    hook = metric(tmp_path, text)
+    hook = Hook(hook.name, hook.root, hook.takes, ("helper", "judges"))
+    (found,) = call_all(hook, 1, lambda _: b"[{},{}]", LIMITS)
+    assert found.value == 1.0

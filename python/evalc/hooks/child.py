@@ -21,7 +21,7 @@ from itertools import chain
 from time import monotonic
 
 from evalc.hooks.frames import HEADER, LONGEST, VERSION, checked, frame, opened
-from evalc.hooks.modules import find_first, function_of
+from evalc.hooks.modules import Imports, find_first, function_of
 from evalc.hooks.values import Unfit, as_score, as_text, line_of, shown
 
 TYPE_CHECKING = False
@@ -37,6 +37,7 @@ FULL = 1 << 20
 """Characters of answers, or of rows, in one frame."""
 TOLD = 1000
 """Characters of an error's text."""
+REMEDY = "import it as a module of the folder of the specs, in an `import` statement, or install it"
 BROKEN = 70
 """The exit status of a child whose channel broke."""
 
@@ -99,7 +100,7 @@ class Child:
         self._kind = ""
         self._function: Callable[..., Any] = shown
         self._rows: list[bytes] = []
-        self._root = ""
+        self._root, self._imports = "", Imports()
 
     def serve(self) -> None:
         self._channel.send(b"H", {"version": VERSION})
@@ -132,7 +133,9 @@ class Child:
         failed = None
         try:
             find_first(wanted["root"], wanted["modules"])
+            self._imports.expect(wanted["root"], wanted["modules"])
             self._kind, self._function = wanted["takes"], function_of(wanted["name"])
+            self._hold()
         except BaseException as error:  # whatever the user's module raises while it is imported
             failed = told(error, wanted["root"])
         self._still_own()
@@ -164,9 +167,17 @@ class Child:
     def _call(self, seen: Any) -> Any:
         if self._kind == "case":
             case, said = seen
-            return as_score(self._function({**case, **said}))
-        text, case = seen
-        return as_text(self._function(text, case))
+            value: Any = as_score(self._function({**case, **said}))
+        else:
+            text, case = seen
+            value = as_text(self._function(text, case))
+        self._hold()
+        return value
+
+    def _hold(self) -> None:
+        """Raise `Unfit` for an import whose file may change without a key that tells."""
+        if file := self._imports.stray():
+            raise Unfit(f"it imports `{file}`, whose edits no key would tell", REMEDY)
 
     def _prepare(self) -> None:
         self._note(PREPARING)
@@ -179,6 +190,7 @@ class Child:
                 count += len(lines)
                 self._still_own()
                 self._channel.send(b"D", "".join(lines).encode())
+            self._hold()
         except BaseException as error:  # whatever the user's own code raises
             failed = told(error, self._root)
         self._still_own()
@@ -224,7 +236,7 @@ def _iterated(rows: Any) -> Iterator[Any]:
 def told(error: BaseException, root: str) -> tuple[str, list[str]]:
     """What an error says and where it was raised, whatever its own methods do."""
     if isinstance(error, Unfit):
-        return str(error), []
+        return str(error), [*error.notes]
     try:
         return _what(error)[:TOLD], _where(error, root)
     except BaseException:  # a `__str__` of the user's

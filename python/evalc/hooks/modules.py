@@ -90,11 +90,66 @@ def find_first(root: str, names: Iterable[str]) -> None:
     for name in names:
         if name not in own.found:
             sys.modules.pop(name, None)
-    sys.meta_path[:] = [own, *(finder for finder in sys.meta_path if finder is not own)]
+    # one of another root would lend its package of a name that is a bare folder here
+    sys.meta_path[:] = [own, *(one for one in sys.meta_path if not isinstance(one, Sources))]
     if root in sys.path:
         sys.path.remove(root)
     sys.path.insert(0, root)
     importlib.invalidate_caches()
+
+
+class Imports:
+    """What a hook's modules import, against what its source digest holds.
+
+    `baseline` are the modules that were there before any hook, `path` where modules were found
+    then.
+    """
+
+    def __init__(self) -> None:
+        self._baseline, self._path = frozenset(sys.modules), _real(sys.path)
+        self._library = _real([os.path.dirname(os.__file__)])  # noqa: PTH120
+        self._own: frozenset[str] = frozenset()
+        self._root, self._seen = "", 0
+
+    def expect(self, root: str, names: Iterable[str]) -> None:
+        """The hook that comes next has the modules `names` under `root`."""
+        files = (file_under(root, name) for name in names)
+        self._own = frozenset(os.path.realpath(file) for file in files if file)
+        self._root, self._seen = os.path.realpath(root), 0
+
+    def stray(self) -> str | None:
+        """A file that was imported since and that no digest holds: one under `root` that the text
+        of the hook does not name, or one of a folder that the hook has put on `sys.path`."""
+        if len(sys.modules) == self._seen:
+            return None
+        self._seen = len(sys.modules)
+        for name in [*sys.modules]:
+            if name not in self._baseline and (file := self._strays(sys.modules.get(name))):
+                return file
+        return None
+
+    def _strays(self, module: object) -> str | None:
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.endswith(".py"):
+            return None
+        file = os.path.realpath(file)
+        if file in self._own or _is_under(file, self._library) or _is_installed(file):
+            return None
+        if _is_under(file, (self._root,)) or not _is_under(file, self._path):
+            return file
+        return None
+
+
+def _real(folders: Iterable[str]) -> tuple[str, ...]:
+    return tuple({os.path.realpath(folder) for folder in folders if folder})
+
+
+def _is_installed(file: str) -> bool:
+    return not {"site-packages", "dist-packages"}.isdisjoint(file.split(os.sep))  # noqa: PTH206
+
+
+def _is_under(file: str, folders: Iterable[str]) -> bool:
+    return any(file.startswith(folder + os.sep) for folder in folders)
 
 
 def function_of(name: str) -> Callable[..., Any]:

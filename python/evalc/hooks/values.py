@@ -20,7 +20,11 @@ SHOWN = 80
 
 
 class Unfit(Exception):  # noqa: N818
-    """A value that no hook may give; the text says why."""
+    """A value that no hook may give, or what no hook may do; the text says why, `notes` more."""
+
+    def __init__(self, why: str, *notes: str) -> None:
+        self.notes = notes
+        super().__init__(why)
 
 
 def shown(value: object) -> str:
