@@ -24,7 +24,7 @@ from evalc import env
 from evalc.hooks.crew import CREW
 from evalc.score import Scoring, score_cell
 from evalc.score.answers import case_of
-from evalc.score.cache import ScoreCache, Scored
+from evalc.score.cache import Missing, ScoreCache, Scored
 from evalc.score.keys import canonical
 from evalc.score.scorers import hook_scorer
 from evalc.store import Store
@@ -66,7 +66,7 @@ def floor(name: str, count: int, root: Path, store: Store) -> None:
         pairs = zip(said, views, strict=True)
         return [scorer.key(canonical(one), canonical(view)) for one, view in pairs]
 
-    def compute(missing: list[int]) -> list[Scored]:
+    def compute(missing: Missing) -> list[Scored]:
         called = ((at, float(function({**views[at], **said[at]}))) for at in missing)
         return [Scored(at, canonical(value)) for at, value in called]
 

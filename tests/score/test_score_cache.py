@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from evalc.score import cache
-from evalc.score.cache import ScoreCache, Scored
+from evalc.score.cache import Missing, ScoreCache, Scored
 from evalc.score.keys import Scorer
 from evalc.store import Store, environment
 from evalc.store.environment import SCORES
@@ -28,7 +29,7 @@ class Count:
         self.lasting = lasting
         self.ran: list[str] = []
 
-    def __call__(self, missing: list[int]) -> Iterator[Scored]:
+    def __call__(self, missing: Missing) -> Iterator[Scored]:
         for at in missing:
             self.ran.append(self.texts[at])
             yield Scored(at, self.texts[at].encode(), self.lasting)
@@ -43,6 +44,31 @@ def test_inputs_of_one_key_are_computed_once_and_each_has_its_value(tmp_path: Pa
         assert first.values(ScoreCache(store)) == [b"a", b"b", b"a"]
         assert second.values(ScoreCache(store)) == [b"b", b"c", b"a"]
     assert (first.ran, second.ran) == (["a", "b"], ["c"])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_missing_is_found_in_pieces_and_computed_once(seed: int, tmp_path: Path) -> None:
+    draw = random.Random(seed)
+    texts = [str(draw.randrange(900)) for _ in range(draw.randrange(1, 2000))]
+    kept = [text for text in dict.fromkeys(texts) if draw.random() < 0.1 * seed]
+    with Store.open(tmp_path) as store:
+        Count(*kept).values(ScoreCache(store))
+        count = Count(*texts)
+        assert count.values(ScoreCache(store)) == [text.encode() for text in texts]
+        assert sorted(count.ran) == sorted(set(texts) - set(kept))
+
+
+def test_a_computation_that_stops_early_leaves_what_is_kept(tmp_path: Path) -> None:
+    texts = [str(n) for n in range(3 * cache.LOOKED_UP)]
+    with Store.open(tmp_path) as store:
+        Count(texts[-1]).values(ScoreCache(store))
+
+        def one(missing: Missing) -> Iterator[Scored]:
+            yield Scored(next(missing), b"0")
+            assert len(texts) - missing.left() < 2 * cache.LOOKED_UP
+
+        found = ScoreCache(store).values(len(texts), lambda: keys(*texts), one)
+    assert [at for at, value in enumerate(found) if value is not None] == [0, len(texts) - 1]
 
 
 def test_without_a_store_everything_is_computed_and_no_key_is_made() -> None:
@@ -65,8 +91,8 @@ def test_what_does_not_last_is_a_value_once(tmp_path: Path) -> None:
 
 
 def test_what_was_computed_before_an_interruption_is_kept(tmp_path: Path) -> None:
-    def interrupted(missing: list[int]) -> Iterator[Scored]:
-        yield Scored(missing[0], b"a")
+    def interrupted(missing: Missing) -> Iterator[Scored]:
+        yield Scored(next(missing), b"a")
         raise KeyboardInterrupt
 
     with Store.open(tmp_path) as store:
@@ -85,7 +111,7 @@ def test_values_are_written_while_others_are_computed(
     seen = []
     with Store.open(tmp_path) as store:
 
-        def compute(missing: list[int]) -> Iterator[Scored]:
+        def compute(missing: Missing) -> Iterator[Scored]:
             for at in missing:
                 yield Scored(at, b"v")
                 seen.append(store.count(SCORES))

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from evalc.hooks.crew import CREW, wait
 from evalc.hooks.frames import LONGEST
@@ -25,6 +25,35 @@ ENDS = 5
 WORTH = 4
 """How many times its start another child has to save."""
 LEAST_START = 0.05
+
+
+STEP, AHEAD = 128, 4096
+"""Calls that are found at once, and the most that wait, while a child is at work."""
+
+
+class Coming(Protocol):
+    """Numbers of calls, found while others are made."""
+
+    def __next__(self) -> int: ...
+
+    def left(self) -> int:
+        """About how many are still to come."""
+
+
+class _All:
+    """The calls 0 to `count`."""
+
+    def __init__(self, count: int) -> None:
+        self._at, self._count = 0, count
+
+    def __next__(self) -> int:
+        if self._at == self._count:
+            raise StopIteration
+        self._at += 1
+        return self._at - 1
+
+    def left(self) -> int:
+        return self._count - self._at
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +75,33 @@ class _Desk:
 
 def call_all(
     hook: Hook,
-    count: int,
+    coming: Coming | int,
     seen: Callable[[int], bytes],
     limits: Limits,
     answers: Answers | None = None,
 ) -> Iterator[Returned]:
-    """Call a hook `count` times; `seen` gives the JSON list that a call sees. In any order.
+    """Call a hook for every number of `coming`, or that many times; `seen` gives the JSON list that
+    a call sees. In any order.
 
     Raises `HookFailed` (loading), Faults (`hook-not-started`). After `ENDS` calls that ended their
     process, or one that hangs, the others are not tried.
     """
-    yield from _Calls(hook, count, seen, limits, answers or {}).results()
+    numbers = _All(coming) if isinstance(coming, int) else coming
+    yield from _Calls(hook, numbers, seen, limits, answers or {}).results()
 
 
 class _Calls:
     def __init__(
-        self, hook: Hook, count: int, seen: Callable[[int], bytes], limits: Limits, answers: Answers
+        self,
+        hook: Hook,
+        coming: Coming,
+        seen: Callable[[int], bytes],
+        limits: Limits,
+        answers: Answers,
     ) -> None:
         self._hook, self._seen, self._limits, self._answers = hook, seen, limits, answers
-        self._waiting = deque(range(count))
+        self._coming, self._exhausted = coming, False
+        self._waiting: deque[int] = deque()
         self._desks: list[_Desk] = []
         self._batches, self._ends, self._stopped, self._singly = 0, 0, False, False
         self._per_call: float | None = None
@@ -73,16 +110,32 @@ class _Calls:
 
     def results(self) -> Iterator[Returned]:
         try:
-            while not self._stopped and (self._waiting or any(d.posted for d in self._desks)):
+            while not self._stopped and (any(d.posted for d in self._desks) or self._found(1)):
                 self._staff()
                 for desk in self._desks:
                     yield from self._feed(desk)
                 if any(desk.posted or not desk.serving.loaded for desk in self._desks):
-                    wait([desk.serving.worker for desk in self._desks])
+                    ahead = len(self._waiting) + STEP
+                    idle = ahead > AHEAD or not self._found(ahead)
+                    wait([desk.serving.worker for desk in self._desks], idle)
                 for desk in list(self._desks):
                     yield from self._take(desk)
         finally:
             self._dismiss()
+
+    def _found(self, most: int) -> bool:
+        """Whether as many calls as this wait, once more were looked for."""
+        while len(self._waiting) < most and not self._exhausted:
+            at = next(self._coming, None)
+            if at is None:
+                self._exhausted = True
+            else:
+                self._waiting.append(at)
+        return len(self._waiting) >= most
+
+    def _left(self) -> int:
+        """About how many calls are not posted yet."""
+        return len(self._waiting) + (0 if self._exhausted else self._coming.left())
 
     def _dismiss(self) -> None:
         """Keep the children that are idle; what is still at work is not wanted any more."""
@@ -105,22 +158,22 @@ class _Calls:
             per_call = time.monotonic() - self._first
         if not loads or per_call is None:
             return 1
-        remaining = len(self._waiting) + sum(
-            len(calls) for d in self._desks for _, calls in d.posted
-        )
+        left = self._left()
+        remaining = left + sum(len(calls) for d in self._desks for _, calls in d.posted)
         pays = int(remaining * per_call / (WORTH * max(LEAST_START, *loads)))
-        return min(self._limits.workers, 1 + pays, max(1, len(self._waiting) + len(self._desks)))
+        return min(self._limits.workers, 1 + pays, max(1, left + len(self._desks)))
 
     def _feed(self, desk: _Desk) -> Iterator[Returned]:
         """Post batches to a child; tells of calls that are too large for that."""
         while (
             desk.serving.loaded
-            and self._waiting
             and len(desk.posted) < (1 if self._singly else POSTED)
+            and self._found(1)
         ):
             calls: list[int] = []
             bodies, size = [], 0
             most = self._batch_size()
+            self._found(most)
             while self._waiting and len(calls) < most and size < FULL:
                 at = self._waiting.popleft()
                 body = self._seen(at)
@@ -148,7 +201,7 @@ class _Calls:
     def _batch_size(self) -> int:
         if self._per_call is None or self._singly:
             return 1
-        fair = len(self._waiting) // (2 * max(1, len(self._desks))) + 1
+        fair = self._left() // (2 * max(1, len(self._desks))) + 1
         return max(1, min(MOST, fair, int(BATCH_SECONDS / max(self._per_call, 1e-7))))
 
     def _take(self, desk: _Desk) -> Iterator[Returned]:
@@ -159,7 +212,7 @@ class _Calls:
                 serving.worker.broken = True
                 break
             yield from found
-        if not self._waiting and not desk.posted and serving.loaded:
+        if not desk.posted and serving.loaded and not self._found(1):
             return
         try:
             failure = serving.lost(bool(desk.posted))

@@ -99,9 +99,9 @@ def not_started(why: str) -> Faults:
     return Faults([Diagnostic("hook-not-started", message, hint=hint)], exit_code=ExitCode.FAILURE)
 
 
-def wait(workers: Sequence[Worker]) -> None:
-    """Wait until one of these has something, a moment at most."""
+def wait(workers: Sequence[Worker], idle: bool = True) -> None:
+    """Wait until one of these has something, a moment at most; look alone unless `idle`."""
     poll = select.poll()
     for worker in workers:
         worker.register(poll)
-    poll.poll(TICK * 1000)
+    poll.poll(TICK * 1000 if idle else 0)

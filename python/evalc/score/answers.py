@@ -115,7 +115,7 @@ def _asked(  # noqa: PLR0917
 def _kept(asked: Asked, at: int, value: bytes | None) -> str | None:
     """A value of the store, which an earlier evalc may have taken without a look."""
     try:
-        return as_text(json.loads(value or b"null"))
+        return as_text(json.loads((value or b"null").decode()))
     except Unfit as unfit:
         asked.failed(at, Failure(str(unfit)))
         return None

@@ -7,17 +7,18 @@ report that is cut off goes on where it was. Values are JSON texts.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 from evalc.diagnostics import Faults
 from evalc.store import Store
 from evalc.store.environment import SCORES
 
-FIRST_KEYS = 256
-"""Looked up before the others are made: they tell whether something is to be computed."""
-WRITTEN_VALUES = 1024
+LOOKED_UP = 256
+"""Keys that are made and looked up at once, while what was missing before is computed."""
+WRITTEN_VALUES = 8192
 WRITTEN_SECONDS = 2.0
 """Values in one transaction, and how long one waits for the others: what a kill loses at most."""
 
@@ -32,8 +33,77 @@ class Scored:
     lasting: bool = True
 
 
-Compute = Callable[[list[int]], Iterable[Scored]]
-"""Values of the inputs with these numbers, one at a time and in any order; none for a failure."""
+class Missing(Iterator[int]):
+    """Inputs whose value is not kept, each key once, found while others are computed."""
+
+    def __init__(self, count: int, look: Callable[[], Iterable[int]] | None) -> None:
+        self._count, self._scanned, self._yielded = count, 0, 0
+        self._look = look
+        self._found: deque[int] = deque()
+
+    def __next__(self) -> int:
+        while not self._found and self._more():
+            pass
+        if not self._found:
+            raise StopIteration
+        self._yielded += 1
+        return self._found.popleft()
+
+    def __bool__(self) -> bool:
+        """Whether there is one more."""
+        while not self._found and self._more():
+            pass
+        return bool(self._found)
+
+    def left(self) -> int:
+        """About how many are still to come."""
+        missed = self._yielded + len(self._found)
+        unseen = (self._count - self._scanned) * missed // max(1, self._scanned)
+        return len(self._found) + unseen
+
+    def finish(self) -> None:
+        """Look the others up too: what is kept counts, though nothing more is computed."""
+        while self._more():
+            pass
+
+    def _more(self) -> bool:
+        before = self._scanned
+        self._scanned = min(self._count, before + LOOKED_UP)
+        if self._look is None:
+            self._found.extend(range(before, self._scanned))
+        elif self._scanned > before:
+            self._found.extend(self._look())
+        return self._scanned > before
+
+
+Compute = Callable[[Missing], Iterable[Scored]]
+"""Values of these inputs, one at a time and in any order; none for a failure."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """Makes the next keys and looks them up; `known` are values by key."""
+
+    store: Store
+    coming: Iterator[bytes]
+    own: list[bytes] = field(default_factory=list)
+    known: dict[bytes, bytes] = field(default_factory=dict)
+    asked: set[bytes] = field(default_factory=set)
+
+    def __call__(self) -> list[int]:
+        keys = list(islice(self.coming, LOOKED_UP))
+        found = []
+        for at, (key, value) in enumerate(self._read(keys), len(self.own)):
+            if value is not None:
+                self.known.setdefault(key, value)
+            elif key not in self.asked and key not in self.known:
+                self.asked.add(key)
+                found.append(at)
+        self.own += keys
+        return found
+
+    def _read(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+        return zip(keys, self.store.read(keys, SCORES), strict=True)
 
 
 class ScoreCache:
@@ -62,30 +132,22 @@ class ScoreCache:
         """
         if self._store is None:
             found: list[bytes | None] = [None] * count
-            for one in compute(list(range(count))):
+            for one in compute(Missing(count, None)) if count else ():
                 found[one.at] = one.value
             return found
-        coming = iter(keys())
-        own = list(islice(coming, FIRST_KEYS))
-        kept = self._store.read(own, SCORES)
-        if expect is not None and None in kept:
+        look = _Look(self._store, iter(keys()))
+        missing = Missing(count, look)
+        if missing and expect is not None:
             expect()
-        more = list(coming)
-        own += more
-        kept += self._store.read(more, SCORES) if more else []
-        known = {key: value for key, value in zip(own, kept, strict=True) if value is not None}
-        first: dict[bytes, int] = {}
-        for at, key in enumerate(own):
-            if key not in known:
-                first.setdefault(key, at)
         try:
-            for one in compute(list(first.values())) if first else ():
-                known[own[one.at]] = one.value
+            for one in compute(missing) if missing else ():
+                look.known[look.own[one.at]] = one.value
                 if one.lasting:
-                    self._keep(own[one.at], one.value)
+                    self._keep(look.own[one.at], one.value)
         finally:
             self._write()
-        return [known.get(key) for key in own]
+        missing.finish()
+        return [look.known.get(key) for key in look.own]
 
     def _keep(self, key: bytes, value: bytes) -> None:
         self._pending[key] = value

@@ -17,7 +17,7 @@ from evalc.hooks.calls import call_all
 from evalc.hooks.faults import failed_on, not_loaded
 from evalc.hooks.limits import Failure, HookFailed, Limits, Takes
 from evalc.plan.functions import hook_of
-from evalc.score.cache import Scored
+from evalc.score.cache import Missing, Scored
 from evalc.score.faults import faults
 from evalc.score.keys import canonical
 
@@ -55,23 +55,21 @@ class Asked:
             self._held[at] = halves
         return halves
 
-    def values(self, missing: Sequence[int]) -> Iterator[Scored]:
+    def values(self, missing: Missing) -> Iterator[Scored]:
         """Call the hook; `Scored` for what it gave. Raises Faults where it cannot be loaded."""
         if not missing:
             return
         hook = hook_of(self._name, self._root, self._takes)
 
-        def body(call: int) -> bytes:
-            at = missing[call]
-            found = self._held.pop(at, None) or self._halves(at)
-            return b"[%b,%b]" % found
+        def body(at: int) -> bytes:
+            return b"[%b,%b]" % (self._held.pop(at, None) or self._halves(at))
 
         try:
-            for one in call_all(hook, len(missing), body, self._limits):
+            for one in call_all(hook, missing, body, self._limits):
                 if one.failure is None:
-                    yield Scored(missing[one.at], canonical(one.value))
+                    yield Scored(one.at, canonical(one.value))
                 else:
-                    self._failed[missing[one.at]] = one.failure
+                    self._failed[one.at] = one.failure
         except HookFailed as failed:
             raise not_loaded(self._name, failed.failure) from None
 

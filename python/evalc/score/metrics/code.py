@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from evalc.diagnostics import Faults
 from evalc.score.answers import case_of
-from evalc.score.cache import Scored
+from evalc.score.cache import Missing, Scored
 from evalc.score.columns import Measured
 from evalc.score.faults import fault
 from evalc.score.keys import Scorer, canonical
@@ -49,7 +49,8 @@ def _passed(inputs: Inputs) -> list[list[float]]:
         scorer = program_scorer(settings, box)
         return [scorer.key(canonical(p), canonical(packages_in(p))) for p in programs]
 
-    def compute(missing: list[int]) -> Iterator[Scored]:
+    def compute(coming: Missing) -> Iterator[Scored]:
+        missing = list(coming)
         if not missing:
             return
         if not inputs.allow_code_execution:

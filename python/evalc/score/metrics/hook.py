@@ -48,7 +48,7 @@ def hook_metric(inputs: Inputs, name: str) -> Measured:
 def _kept(asked: Asked, at: int, value: bytes) -> float:
     """A value of the store, which an earlier evalc may have taken without a look."""
     try:
-        return as_score(json.loads(value))
+        return as_score(json.loads(value.decode()))
     except Unfit as unfit:
         asked.failed(at, Failure(str(unfit)))
         return np.nan

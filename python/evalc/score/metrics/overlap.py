@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from evalc.score.answers import is_valid
-from evalc.score.cache import Scored
+from evalc.score.cache import Missing, Scored
 from evalc.score.cells import FloatArray
 from evalc.score.columns import Corpus, Measured
 from evalc.score.keys import canonical
@@ -56,7 +56,8 @@ def _corpus(inputs: Inputs, name: str, corpus: Any, sentence: Any) -> Measured:
         pairs = zip(segments, wanted, strict=True)
         return [scorer.key(canonical(own), canonical(texts)) for own, texts in pairs]
 
-    def compute(missing: list[int]) -> Iterator[Scored]:
+    def compute(coming: Missing) -> Iterator[Scored]:
+        missing = list(coming)
         counted = _statistics(
             corpus, [segments[at] for at in missing], [wanted[at] for at in missing]
         )
