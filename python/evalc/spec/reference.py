@@ -64,7 +64,9 @@ def short(rows):  # `prepare = "scorers:short"`: the rows that a dataset then ha
 
 A `case` is a dict: `id`, `row`, `prompt`, `choices` and `target`, and what the model said. That is
 `logliks` (a number a choice), or `texts` and `extracted` (one a repeat). The file, `scorers.py`
-here, lies beside the spec. `evalc check` looks at what the function takes and runs nothing."""
+here, lies beside the spec. It may import others of that folder in `import` statements, and packages
+that are installed; files that it finds in another way are refused, since no key would tell their
+edits. `evalc check` looks at what the function takes and runs nothing."""
 HEAD = """\
 # The spec language, version 1
 
