@@ -119,6 +119,9 @@ def test_gates_that_a_failing_hook_leaves_open_are_errors_in_the_junit_file(
     error = found["sums", "floor (m)"]
     assert error is not None
     assert str(error.get("message")).startswith("not judged: hook `own:f` failed on case")
+    # two cases failed, and what to do about it is said once
+    said = workspace.call("report", "specs").err
+    assert (said.count("[hook-failed]"), said.count("hint: ")) == (2, 1)
 
 
 def test_numbers_of_things_agree_with_their_nouns(workspace: Workspace) -> None:
