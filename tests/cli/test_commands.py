@@ -118,7 +118,7 @@ def test_check_says_ok_and_writes_no_store(workspace: Workspace) -> None:
     workspace.quiz()
     done = workspace.call("check", "specs")
     assert (done.code, done.out) == (0, "")
-    assert done.err.startswith("ok: 1 models, 1 datasets, 1 tasks")
+    assert done.err.startswith("ok: 1 model, 1 dataset, 1 task, 0 suites")
     assert not (workspace.cache / "store").exists()
     assert workspace.call("check", "specs", "--format", "json").code == 0
 

@@ -195,7 +195,7 @@ def test_damaged_records_are_told_of_and_asked_again(workspace: Workspace) -> No
         txn.put(bytes(key), b"\1\0 damaged", db=bucket)
     done = workspace.call("plan", "specs", "--detailed-exitcode")
     assert done.code == 6
-    assert "1 cached values are damaged" in done.err
+    assert "1 damaged value found in the cache" in done.err
     assert workspace.call("exec", "specs", "--json").json["complete"]
 
 

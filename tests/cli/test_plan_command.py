@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
@@ -121,14 +123,26 @@ def test_a_tier_plans_a_part_of_the_cases(planned: Workspace) -> None:
     assert (plan["tier"], plan["total"]["cases"]) == ("smoke", 4)
 
 
+SPLIT = 'tasks.quiz.delimiter=""'
+
+
+def test_models_that_read_alike_are_warned_of_once(workspace: Workspace) -> None:
+    workspace.write(f"[models.n]\npath = {json.dumps(str(workspace.model))}\n", QUIZ)
+    workspace.rows("quiz.jsonl", [{"question": "th", "choices": ["em", "x"], "answer": 0}])
+    done = workspace.call("plan", "specs", "--set", SPLIT)
+    assert done.out.count("starts inside a token") == 1
+
+
 def test_a_choice_inside_a_token_is_warned_of(workspace: Workspace) -> None:
     workspace.quiz()
     workspace.rows("quiz.jsonl", [{"question": "th", "choices": ["e", "x"], "answer": 0}])
-    done = workspace.call("plan", "specs", "--set", 'tasks.quiz.delimiter=""')
+    done = workspace.call("plan", "specs", "--set", SPLIT)
     assert done.code == 2, "the first choice adds no token"
     workspace.rows("quiz.jsonl", [{"question": "th", "choices": ["em", "x"], "answer": 0}])
-    done = workspace.call("plan", "specs", "--set", 'tasks.quiz.delimiter=""')
-    assert "warning: quiz: in 1 cases the continuation starts inside a token" in done.out
+    done = workspace.call("plan", "specs", "--set", SPLIT)
+    assert "warning: quiz: in 1 case the continuation starts inside a token" in done.out
+    assert "`th` goes on with `em` in row" in done.out
+    assert "`th` goes on with `em`" in workspace.call("report", "--set", SPLIT).out
 
 
 def test_several_files_and_folders_are_one_spec(workspace: Workspace) -> None:

@@ -52,10 +52,13 @@ def test_a_line_names_the_model_and_its_tasks(
 ) -> None:
     clock.now = 11.0
     made.asking("m")
+    assert capsys.readouterr().err == "loading m\n"
+    made.started(100, 1000)
     made.advanced(0, 1000, 1.0, "prefill")
     assert capsys.readouterr().err.startswith("m: sums: 0/100 requests, ")
     clock.now = 22.0
     made.asking("n")
+    assert capsys.readouterr().err == "loading n\n"
     made.advanced(0, 0, 0.0, "prefill")
     assert capsys.readouterr().err.startswith("n: t0, t1, t2, 2 more: 0/100 requests, ")
 

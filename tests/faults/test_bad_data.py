@@ -94,8 +94,37 @@ def test_many_bad_rows_are_shown_as_a_few_and_a_count(
     data: Callable[[str, str | bytes], Workspace],
 ) -> None:
     said = refused(data("d.jsonl", GOOD + GOOD.replace('"answer"', '"x"') * 5), "missing-column")
-    assert said.count("[missing-column]") == 5
-    assert "and 15 more like this" in said
+    assert said.count("[missing-column]") == 1
+    assert "d.jsonl:5" in said
+    assert "20 rows are like this: lines 5, 6, 7, 8, 9 and 15 more" in said
+
+
+def test_targets_with_one_fault_are_one_block(
+    data: Callable[[str, str | bytes], Workspace],
+) -> None:
+    lines = "".join(LINE.format(n).replace(": 0", f": {n + 7}") for n in range(4))
+    said = refused(data("d.jsonl", lines), "bad-target")
+    assert said.count("[bad-target]") == 1
+    assert "4 rows are like this: lines 1, 2, 3 and 4" in said
+    assert "1 error\n" in said
+
+
+def test_a_missing_file_is_told_with_a_like_one_beside_it(workspace: Workspace) -> None:
+    workspace.write(QUIZ.replace("quiz.jsonl", "data/mcc.csv"))
+    (workspace.specs / "data").mkdir()
+    (workspace.specs / "data" / "mmc.csv").write_text(CSV)
+    assert "did you mean `data/mmc.csv`?" in refused(workspace, "missing-data")
+    (workspace.specs / "data").rename(workspace.specs / "date")
+    assert "did you mean `date/mcc.csv`?" in refused(workspace, "missing-data")
+
+
+def test_what_lies_beside_a_path_elsewhere_is_not_told(workspace: Workspace) -> None:
+    (workspace.root.parent / "secrets.csv").write_text(CSV)
+    path = workspace.root.parent / "secret.csv"
+    workspace.write(QUIZ.replace("quiz.jsonl", str(path)))
+    said = refused(workspace, "missing-data")
+    assert "secrets.csv" not in said
+    assert "relative to the spec file" in said
 
 
 def test_a_missing_file_or_a_folder_in_its_place_is_named(workspace: Workspace) -> None:

@@ -140,7 +140,7 @@ def test_a_context_longer_than_the_model_is_refused_or_cut(quiz: Workspace) -> N
     assert 'overflow = "truncate"' in said
     cut = ("--set", "tasks.quiz.overflow=truncate")
     plan = quiz.call("plan", "specs", *cut)
-    assert "warning: quiz: 1 contexts were cut at the left" in plan.out
+    assert "warning: quiz: 1 context was cut at the left" in plan.out
     assert quiz.call("exec", "specs", "--json", *cut).json["complete"]
 
 

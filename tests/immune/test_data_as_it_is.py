@@ -243,6 +243,34 @@ def test_numbers_beyond_64_bits_are_not_rounded(workspace: Workspace) -> None:
     assert prompts(workspace) == [str(2**64 - 1)]
 
 
+@pytest.mark.parametrize("number", ["NaN", "[1, -Infinity]", str(2**64)])
+@pytest.mark.parametrize(
+    "prompt",
+    ["{{ x | default('none') }}", "{{ x is defined }}", "{% if x is defined %}a{% endif %}"],
+)
+def test_default_hides_no_number_that_cannot_be_printed(
+    workspace: Workspace, number: str, prompt: str
+) -> None:
+    """The column of such a number was taken for absent, and `default` spoke for it."""
+    rows = f'{{"x": 1, "n": 1}}\n{{"x": {number}, "n": 2}}\n'
+    put(workspace, "d.jsonl", rows, SAY.replace("{{ x }}", prompt))
+    refused(workspace, "the row on line 2 has no `x`", "64 bits")
+    put(workspace, "d.jsonl", rows, SAY, f'where = "{prompt}"')
+    refused(workspace, "the row on line 2 has no `x`", "64 bits")
+    put(workspace, "d.jsonl", rows, SAY.replace("{{ x }}", "{{ n }}"))
+    assert prompts(workspace) == ["1", "2"]
+    assert workspace.planned().case(0, 1)["row"] == {"n": 2}
+
+
+def test_a_row_keeps_its_id_beside_a_number_that_cannot_be_printed(workspace: Workspace) -> None:
+    """The id of a row is the hash of what can be read of it."""
+    ids = []
+    for row in ('{"n": 2}', '{"x": NaN, "n": 2}'):
+        put(workspace, "d.jsonl", row + "\n", SAY.replace("{{ x }}", "{{ n }}"))
+        ids.append(workspace.planned().cell(0)["case_ids"])
+    assert ids[0] == ids[1]
+
+
 def test_white_space_of_a_target_is_part_of_it(workspace: Workspace) -> None:
     """I34: `" {{ t }}"` lost its space even with `strip = false`."""
     task = SAY.replace("{{ y | default('1') }}", " {{ y }}")
@@ -267,6 +295,42 @@ def test_a_target_that_is_two_things_is_told(workspace: Workspace) -> None:
     put(workspace, "d.jsonl", lines, PICK.replace("{{ target }}", "{{ choices.index(target) }}"))
     assert workspace.planned().cell(0)["targets"] == ["1", "3"]
     assert "unsure-target" not in workspace.call("check", "specs").text
+
+
+@pytest.mark.parametrize(
+    ("choices", "target", "index"),
+    [
+        (["1", "2"], 1, "1"),
+        (["yes", "no"], True, "1"),
+        (["True", "False"], False, "0"),
+    ],
+)
+def test_an_index_that_says_another_choice_is_told(
+    workspace: Workspace, choices: list[str], target: int, index: str
+) -> None:
+    put(workspace, "d.jsonl", json.dumps({"q": "Q", "choices": choices, "target": target}), PICK)
+    assert workspace.planned().cell(0)["targets"] == [index]
+    for command in ("check", "plan"):
+        done = workspace.call(command, "specs")
+        assert done.code == 0
+        assert "the target of 1 case is the index of one choice and says what another" in done.text
+    settled = PICK.replace("{{ target }}", "{{ target | int }}")
+    put(workspace, "d.jsonl", json.dumps({"q": "Q", "choices": choices, "target": target}), settled)
+    assert workspace.planned().cell(0)["targets"] == [index]
+    assert "what another" not in workspace.call("check", "specs").text
+
+
+def test_an_index_that_is_one_in_other_rows_is_not_told(workspace: Workspace) -> None:
+    """Numeric choices of some rows do not make an index doubtful that is no text in others."""
+    rows = [
+        {"q": "2 - 1", "choices": ["1", "0", "7", "9"], "target": 0},
+        {"q": "which", "choices": ["a", "b", "c", "d"], "target": 3},
+        {"q": "sure", "choices": ["no", "yes"], "target": True},
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    put(workspace, "d.jsonl", lines, PICK)
+    for command in ("check", "plan"):
+        assert "what another" not in workspace.call(command, "specs").text
 
 
 def test_labels_are_zeros_and_ones(workspace: Workspace) -> None:

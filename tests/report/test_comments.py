@@ -7,7 +7,7 @@ from reports import change, gate, judged_report, quiz
 
 from evalc.report import Report, build_report, diff_markdown, diff_reports, report_markdown
 from evalc.report.markdown import MARKER
-from evalc.report.marks import COMMENT
+from evalc.report.marks import COMMENT, cell
 
 GITHUB = 65_536
 """Characters that a comment on GitHub may not reach."""
@@ -119,6 +119,13 @@ def test_verdicts_have_room_before_anything_else() -> None:
     text = report_markdown(many(600, gates=100))
     assert sum("✅ pass" in line for line in text.splitlines()) == 100
     assert text.index("gate-99") < text.index("task-0")
+
+
+def test_a_time_is_left_as_it_is_and_a_picture_is_not_drawn() -> None:
+    for time in ("2026-11-29T14:10:58+00:00", "12:30-13:45:00", "14:10:58.5-05:00: done"):
+        assert cell(time) == time
+    for picture in (":+1:", ":100:", ":tada:", ":e-mail:"):
+        assert "&#8203;" in cell(picture)
 
 
 def test_a_long_table_of_results_is_folded() -> None:

@@ -201,7 +201,7 @@ def test_a_damaged_score_is_computed_again_and_reported(bench: Bench) -> None:
         store.write_sealed(SCORES, [(names[0], b"rot")])
     done = bench.said()
     assert bench.calls.read_text().split() == ["judge"]
-    assert "1 cached values are damaged" in done.err
+    assert "1 damaged value found in the cache" in done.err
     with bench.workspace.store() as store:
         assert store.count(QUARANTINE) == 1
         assert store.count(SCORES) == 4

@@ -17,6 +17,7 @@ from evalc.cli.near import Near
 from evalc.cli.options import cache_option
 from evalc.cli.sizes import size_text
 from evalc.diagnostics import Diagnostic, Place
+from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.plan.uses import FOLDERS, kept_files
 from evalc.store import Store
@@ -46,12 +47,12 @@ def stat_command(cache: Path, as_json: bool) -> int:
     output.table(_table(document))
     output.table("")
     output.table(
-        f"{document['records']:,} records, {size_text(document['bytes'])} in "
-        f"{size_text(document['file_bytes'])} of file; {document['scores']:,} scores, "
-        f"{document['runs']:,} runs, {document['quarantined']:,} in quarantine"
+        f"{many(document['records'], 'record')}, {size_text(document['bytes'])} in "
+        f"{size_text(document['file_bytes'])} of file; {many(document['scores'], 'score')}, "
+        f"{many(document['runs'], 'run')}, {document['quarantined']:,} in quarantine"
     )
     for name, kept in document["files"].items():
-        output.table(f"{name}: {kept['files']:,} files, {size_text(kept['bytes'])}")
+        output.table(f"{name}: {many(kept['files'], 'file')}, {size_text(kept['bytes'])}")
     output.table(f"in {cache}" + (", read-only" if document["readonly"] else ""))
     return ExitCode.DONE
 
@@ -133,8 +134,8 @@ def verify_command(cache: Path, as_json: bool) -> int:
         records, scores, runs = (found.checked[name] for name in ("records", "scores", "runs"))
         others = sum(found.checked.values()) - records - scores - runs
         output.talk(
-            f"ok: {records:,} records, {scores:,} scores, {runs:,} runs and {others:,} other "
-            "values are intact"
+            f"ok: {many(records, 'record')}, {many(scores, 'score')}, "
+            f"{many(runs, 'run')} and {many(others, 'other value')} are intact"
         )
     return ExitCode.FAILURE if found.damaged else ExitCode.DONE
 
@@ -149,12 +150,16 @@ def _verified(found: Verified, readonly: bool) -> dict[str, Any]:
     }
 
 
+def _fail(count: int) -> str:
+    return "fails its checksum" if count == 1 else "fail their checksum"
+
+
 def _damaged(found: Verified, cache: Path, readonly: bool) -> Diagnostic:
     kinds = ", ".join(f"{count:,} of {name}" for name, count in found.bad.items() if count)
     done = "they stay, since the cache is read-only" if readonly else "they are in quarantine now"
     return Diagnostic(
         "cache-damaged",
-        f"{found.damaged:,} values fail their checksum ({kinds}); {done}",
+        f"{many(found.damaged, 'value')} {_fail(found.damaged)} ({kinds}); {done}",
         Place(cache),
         notes=tuple(f"{bucket}: `{_shown(name)}`" for bucket, name in found.listed[:5]),
         hint="check the disk and the memory; what is missing is asked or computed again",

@@ -18,6 +18,7 @@ from evalc.cli.session import opened
 from evalc.cli.sizes import Share, share_option
 from evalc.decide.flips import Difference, Flips, argmax_flipped, difference
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.plan import Planned
 from evalc.store import Store
@@ -250,7 +251,7 @@ def _view(audit: dict[str, Any]) -> Iterator[Table | str]:
     yield ""
     yield (
         f"{audit['sampled']:,} of {audit['hits']:,} hits sampled with seed {audit['seed']}, "
-        f"{audit['asked']:,} requests asked again; a flip is more than "
+        f"{many(audit['asked'], 'request')} asked again; a flip is more than "
         f"{audit['tolerance']:g} nats, another greedy flag or another text"
     )
     for each in audit["listed"][:5]:

@@ -10,6 +10,7 @@ import click
 from evalc.cli import output
 from evalc.cli.options import cache_option
 from evalc.cli.sizes import size_option, size_text
+from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.plan.uses import Kept, discard, kept_files
 from evalc.store import Store
@@ -137,16 +138,17 @@ def _document(found: Collected, files: list[Kept], dry: bool) -> dict[str, Any]:
 
 def _tell(found: Collected, files: list[Kept], dry: bool) -> None:
     verb = "would remove" if dry else "removed"
-    output.talk(f"{verb} {found.records:,} records, {size_text(found.size)}")
+    output.talk(f"{verb} {many(found.records, 'record')}, {size_text(found.size)}")
     if found.runs:
-        output.talk(f"{'would forget' if dry else 'forgot'} {found.runs:,} runs")
+        output.talk(f"{'would forget' if dry else 'forgot'} {many(found.runs, 'run')}")
     if found.scores:
-        output.talk(f"{verb} {found.scores:,} scores")
+        output.talk(f"{verb} {many(found.scores, 'score')}")
     if found.quarantined:
-        output.talk(f"{verb} {found.quarantined:,} values in quarantine")
+        output.talk(f"{verb} {many(found.quarantined, 'value')} in quarantine")
     if files:
         size = size_text(sum(kept.size for kept in files))
-        output.talk(f"{verb} {len(files):,} files beside the store, {size}")
+        output.talk(f"{verb} {many(len(files), 'file')} beside the store, {size}")
     if found.cited:
         output.talk(f"{found.cited:,} more stay because a recorded run cites them")
-    output.talk(f"{found.left:,} records are left, {size_text(found.left_size)}")
+    are = "is" if found.left == 1 else "are"
+    output.talk(f"{many(found.left, 'record')} {are} left, {size_text(found.left_size)}")

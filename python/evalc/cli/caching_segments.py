@@ -11,6 +11,7 @@ from evalc.cli import output
 from evalc.cli.options import cache_option
 from evalc.cli.sizes import size_text
 from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.store import Store
 from evalc.store.environment import RECORDS, RUNS, SCORES
@@ -70,8 +71,8 @@ def export_command(target: Path, models: tuple[str, ...], cache: Path, as_json: 
     else:
         output.line(str(written.path))
         output.talk(
-            f"{written.records:,} records, {written.scores:,} scores and {written.runs:,} runs in "
-            f"{size_text(written.size)}, BLAKE3 {written.digest}"
+            f"{many(written.records, 'record')}, {many(written.scores, 'score')} and "
+            f"{many(written.runs, 'run')} in {size_text(written.size)}, BLAKE3 {written.digest}"
         )
     return _judged(Union(), contents.damaged, cache, as_json)
 
@@ -147,8 +148,8 @@ def _told(union: Union, damaged: int, origin: Path, as_json: bool) -> int:
         )
     else:
         output.talk(
-            f"{union.records:,} records, {union.scores:,} scores and {union.runs:,} runs are new, "
-            f"{union.known:,} entries were known"
+            f"new: {many(union.records, 'record')}, {many(union.scores, 'score')} and "
+            f"{many(union.runs, 'run')}; known before: {many(union.known, 'entry')}"
         )
     return _judged(union, damaged, origin, as_json)
 
@@ -160,7 +161,7 @@ def _judged(union: Union, damaged: int, origin: Path, as_json: bool) -> int:
         found.append(
             Diagnostic(
                 "cache-conflict",
-                f"{union.conflicts:,} keys have another value there; the values here stay",
+                f"{many(union.conflicts, 'key')} with another value there; the values here stay",
                 notes=tuple(_note(conflict) for conflict in union.examples[:5]),
                 hint="run `evalc cache audit` on both sides to see which record repeats; scores "
                 "that differ come from a scorer that does not repeat itself",
@@ -170,7 +171,9 @@ def _judged(union: Union, damaged: int, origin: Path, as_json: bool) -> int:
         found.append(
             Diagnostic(
                 "cache-damaged",
-                f"{damaged:,} values of `{origin}` fail their checksum and were left out",
+                f"{many(damaged, 'value')} of `{origin}` "
+                f"{'fails its' if damaged == 1 else 'fail their'} checksum and "
+                f"{'was' if damaged == 1 else 'were'} left out",
                 hint=f"run `evalc cache verify --cache {origin}`",
             )
         )

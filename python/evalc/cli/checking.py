@@ -19,6 +19,7 @@ from evalc.cli.options import (
     spec_options,
 )
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.diagnostics.amounts import many
 from evalc.plan import check_data
 from evalc.plan.hooks import all_hooks
 from evalc.plan.inspected import wrong_hooks
@@ -72,8 +73,8 @@ def check_command(form: str, specs_only: bool, allow_code: bool, **arguments: An
         output.diagnostics(warnings, form)  # type: ignore[arg-type]
     if form not in ("json", "github"):
         output.talk(
-            f"ok: {len(spec.models)} models, {len(spec.datasets)} datasets, "
-            f"{len(spec.tasks)} tasks, {len(spec.suites)} suites"
+            f"ok: {many(len(spec.models), 'model')}, {many(len(spec.datasets), 'dataset')}, "
+            f"{many(len(spec.tasks), 'task')}, {many(len(spec.suites), 'suite')}"
         )
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalc import env
 from evalc.cli import output
 from evalc.cli.files import replaceable, write_file
+from evalc.decide.gates import gate_cells, race_cells
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.diagnostics.render import one_line
+from evalc.plan import Planned
 from evalc.report import Report, report_markdown
 from evalc.report.annotations import gate_annotations
-from evalc.report.junit import junit_of_faults, junit_unfinished, junit_xml
+from evalc.report.junit import case_name, junit_of_faults, junit_unfinished, junit_xml
 from evalc.spec import Folder
 
 SUMMARY = 1 << 20
@@ -22,22 +25,42 @@ LEAST = 2000
 """Bytes in which a report says something."""
 
 
+@dataclass
+class Expected:
+    """What a command would give its verdict on: the task and the name of every gate's case."""
+
+    gates: list[tuple[str, str]] = field(default_factory=list)
+
+    def of(self, planned: Planned) -> None:
+        """The gates and races of a plan."""
+        spec, selection = planned.folder.spec, planned.selection
+        self.gates = [
+            *(
+                (gate.task, case_name(gate.gate, gate.model))
+                for gate in gate_cells(spec, selection)
+            ),
+            *((race.task, case_name(race.gate, None)) for race in race_cells(spec, selection)),
+        ]
+
+
 @contextmanager
-def faults_for_ci(junit: Path | None) -> Iterator[None]:
+def faults_for_ci(junit: Path | None) -> Iterator[Expected]:
     """Write what stops the block into the JUnit file too, so that none of before is left there.
 
     The file is written first, and says that the run has not ended, until `tell_ci` knows better:
-    a path that cannot be written is found out before anything is asked.
+    a path that cannot be written is found out before anything is asked. Gates that the block has
+    told of are errors too: a viewer must not miss them.
     """
     if junit is not None and replaceable(junit):
         write_file(junit, junit_unfinished())
+    wanted = Expected()
     try:
-        yield
+        yield wanted
     except Faults as faults:
         if junit is not None:
             root = Path.cwd()
             places = [_at(fault, root) for fault in faults.diagnostics]
-            write_file(junit, junit_of_faults(faults.diagnostics, places))
+            write_file(junit, junit_of_faults(faults.diagnostics, places, wanted.gates))
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import click
 
 from evalc.cli import output
 from evalc.cli.files import is_file
-from evalc.cli.options import html_option, request, selection_options
+from evalc.cli.options import Request, html_option, request, selection_options
 from evalc.cli.pages import require_page, write_page
 from evalc.cli.results import Results
-from evalc.cli.session import opened
+from evalc.cli.session import folder_of, opened
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
+from evalc.plan.neighbours import near_path
 from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view, from_json
 from evalc.report.html import report_page
 from evalc.score import CellScores
@@ -42,10 +44,14 @@ def diff_command(  # noqa: PLR0917  click passes them by name
     require_page(html)
     cells: list[CellScores] = []
     sides = {a: _file(a), b: _file(b)}
+    asked = request(dict(arguments))
+    absent = [n for n, report in sides.items() if report is None and _is_path(n, asked)]
+    if absent:
+        raise Faults(_absent(name) for name in absent)
     models = tuple(name for name, report in sides.items() if report is None)
     if models:
-        asked = {**arguments, "models": (*arguments.get("models", ()), *models)}
-        with opened(request(asked)) as (planned, store):
+        wanted = {**arguments, "models": (*arguments.get("models", ()), *models)}
+        with opened(request(wanted)) as (planned, store):
             results = Results.of(planned, store, allow_code_execution=False)
             live, cells = results.report(cases=True), results.scores
     left, right = (sides[name] or live for name in (a, b))
@@ -96,6 +102,27 @@ def _file(name: str) -> Report | None:
         message = f"`{name}` cannot be read: {error}"
         raise Faults([Diagnostic("not-a-report", message, hint=hint)]) from None
     return from_json(text, name)
+
+
+def _is_path(name: str, asked: Request) -> bool:
+    """Whether a side that is no file was meant as one: no model has a slash in its name, and few
+    end like a file."""
+    if "/" in name:
+        return True
+    if not name.endswith((".json", ".html", ".md")):
+        return False
+    with suppress(Faults):
+        return name not in folder_of(asked).spec.models
+    return True
+
+
+def _absent(name: str) -> Diagnostic:
+    path = Path(name)
+    what = "is a folder, not a report" if path.is_dir() else "does not exist"
+    near = near_path(path.absolute(), None)
+    hint = near if near and near.endswith(f"{path.suffix}`?") else None
+    hint = hint or f"write one with `evalc report --json > {name}`, or name a model of the spec"
+    return Diagnostic("not-a-report", f"`{name}` {what}", hint=hint)
 
 
 def _model(report: Report, name: str, file: Report | None) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evalc.cli.sizes import size_text
+from evalc.diagnostics.amounts import many
 
 WAYS = {
     "tree": "packed prefix tree",
@@ -86,8 +87,8 @@ def _check(check: Mapping[str, Any]) -> Iterator[str]:
         unsteady = "" if trial["steady"] else "; a token's bits depend on its place or neighbours"
         yield (
             f"  self-check: {WAYS[trial['path']]} {'passed' if passed else 'FAILED'} on "
-            f"{check['rows']} rows; log-likelihoods differ by {trial['scores']:.1e}{drafts}, "
-            f"allowed {check['allowed']:g}{unsteady}"
+            f"{many(check['rows'], 'row')}; log-likelihoods differ by "
+            f"{trial['scores']:.1e}{drafts}, allowed {check['allowed']:g}{unsteady}"
         )
     if not check["plain_head"]:
         yield "  output head: not a plain one, so whole logits are computed"
@@ -123,9 +124,9 @@ def _budget(model: Mapping[str, Any]) -> Iterator[str]:
     budget, memory = model["budget"], model["memory"]
     free = "unknown" if memory is None else f"{size_text(memory['free'])} ({memory['said_by']})"
     pack = model["pack"]
-    yield f"  packs: at most {pack['tokens']:,} tokens and {pack['requests']:,} requests"
+    yield f"  packs: at most {pack['tokens']:,} tokens and {many(pack['requests'], 'request')}"
     yield (
-        f"  budget: {budget['pass_tokens']:,} tokens a pass, {budget['slots']:,} rows of "
+        f"  budget: {budget['pass_tokens']:,} tokens a pass, {many(budget['slots'], 'row')} of "
         f"{budget['longest']:,} tokens decode together, {budget['kept_tokens']:,} tokens kept; "
         f"free memory {free}"
     )

@@ -92,7 +92,7 @@ def exec_command(  # noqa: PLR0917  click passes them by name
     if record is not None and arguments["no_cache"]:
         raise click.UsageError("--record keeps a result in the cache; leave out --no-cache")
     how = Telling(as_json=as_json, junit=junit)
-    with faults_for_ci(junit):
+    with faults_for_ci(junit) as wanted:
         asked = request(arguments)
         path = pinned_path(asked)
         if record is not None:
@@ -101,6 +101,7 @@ def exec_command(  # noqa: PLR0917  click passes them by name
         if since is not None and since.nothing:
             return _nothing(asked, since, how, record, no_report)
         with repeated(path, asked) if path else leased(asked, warn=True) as (planned, store, lease):
+            wanted.of(planned)
             tell_shadowed(planned, store, record)
             scorer = Scorer(planned, store, allow_code_execution, sandbox)
             if not no_report:

@@ -15,6 +15,7 @@ from evalc.cli.options import Request, rehash_option, request, selection_options
 from evalc.cli.reason_words import changed
 from evalc.cli.session import folder_of, opened
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.plan.explanations import case_explanation, find_case, task_explanation
 from evalc.plan.provenance import Provenance, short
@@ -79,7 +80,7 @@ def _task_lines(document: Mapping[str, Any]) -> Iterator[str]:
     for number, cell in enumerate(document["cells"]):
         if number:
             yield ""
-        counts = f"{cell['cases']:,} cases, {cell['cached']:,} cached"
+        counts = f"{many(cell['cases'], 'case')}, {cell['cached']:,} cached"
         yield f"{cell['task']} on {cell['model']}: {counts}, {cell['remaining']:,} would run"
         yield from _formerly(cell)
         for reason in cell["reasons"]:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from evalc.cli.output import Talker
 from evalc.cli.plan_table import SHOWN_TASKS, count, duration
+from evalc.diagnostics.amounts import many
 from evalc.diagnostics.visible import visible
 from evalc.plan import Planned
 
@@ -38,6 +39,7 @@ class RunMeter:
         self._cells = priced["cells"]
         self._generations = sum(c["to_run"] for c in self._cells if c["decode_tokens_bound"])
         self._ended, self._who = 0, "exec"
+        self._loaded: set[str] = set()
         self._began, self._said = time.monotonic(), 0.0
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -66,19 +68,23 @@ class RunMeter:
         self._bar.stop()
         if kind is KeyboardInterrupt:
             self._console.say(
-                f"stopped after {self._done:,} of {self._requests:,} requests; "
+                f"stopped after {self._done:,} of {many(self._requests, 'request')}; "
                 "run the same command again to continue"
             )
 
     def asking(self, model: str) -> None:
-        """The turn of a model has come."""
+        """The turn of a model has come: it is loaded, for which there is no progress to show."""
         tasks = [c["task"] for c in self._cells if c["model"] == model and c["to_run"]]
         more = [f"{len(tasks) - SHOWN_TASKS} more"] if len(tasks) > SHOWN_TASKS else []
         self._who = f"{model}: {', '.join([*tasks[:SHOWN_TASKS], *more])}"
-        self._bar.update(self._task, description=visible(self._who))
+        self._bar.update(self._task, description=visible(f"loading {model}"))
+        if not self._console.is_terminal and model not in self._loaded:
+            self._console.say(f"loading {model}")
+        self._loaded.add(model)
 
     def started(self, total_requests: int, total_tokens: int) -> None:
-        """A model begins."""
+        """A model is loaded, and begins."""
+        self._bar.update(self._task, description=visible(self._who))
         self._show()
 
     def advanced(self, requests: int, tokens: int, seconds: float, kind: str) -> None:
@@ -103,7 +109,9 @@ class RunMeter:
         self._bar.update(self._task, completed=self._done, rate=rate)
         if not self._console.is_terminal and elapsed - self._said >= PLAIN_SECONDS:
             self._said = elapsed
-            self._console.say(f"{self._who}: {self._done:,}/{self._requests:,} requests, {rate}")
+            self._console.say(
+                f"{self._who}: {self._done:,}/{many(self._requests, 'request')}, {rate}"
+            )
 
     def _left(self, elapsed: float) -> float | None:
         """Seconds; None where the plan's estimate is used up and nothing better is known."""

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from evalc.cli.reason_words import merged_reasons
+from evalc.diagnostics.amounts import many
 
 COLUMNS = (
     "cases",
@@ -65,7 +66,7 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
         yield f"runs your own functions: {', '.join(priced['hooks'])}"
     if priced["nothing_to_run"]:
         yield "nothing to run: every answer is in the cache"
-        yield from _warnings(priced)
+        yield from dict.fromkeys(_warnings(priced))
         return
     yield f"tier {priced['tier']}; {total['estimate']['flops'] / 1e12:,.2f} TFLOP remain"
     # a plan pinned by an earlier version does not have it
@@ -77,8 +78,9 @@ def _remarks(priced: Mapping[str, Any]) -> Iterator[str]:
     for words, cases, tasks in merged_reasons(priced["cells"]):
         shown = ", ".join(tasks[:SHOWN_TASKS])
         more = f" and {len(tasks) - SHOWN_TASKS} more" if len(tasks) > SHOWN_TASKS else ""
-        yield f"why {cases:,} {'case' if cases == 1 else 'cases'}: {words}: {shown}{more}"
-    yield from _warnings(priced)
+        yield f"why {many(cases, 'case')}: {words}: {shown}{more}"
+    # a task says the same of every model with one tokenizer
+    yield from dict.fromkeys(_warnings(priced))
 
 
 def _warnings(priced: Mapping[str, Any]) -> Iterator[str]:
@@ -86,21 +88,38 @@ def _warnings(priced: Mapping[str, Any]) -> Iterator[str]:
     for cell in priced["cells"]:
         if cell["split_words"]:
             yield (
-                f"warning: {cell['task']}: in {cell['split_words']:,} cases the continuation "
-                "starts inside a token, so that its first letters are counted as the prompt's and "
-                "not scored; end the prompt where a word ends, or begin `delimiter` with a space"
+                f"warning: {cell['task']}: in {many(cell['split_words'], 'case')} the "
+                "continuation starts inside a token, so that its first letters are counted as the "
+                f"prompt's and not scored{_split(cell)}; end the prompt where a word ends, or "
+                "begin `delimiter` with a space"
             )
         if cell.get("forged"):
             yield _forged(cell)
         if cell["truncated"]:
-            yield f"warning: {cell['task']}: {cell['truncated']:,} contexts were cut at the left"
+            cut = many(cell["truncated"], "context")
+            verb = "was" if cell["truncated"] == 1 else "were"
+            yield f"warning: {cell['task']}: {cut} {verb} cut at the left"
         # a plan pinned by an earlier version does not have it
         if unsure := cell.get("unsure_targets"):
             yield (
-                f"warning: {cell['task']}: the target of {unsure:,} cases is the text of one "
-                "choice and the index of another, and is read as the text; write `| int` for the "
-                "index, or `choices.index(...)` for the text"
+                f"warning: {cell['task']}: the target of {many(unsure, 'case')} is the text of "
+                "one choice and the index of another, and is read as the text; write `| int` for "
+                "the index, or `choices.index(...)` for the text"
             )
+        if unsure := cell.get("unsure_indices"):
+            yield (
+                f"warning: {cell['task']}: the target of {many(unsure, 'case')} is the index of "
+                "one choice and says what another does, and is read as the index; write `| int` "
+                "for the index, or an expression for the choice that is meant"
+            )
+
+
+def _split(cell: Mapping[str, Any]) -> str:
+    """Where the first of them does; a plan pinned by an earlier version does not have it."""
+    if cell.get("split_first") is None:
+        return ""
+    identity, line, before, after = cell["split_first"]
+    return f": `{before}` goes on with `{after}` in row `{identity}` on line {line}"
 
 
 def _forged(cell: Mapping[str, Any]) -> str:
@@ -119,7 +138,7 @@ def _decisions(priced: Mapping[str, Any]) -> Iterator[str]:
     """What gates are expected to need; a plan pinned by an earlier version says nothing of it."""
     found = priced.get("decisions", [])
     for entry in found:
-        share = f"{entry['cases']:,} of {entry['total']:,} cases"
+        share = f"{entry['cases']:,} of {many(entry['total'], 'case')}"
         yield (
             f"gate {entry['gate']} ({entry['model']}, {entry['key']}): decided after about {share} "
             f"if {entry['assumes']}"

@@ -8,6 +8,7 @@ from evalc import env
 from evalc.cli import output
 from evalc.decide.gates import gate_cells
 from evalc.diagnostics import Diagnostic, Faults, render
+from evalc.diagnostics.amounts import many
 from evalc.plan import Planned
 from evalc.report import Report, to_json, words
 from evalc.report.shape import whole
@@ -56,9 +57,10 @@ def keep_result(report: Report, store: Store, name: str) -> None:
     store.require_writable()
     record_result(store, name, to_json(report).encode())
     scored = sum(result["scored"] for result in report["results"])
-    output.talk(f"recorded as `{name}`: {scored:,} scored cases")
+    output.talk(f"recorded as `{name}`: {many(scored, 'scored case')}")
     parts = [
-        f"{result['task']} ({result['model']}) on {result['scored']:,} of {whole(result):,} cases"
+        f"{result['task']} ({result['model']}) on {result['scored']:,} of "
+        f"{many(whole(result), 'case')}"
         for result in report["results"]
         if result["scored"] < whole(result)
     ]

@@ -52,12 +52,13 @@ def report_command(allow_code_execution: bool, sandbox: Sandbox | None, **argume
     how = Telling(**{name: arguments.pop(name) for name in Telling.__slots__})
     if how.html is not None and how.junit is not None and how.html.resolve() == how.junit.resolve():
         raise click.UsageError("--html and --junit name the same file")
-    with faults_for_ci(how.junit):
+    with faults_for_ci(how.junit) as wanted:
         require_page(how.html)
         asked, since = settled(request(arguments), how.junit, how.html)
         if since is not None and since.nothing:
             return show_nothing(folder_of(asked), since, how)
         with opened(asked) as (planned, store):
+            wanted.of(planned)
             tell_shadowed(planned, store)
             return show_report(planned, store, how, since, allow_code_execution, sandbox=sandbox)
 

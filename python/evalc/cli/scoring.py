@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evalc.cli import output
 from evalc.diagnostics import Faults
+from evalc.diagnostics.amounts import many
 from evalc.hooks.crew import take_told
 from evalc.plan import Planned
 from evalc.plan.hooks import limits_of
@@ -58,7 +59,7 @@ class Scorer:
         tasks = self.planned.folder.spec.tasks
         judged = [name for name in names if tasks[name].code is not None]
         if judged and not self._allow:
-            more = f" and {len(judged) - 3} more tasks" if len(judged) > 3 else ""
+            more = f" and {many(len(judged) - 3, 'more task')}" if len(judged) > 3 else ""
             named = ", ".join(f"`{name}`" for name in judged[:3])
             output.talk(f"note: {named}{more} will have no scores of programs: {NOT_ALLOWED}")
 
@@ -79,8 +80,8 @@ class Scorer:
             output.talk(f"note: {line}")
         if damaged := self.store.damaged - self._damaged:
             output.talk(
-                f"warning: {damaged} cached values are damaged, found while scoring; they were "
-                "put into quarantine, and scores among them were computed again"
+                f"warning: {many(damaged, 'damaged value')} found in the cache while scoring, and "
+                "put into quarantine; scores among them were computed again"
             )
         if self._cache.unwritten:
             why = self._cache.unwritten.diagnostics[0].message

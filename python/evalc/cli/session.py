@@ -15,6 +15,7 @@ from evalc.cli.options import Request, default_path
 from evalc.cli.told import ToldFile
 from evalc.decide.gates import by_rounds, with_baselines
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.diagnostics.amounts import many
 from evalc.hooks.crew import take_told
 from evalc.plan import Planned, contents, cost
 from evalc.plan.digests import Digests
@@ -177,6 +178,6 @@ def with_reasons(
 def _warn_of_damage(store: Store) -> None:
     if store.damaged:
         output.talk(
-            f"warning: {store.damaged} cached values are damaged; they were "
-            "put into quarantine and count as never asked"
+            f"warning: {many(store.damaged, 'damaged value')} found in the cache, put into "
+            "quarantine, and counted as never asked"
         )

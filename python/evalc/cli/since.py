@@ -12,6 +12,7 @@ from evalc.cli.options import Request, default_path
 from evalc.cli.session import folder_of
 from evalc.decide.gates import with_baselines
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.diagnostics.amounts import many
 from evalc.diagnostics.location import located
 from evalc.diagnostics.render import named
 from evalc.plan.changed import Change, changes
@@ -63,8 +64,7 @@ class Since:
     def told(self) -> str:
         """The same in a sentence."""
         count, (file, line) = len(self.past.changed), self.at
-        changed = "no file changed" if not count else "1 file changed"
-        changed = f"{count:,} files changed" if count > 1 else changed
+        changed = f"{many(count, 'file')} changed" if count else "no file changed"
         past = f"since {self.past.revision} ({self.past.base[:SHORT]}): {changed}"
         why = _printable(self.choice.why)
         if self.choice.trigger is None:

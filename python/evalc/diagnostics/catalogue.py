@@ -20,6 +20,7 @@ CATALOGUE: dict[str, str] = {
     "bad-name": "the name of a model, dataset, task, suite, tier or gate has a forbidden character",
     "bad-rows": "a `rows` slice is not `start:stop`",
     "bad-regex": "a regular expression does not compile",
+    "doubtful-pattern": "a later Python may read a regular expression otherwise",
     "slow-pattern": "a regular expression takes too long on a text that a model wrote",
     "bad-hook": "a Python hook is not written `package.module:function`",
     "bad-hub-path": "an `hf:` path is not written as the Hub names things",

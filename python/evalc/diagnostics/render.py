@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from evalc.diagnostics.amounts import form
 from evalc.diagnostics.diagnostic import Diagnostic, Place
 from evalc.diagnostics.location import TAB, Excerpt, Location, located
 from evalc.diagnostics.visible import commandless, seen, visible, visible_json, visible_lines
@@ -97,7 +98,7 @@ def counted(diagnostics: Sequence[Diagnostic]) -> str:
     """`2 errors, 1 warning`."""
     errors = sum(d.severity == "error" for d in diagnostics)
     parts = [(errors, "error"), (len(diagnostics) - errors, "warning")]
-    return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in parts if n)
+    return ", ".join(f"{n} {form(n, word)}" for n, word in parts if n)
 
 
 def _shown(diagnostics: Sequence[Diagnostic]) -> Sequence[Diagnostic]:

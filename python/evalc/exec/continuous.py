@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from evalc.diagnostics.amounts import many
 from evalc.exec.attention import handed
 from evalc.exec.budget import is_out_of_memory, release
 from evalc.exec.engine import Engine, OutOfRoomError
@@ -167,7 +168,8 @@ class Continuous:
         if again:
             self.engine.budget.slots = self.rows.capacity
             self.engine.meter.observer.note(
-                f"out of memory while generating: {self.rows.capacity} rows now decode together"
+                f"out of memory while generating: at most {many(self.rows.capacity, 'row')} "
+                "now decode together"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalc.diagnostics.amounts import many
 from evalc.exec.budget import Budget, release
 from evalc.exec.capability import Capability
 from evalc.exec.forward import Forward
@@ -131,7 +132,7 @@ class Engine:
         if smaller is None:
             raise OutOfRoomError(size)
         self.tile = smaller
-        self.meter.observer.note(f"out of memory: passes now hold {self.tile} tokens")
+        self.meter.observer.note(f"out of memory: passes now hold {many(self.tile, 'token')}")
 
     def pass_tokens(self, length: int) -> int:
         """Tokens that one pass over rows of `length` may compute."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from evalc.diagnostics.amounts import many
 from evalc.exec.budget import attempted
 from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.outcomes import Outcomes
@@ -52,7 +53,7 @@ def _generate_all(
         engine.budget.slots = width = count // 2
         waiting.extendleft(reversed(unfinished))
         engine.meter.observer.note(
-            f"out of memory while generating: {width} rows now decode together"
+            f"out of memory while generating: at most {many(width, 'row')} now decode together"
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 
 NO_ROOM = "does not fit into memory"
@@ -44,11 +45,12 @@ class FailedRequests(Faults):
         self.failures = tuple(failures)
         first = self.failures[0]
         notes = tuple(f"`{f.key.hex()[:16]}`: {f.reason}" for f in self.failures[:5])
+        have = "has" if len(self.failures) == 1 else "have"
         super().__init__(
             [
                 Diagnostic(
                     "failed-request",
-                    f"{len(self.failures)} requests have no result, the first "
+                    f"{many(len(self.failures), 'request')} {have} no result, the first "
                     f"`{first.key.hex()[:16]}`: {first.reason}",
                     notes=notes,
                     hint="check the weights and try another `dtype`",

@@ -40,7 +40,7 @@ class Wrong:
     """Why a hook cannot work, and the file and line that show it; `absent`: it is not there."""
 
     why: str
-    file: Path
+    file: Path | None
     line: int | None = None
     absent: bool = False
 
@@ -50,6 +50,11 @@ def inspect(name: str, root: Path, takes: Takes) -> Wrong | None:
     module_name, _, function_name = name.partition(":")
     file = file_under(str(root), module_name)
     return None if file is None else _inspect(Path(file), root, function_name, takes, _FOLLOWED)
+
+
+def inspect_file(name: str, file: Path, root: Path, takes: Takes) -> Wrong | None:
+    """The same of a module in `file`, which is imported from the folder `root`."""
+    return _inspect(file, root, name.partition(":")[2], takes, _FOLLOWED)
 
 
 def _inspect(  # noqa: PLR0911  a case each

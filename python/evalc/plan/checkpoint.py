@@ -14,6 +14,7 @@ from evalc.plan import contents
 from evalc.plan.addresses import hub_hint
 from evalc.plan.elsewhere import require_own_kernels
 from evalc.plan.modelfiles import COMPLETE, RESTORE, SPAN, fault, header, json_object, require_plain
+from evalc.plan.neighbours import near_path
 
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 LAYERS = frozenset(
@@ -189,7 +190,12 @@ def _require_directory(path: Path, place: Place | None, name: str) -> None:
     if not there:
         message = f"the directory of model `{name}` does not exist: `{path}`"
         hint = "give the path of a model directory, relative to the spec file"
-        raise fault("missing-model", message, place, hub_hint(place, "model") or hint)
+        raise fault(
+            "missing-model",
+            message,
+            place,
+            near_path(path, place) or hub_hint(place, "model") or hint,
+        )
 
 
 def _configless(path: Path, place: Place | None) -> Exception:

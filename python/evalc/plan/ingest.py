@@ -17,6 +17,7 @@ from evalc.hooks.rows import prepare
 from evalc.hooks.values import lines_of
 from evalc.plan.addresses import hub_hint
 from evalc.plan.functions import hook_of, source_digest
+from evalc.plan.neighbours import near_path
 from evalc.plan.parquet import parquet_rows
 from evalc.plan.sums import is_whole, keep_sum
 from evalc.store.replacing import replacing
@@ -54,7 +55,8 @@ def data_file(path: Path, cache: Path, name: str, place: Place | None) -> DataFi
                     "missing-data",
                     f"the file of dataset `{name}` {what}: `{path}`",
                     place,
-                    hint=hub_hint(place, "dataset")
+                    hint=near_path(path, place)
+                    or hub_hint(place, "dataset")
                     or "give the path of a file, relative to the spec file",
                 )
             ]

@@ -274,6 +274,8 @@ def _task(name: str, spec: TaskSpec, datasets: Sequence[str]) -> dict[str, Any]:
             "template": spec.fewshot.template,
             "separator": spec.fewshot.separator,
         }
+    # only for the names in it: no case depends on a program
+    program = {"program": spec.code.program} if spec.code is not None else {}
     return {
         "name": name,
         "dataset": datasets.index(spec.dataset),
@@ -288,6 +290,7 @@ def _task(name: str, spec: TaskSpec, datasets: Sequence[str]) -> dict[str, Any]:
         "overflow": spec.overflow,
         "cluster": spec.cluster,
         "slices": list(spec.slices),
+        **program,
     }
 
 

@@ -138,7 +138,9 @@ class Cell(Total):
     truncated: Count
     forged: NotRequired[Count]
     forged_first: NotRequired[Annotated[list[Any], Field(min_length=3, max_length=3)] | None]
+    split_first: NotRequired[Annotated[list[Any], Field(min_length=4, max_length=4)] | None]
     unsure_targets: NotRequired[Count]
+    unsure_indices: NotRequired[Count]
     reasons: NotRequired[list[Reason]]
 
 

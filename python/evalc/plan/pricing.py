@@ -16,7 +16,8 @@ SCHEMA = "evalc.plan/1"
 COUNTS = (
     *("cases", "requests", "deduped", "cached", "to_run", "prefill_tokens_unshared"),
     *("prefill_tokens", "attention_pairs", "scored_tokens", "decode_tokens_bound"),
-    *("decode_pairs_bound", "split_words", "truncated", "forged", "unsure_targets"),
+    *("decode_pairs_bound", "split_words", "truncated", "forged"),
+    *("unsure_targets", "unsure_indices"),
 )
 """What is counted of a cell, and in total."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
+from evalc.diagnostics.amounts import many
 from evalc.plan import hub, ingest
 from evalc.plan.addresses import (
     DEFAULT_REVISION,
@@ -263,7 +264,7 @@ def _lines(path: Path) -> int:
 
 
 def _told(entry: Entry, before: Entry | None) -> str:
-    rows = f", {entry.rows:,} rows" if entry.rows is not None else ""
+    rows = f", {many(entry.rows, 'row')}" if entry.rows is not None else ""
     size = sum(file.size for file in entry.files) / 1e6
     if before is None:
         what = f"locked `{entry.address}` at `{entry.commit[:12]}`"
@@ -271,7 +272,7 @@ def _told(entry: Entry, before: Entry | None) -> str:
         what = f"kept `{entry.address}` at `{entry.commit[:12]}`"
     else:
         what = f"moved `{entry.address}` from `{before.commit[:12]}` to `{entry.commit[:12]}`"
-    return f"{what} ({len(entry.files)} files, {size:,.1f} MB{rows}) in {NAME}"
+    return f"{what} ({many(len(entry.files), 'file')}, {size:,.1f} MB{rows}) in {NAME}"
 
 
 def _differs(message: str, file: Path, place: Place | None) -> Faults:

@@ -10,6 +10,7 @@ import numpy as np
 
 from evalc import __version__
 from evalc.diagnostics import Diagnostic, Faults
+from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.plan.judged import RESULT
 from evalc.plan.pinned import missing_bits
@@ -138,11 +139,12 @@ def _cache(before: Mapping[str, Any], planned: Planned) -> Iterator[Diagnostic]:
     is_now = np.frombuffer(planned.hits, dtype=np.uint8) == 0
     answered, gone = int((was & ~is_now).sum()), int((is_now & ~was).sum())
     if answered:
-        message = f"{answered:,} of its {int(was.sum()):,} requests have been answered since"
+        counted = many(int(was.sum()), "request")
+        message = f"{answered:,} of its {counted} {_have(answered)} been answered since"
         hint = "run `evalc exec` with the same selection to go on with the rest"
         yield Diagnostic("stale-plan", message, hint=hint)
     if gone:
-        message = f"{gone:,} records that it counted on have gone from the cache"
+        message = f"{many(gone, 'record')} that it counted on {_have(gone)} gone from the cache"
         yield Diagnostic("stale-plan", message)
 
 
@@ -157,3 +159,7 @@ def _was(before: Mapping[str, Any], now: Mapping[str, Any], key: str) -> str:
 
 def _shown(value: str | None) -> str:
     return f"`{short(value)}`" if value else "none"
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"

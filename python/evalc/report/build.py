@@ -113,7 +113,15 @@ def caveats(cell: CellRecords, counts: Mapping[str, Any]) -> list[CaveatEntry]:
     """What the scores of a cell have to be read with; `counts` are the plan's."""
     kinds: tuple[CaveatKind, ...] = get_args(CaveatKind)
     found = {**counts, "cut_off": cell.cut_off}
-    return [{"kind": kind, "cases": found[kind]} for kind in kinds if found.get(kind)]
+    entries: list[CaveatEntry] = [
+        {"kind": kind, "cases": found[kind]} for kind in kinds if found.get(kind)
+    ]
+    if first := counts.get("split_first"):
+        _, _, before, after = first
+        for entry in entries:
+            if entry["kind"] == "split_words":
+                entry["example"] = f"`{before}` goes on with `{after}`"
+    return entries
 
 
 def _members(values: Sequence[str]) -> dict[str, IntArray]:

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evalc.diagnostics.amounts import many
 from evalc.report import words
 from evalc.report.compare import ComparisonEntry, FlipEntry
 from evalc.report.diff import Diff
@@ -103,7 +104,7 @@ def _warnings(diff: Diff) -> list[str]:
         if why:
             found.append(
                 f"{entry['task']} {entry['metric']}: compared on {entry['n']:,} of "
-                f"{entry['wanted']:,} cases ({', '.join(why)})"
+                f"{many(entry['wanted'], 'case')} ({', '.join(why)})"
             )
     return found
 

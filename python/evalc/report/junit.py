@@ -50,17 +50,28 @@ def junit_xml(report: Report) -> str:
     return _document(root)
 
 
-def junit_of_faults(faults: Sequence[Diagnostic], places: Sequence[str]) -> str:
+def junit_of_faults(
+    faults: Sequence[Diagnostic], places: Sequence[str], gates: Sequence[tuple[str, str]] = ()
+) -> str:
     """The document of a command that found faults and judged nothing; each is an error.
 
-    `places` has where each was found, empty where nowhere.
+    `places` has where each was found, empty where nowhere. `gates` has task and case name of the
+    gates that were to be judged, errors as well.
     """
     root, suite = _single()
     for number, (fault, at) in enumerate(zip(faults, places, strict=True), start=1):
         case = _case(suite, NAME, f"{number}: {fault.code} {at}".rstrip())
         lines = [fault.message, *fault.notes, *([f"hint: {fault.hint}"] if fault.hint else [])]
         _outcome(case, "error", fault.code, fault.message, lines)
+    for task, name in gates:
+        why = f"not judged: {faults[0].message}"
+        _outcome(_case(suite, task, name), "error", "not-judged", why, [])
     return _document(root)
+
+
+def case_name(gate: str, model: str | None) -> str:
+    """The name of a gate's case. Which model leads a race is its result, and not in its name."""
+    return gate if model is None else f"{gate} ({model})"
 
 
 def junit_unfinished() -> str:
@@ -106,8 +117,7 @@ def _unjudged(root: Element, entries: Sequence[UnjudgedEntry]) -> None:
 
 
 def _gate(suite: Element, gate: GateEntry, caveats: Sequence[str]) -> None:
-    # which model leads a race is its result, and no part of its name
-    name = gate["gate"] if "candidates" in gate else f"{gate['gate']} ({gate['model']})"
+    name = case_name(gate["gate"], None if "candidates" in gate else gate["model"])
     case = _case(suite, gate["task"], name)
     lines = [*verdicts.told(gate), *(f"note: {line}" for line in caveats)]
     state = gate["state"]

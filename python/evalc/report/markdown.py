@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evalc.diagnostics.amounts import many
 from evalc.report import verdicts, words
 from evalc.report.marks import COMMENT, Body, cell, code
 from evalc.report.savings import savings
@@ -163,5 +164,6 @@ def _cases(body: Body, result: ResultEntry, limit: int) -> None:
         ]
         for case in listed
     ]
-    title = f"{result['task']} ({result['model']}): {len(listed)} of {result['total']} cases"
+    of = f"{len(listed)} of {many(result['total'], 'case')}"
+    title = f"{result['task']} ({result['model']}): {of}"
     body.table(["case", "answer", "target", *map(cell, names)], rows, 3, "cases", title)

@@ -16,7 +16,7 @@ NOTE = 600
 
 LINKED = re.compile(
     r"(?<![0-9A-Za-z])(@)(?=[\w-])|(@)(?=[\w-]+\.)|(#)(?=\d)|(\bGH-)(?=\d)|(:)(?=//)|(\bwww)(?=\.)"
-    r"|(:)(?=(?:100|1234|[a-z0-9_+-]*[a-z_+-][a-z0-9_+-]*):)",
+    r"|(:)(?=(?:100|1234|[+-]1|[a-z0-9_+-]*[a-z][a-z0-9_+-]*):)",
     re.IGNORECASE,
 )
 """What GitHub turns into a mention, a reference, a link or a picture after Markdown was rendered,

@@ -57,7 +57,7 @@ class MetricEntry(EstimateEntry):
     detectable: NotRequired[float | None]
 
 
-CaveatKind = Literal["truncated", "split_words", "unsure_targets", "cut_off"]
+CaveatKind = Literal["truncated", "split_words", "unsure_targets", "unsure_indices", "cut_off"]
 
 
 class CaveatEntry(TypedDict):
@@ -65,11 +65,13 @@ class CaveatEntry(TypedDict):
 
     `truncated`: the context was cut at the left; `split_words`: the continuation starts inside a
     token; `unsure_targets`: the target is the text of one choice and the index of another;
-    `cut_off`: an answer ended at `max_new_tokens`.
+    `unsure_indices`: it is the index of one choice and says what another does; `cut_off`: an answer
+    ended at `max_new_tokens`. `example` has what a first case shows of it.
     """
 
     kind: CaveatKind
     cases: int
+    example: NotRequired[str]
 
 
 class CaseEntry(TypedDict):

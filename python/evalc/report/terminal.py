@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evalc.diagnostics.amounts import many
 from evalc.report import verdicts, words
 from evalc.report.shape import EstimateEntry, GateEntry, MetricEntry, Report, ResultEntry
 
@@ -115,5 +116,5 @@ def _cases(result: ResultEntry, limit: int) -> RenderableType:
         scores = [Text(words.number(case["scores"][name])) for name in names]
         target = Text(words.one_line(case["target"]))
         table.add_row(Text(case["id"]), *scores, Text(words.answer(case)), target)
-    rest = [Text(f"and {len(cases) - limit:,} more cases")] if len(cases) > limit else []
+    rest = [Text(f"and {many(len(cases) - limit, 'more case')}")] if len(cases) > limit else []
     return Group(Text(), title, table, *rest)

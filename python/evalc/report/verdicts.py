@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from evalc.diagnostics.amounts import form, many
 from evalc.errors import ExitCode
 from evalc.report import words
 from evalc.report.shape import CandidateEntry, ConditionEntry, GateEntry, MovesEntry, Report
@@ -16,6 +17,9 @@ CONDITIONS = {
     "max_drop": "at least {bound}, which is {baseline} less what may be lost",
     "half_width": "known to {bound} on each side",
 }
+
+
+UNASKED = "nothing has been asked yet, which `evalc exec` does"
 
 
 def exit_code(gates: Sequence[GateEntry]) -> ExitCode:
@@ -60,7 +64,7 @@ def compared(candidate: CandidateEntry) -> str:
 
 def raced(gate: GateEntry, candidate: CandidateEntry) -> str:
     """`96 cases`, with how sure the winner is."""
-    text = f"{candidate['seen']:,} cases"
+    text = many(candidate["seen"], "case")
     if candidate["standing"] != "best":
         return text
     if gate["basis"] == "certain":
@@ -94,9 +98,9 @@ def rests_on(gate: GateEntry, condition: ConditionEntry) -> str:
     share = f" ({100 * seen / total:.0f} %)" if seen < total and total else ""
     foreseen = condition.get("expected")
     predicted = "" if foreseen is None or seen == total else f", predicted {foreseen:,}"
-    cases = "cases"
+    cases = form(total, "case")
     if condition["scope"] == "difference":
-        cases = f"cases that {recorded(gate)} has answered"
+        cases = f"{cases} that {recorded(gate)} has answered"
     text = f"{seen:,} of {total:,} {cases}{share}{predicted}"
     if condition["basis"] == "certain":
         return f"{text}, certain"
@@ -110,14 +114,17 @@ def recorded(gate: GateEntry) -> str:
     name, part = gate["baseline"] or words.NOTHING, gate.get("recorded")
     if part is None:
         return name
-    return f"{name}, recorded on {part['scored']:,} of {part['total']:,} cases,"
+    return f"{name}, recorded on {part['scored']:,} of {many(part['total'], 'case')},"
 
 
 def why(gate: GateEntry) -> str | None:
     """Why a gate is inconclusive, and what that does."""
     if gate["state"] != "inconclusive":
         return None
-    reason = gate["why"] or "the budget ended before it was decided"
+    looked = [*gate["conditions"], *gate.get("candidates", [])]
+    asked = any(each["seen"] for each in looked)
+    short = "the budget ended before it was decided" if asked else UNASKED
+    reason = gate["why"] or short
     return reason if gate["needed"] else f"{reason}; it does not fail the run"
 
 
@@ -174,7 +181,7 @@ def outcome(report: Report) -> str:
 def _outcome(gates: Sequence[GateEntry]) -> str:
     failed = sum(gate["state"] == "fail" for gate in gates)
     open_ = sum(gate["state"] == "inconclusive" for gate in gates)
-    of = f"{len(gates):,} gate" + ("s" if len(gates) != 1 else "")
+    of = many(len(gates), "gate")
     if not failed and not open_:
         return "the gate passed" if len(gates) == 1 else f"all {of} passed"
     parts = [f"{failed:,} of {of} failed"] if failed else []

@@ -6,7 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from evalc.report.shape import CaseEntry, CaveatKind, EstimateEntry, Report, ResultEntry
+from evalc.diagnostics.amounts import many
+from evalc.report.shape import (
+    CaseEntry,
+    CaveatEntry,
+    CaveatKind,
+    EstimateEntry,
+    Report,
+    ResultEntry,
+)
 
 NOTHING = "—"
 NO_TIER = "none"
@@ -76,6 +84,8 @@ CAVEATS: dict[CaveatKind, str] = {
     "split_words": "the continuation starts inside a token, and its first letters are not scored",
     "unsure_targets": "the target is the text of one choice and the index of another, and is read "
     "as the text",
+    "unsure_indices": "the target is the index of one choice and says what another does, and is "
+    "read as the index",
     "cut_off": "an answer was cut off at `max_new_tokens`",
 }
 
@@ -83,23 +93,28 @@ CAVEATS: dict[CaveatKind, str] = {
 def caveats(results: Sequence[ResultEntry]) -> list[str]:
     """One sentence for everything that scores have to be read with, by result."""
     return [
-        f"{_name(result)}: in {found['cases']:,} of {result['total']:,} cases "
-        f"{CAVEATS[found['kind']]}"
+        f"{_name(result)}: in {found['cases']:,} of {many(result['total'], 'case')} "
+        f"{CAVEATS[found['kind']]}{_example(found)}"
         for result in results
         for found in result.get("caveats", [])
     ]
+
+
+def _example(found: CaveatEntry) -> str:
+    return f", as where {found['example']}" if "example" in found else ""
 
 
 def samples(report: Report) -> list[str]:
     """One sentence for every result that a budget or a decision limits to a part of its cases."""
     stopped = [
         f"{_name(result)}: {ENDED[result['ended']]} after {result['scored']:,} of "
-        f"{result['total']:,} cases{_full_run(result)}"
+        f"{many(result['total'], 'case')}{_full_run(result)}"
         for result in report["results"]
         if "ended" in result and not result["complete"]
     ]
     return stopped + [
-        f"{_name(result)}: a sample of {result['total']:,} of {result['population']:,} cases"
+        f"{_name(result)}: a sample of {result['total']:,} of "
+        f"{many(result['population'], 'case')}"
         f"{_full_run(result)}"
         for result in report["results"]
         if result["population"] is not None and result["population"] > result["total"]
@@ -117,8 +132,9 @@ def _full_run(result: ResultEntry) -> str:
 
 
 def _incomplete(result: ResultEntry) -> str:
+    are = "is" if 1 in (result["scored"], result["total"]) else "are"
     return (
-        f"{_name(result)}: {result['scored']:,} of {result['total']:,} cases are scored; "
+        f"{_name(result)}: {result['scored']:,} of {many(result['total'], 'case')} {are} scored; "
         "the others have no record yet"
     )
 
@@ -167,7 +183,7 @@ def costs(report: Report) -> list[str]:
 
 
 def _plan_line(plan: dict[str, Any]) -> str:
-    parts = [f"{plan['requests']:,} requests"]
+    parts = [many(plan["requests"], "request")]
     if plan["deduped"]:
         parts.append(f"{plan['deduped']:,} of them the same as others")
     parts.append(f"{plan['cached']:,} answered")
@@ -179,7 +195,7 @@ def _run_line(run: dict[str, Any]) -> str:
     known = {key: value for key, value in run.items() if value is not None}
     parts = []
     if "asked" in known:
-        parts.append(f"asked {known['asked']:,} requests")
+        parts.append(f"asked {many(known['asked'], 'request')}")
     if "seconds" in known:
         predicted = known.get("predicted_seconds")
         foreseen = "" if predicted is None else f" (predicted {predicted:,.1f} s)"
@@ -187,9 +203,9 @@ def _run_line(run: dict[str, Any]) -> str:
         what = " of GPU time" if devices == {"cuda"} else ""
         parts.append(f"took {known['seconds']:,.1f} s{what}{foreseen}")
     if "prefill_tokens" in known:
-        parts.append(f"read {known['prefill_tokens']:,} tokens{_saving(known)}")
+        parts.append(f"read {many(known['prefill_tokens'], 'token')}{_saving(known)}")
     if "decode_tokens" in known:
-        parts.append(f"wrote {known['decode_tokens']:,} tokens")
+        parts.append(f"wrote {many(known['decode_tokens'], 'token')}")
     if "usd" in known:
         parts.append(f"cost ${known['usd']:,.2f}")
     return f"run {known.get('name', '')}".rstrip() + ": " + ", ".join(parts) if parts else ""

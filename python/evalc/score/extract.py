@@ -12,6 +12,7 @@ from functools import lru_cache
 from evalc.score.faults import fault
 from evalc.score.patience import limited
 from evalc.score.scoring import Extract
+from evalc.spec import fields
 
 INVALID = "[invalid]"
 """The answer of a text in which nothing was found (the reference harness's word for it)."""
@@ -21,7 +22,7 @@ INVALID = "[invalid]"
 def compiled(pattern: str) -> re.Pattern[str]:
     """The compiled pattern. Raises `Faults` (`bad-regex`)."""
     try:
-        return re.compile(pattern)
+        return fields.compiled(pattern)[0]
     except re.error as error:
         raise fault(
             "bad-regex",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from evalc.diagnostics import Diagnostic, Faults
 
@@ -15,9 +16,15 @@ def fault(code: str, message: str, hint: str | None = None, notes: Sequence[str]
 
 
 def faults(diagnostics: Iterable[Diagnostic]) -> Faults:
-    """The first `LISTED` diagnostics; the last of them says how many more there are."""
+    """The first `LISTED` diagnostics; the last of them says how many more there are.
+
+    A hint is given once, with the last that it is for.
+    """
     found = list(diagnostics)
     shown = found[:LISTED]
+    for at, one in enumerate(shown):
+        if any(other.hint == one.hint for other in shown[at + 1 :]):
+            shown[at] = replace(one, hint=None)
     if len(found) > LISTED:
         last = shown[-1]
         note = f"and {len(found) - LISTED} more like it"

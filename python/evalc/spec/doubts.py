@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from evalc.diagnostics import Diagnostic
+from evalc.spec.fields import compiled
 from evalc.spec.folder import Folder
 from evalc.spec.index import Loc
-from evalc.spec.models import TaskSpec
+from evalc.spec.models import ExtractSpec, TaskSpec
 from evalc.spec.wording import dotted
 
 CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
@@ -25,7 +26,7 @@ def doubts(folder: Folder, tasks: Iterable[str] | None = None) -> list[Diagnosti
     for name, task in folder.spec.tasks.items():
         if name in wanted:
             found += [*_literal(folder, name, task), *_constant(folder, name, task)]
-            found += _joined(folder, name, task)
+            found += [*_joined(folder, name, task), *_patterns(folder, name, task)]
     return found
 
 
@@ -95,6 +96,31 @@ def _joined(folder: Folder, name: str, task: TaskSpec) -> Iterator[Diagnostic]:
         'end it with `\\n` in double quotes, or set `separator = "\\n\\n"` and begin the prompt so'
     )
     yield _warning(folder, "joined-shots", loc, message, hint)
+
+
+def _patterns(folder: Folder, name: str, task: TaskSpec) -> Iterator[Diagnostic]:
+    """Regular expressions that Python warns of: a later one may read them otherwise."""
+    named = not isinstance(task.extract, ExtractSpec)
+    for way, extract in task.extractions.items():
+        at: Loc = ("tasks", name, "extract", *([way] if named and way else []))
+        ignored = [((*at, "ignore", n), text) for n, text in enumerate(extract.ignore)]
+        for loc, text in [((*at, "regex"), extract.regex), ((*at, "otherwise"), extract.otherwise),
+                          *ignored]:  # fmt: skip
+            if text is not None and (said := compiled(text)[1]) is not None:
+                yield _doubtful(folder, loc, text, said)
+
+
+def _doubtful(folder: Folder, loc: Loc, text: str, said: str) -> Diagnostic:
+    words, _, number = said.rpartition(" at position ")
+    at = int(number) if words and number.isdecimal() else None
+    what = (words if at is not None else said).lower()
+    message = f"`{dotted(loc)}`: a later Python may read this regular expression otherwise: {what}"
+    hint, span = None, None
+    if at is not None and at < len(text):
+        hint = f"write `\\{text[at]}` where the character itself is meant"
+        span = (len(text[:at].encode()), len(text[: at + 1].encode()))
+    place = folder.place(loc, span)
+    return Diagnostic("doubtful-pattern", message, place, hint=hint, severity="warning")
 
 
 def _warning(folder: Folder, code: str, loc: Loc, message: str, hint: str) -> Diagnostic:

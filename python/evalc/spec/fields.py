@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import functools
 import re
+import warnings
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -47,10 +49,22 @@ def as_template(text: str) -> str:
     raise fault("template-syntax", message, span=found["span"])
 
 
+@functools.lru_cache(maxsize=4096)
+def compiled(text: str) -> tuple[re.Pattern[str], str | None]:
+    """A compiled pattern, and what Python warns of in it, which it would print to stderr.
+
+    Raises what `re.compile` does.
+    """
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        pattern = re.compile(text)
+    return pattern, str(told[0].message) if told else None
+
+
 def as_regex(text: str) -> str:
     """Check that `text` compiles as a Python regular expression."""
     try:
-        re.compile(text)
+        compiled(text)
     except re.error as error:
         at = error.pos if error.pos is not None else 0
         start = len(text[:at].encode())
@@ -67,8 +81,17 @@ def as_hook(text: str) -> str:
     """Check that `text` names a Python function as `package.module:function`."""
     if HOOK.fullmatch(text):
         return text
-    hint = "write it as `package.module:function`"
+    hint = f"write it as `{as_function(text) or 'package.module:function'}`"
     raise fault("bad-hook", f"`{text}` does not name a Python function", hint=hint)
+
+
+def as_function(text: str) -> str | None:
+    """How a function is written that `text` names with dots alone, or by its file; else None."""
+    named = re.sub(r"\.py(?=:|::|$)", "", text).replace("::", ":").replace("/", ".").lstrip(".")
+    if ":" not in named:
+        module, _, function = named.rpartition(".")
+        named = f"{module}:{function}" if text == named else ""
+    return named if HOOK.fullmatch(named) else None
 
 
 def row_range(text: str) -> tuple[int, int | None]:

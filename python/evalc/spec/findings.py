@@ -21,6 +21,7 @@ class Findings:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _silent: set[Loc] = field(default_factory=set)
     _around: set[Loc] = field(default_factory=set)
+    _meant: set[Loc] = field(default_factory=set)
     _told: set[Loc] = field(default_factory=set)
     _around_told: set[Loc] = field(default_factory=set)
 
@@ -33,6 +34,14 @@ class Findings:
         """The value at `loc` was refused before and is a stand-in now."""
         self._silent.add(loc)
         self._around.update(loc[:size] for size in range(len(loc) + 1))
+
+    def mean(self, loc: Loc) -> None:
+        """The key at `loc` is absent, and another was told to be it misspelt."""
+        self._meant.add(loc)
+
+    def is_meant(self, *locs: Loc) -> bool:
+        """True when one of these keys is there but misspelt: what rests on it is not at fault."""
+        return not self._meant.isdisjoint(locs)
 
     def is_silent(self, loc: Loc) -> bool:
         """True when the value at `loc`, or one around or inside it, is a stand-in."""
@@ -66,7 +75,7 @@ class Findings:
 
     def missing(self, loc: Loc, hint: str | None = None) -> None:
         """The key at the end of `loc` is needed and absent."""
-        if not self.is_silent(loc):
+        if not self.is_silent(loc) and not self.is_meant(loc):
             self._tell(loc)
             self.diagnostics.append(missing_key(loc, self.index, hint))
 

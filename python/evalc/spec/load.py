@@ -168,6 +168,7 @@ def _checked(tables: Merged, complete: bool) -> tuple[Spec, Findings]:
         meaning.check_task(name, task, findings)
     if complete:
         priced = cost.usd_per_hour is not None or findings.is_silent(("cost", "usd_per_hour"))
+        priced = priced or findings.is_meant(("cost", "usd_per_hour"))
         known = references.names(raw, tasks, priced)
         _references(spec, triggers, known, findings)
     return spec, findings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from evalc.spec.fields import nearest
+from evalc.spec.fields import as_function, compiled, nearest
 from evalc.spec.findings import Findings
 from evalc.spec.index import Loc
 from evalc.spec.metrics import CODE, Metric, is_counted, metric, metrics_of, slice_index, slice_name
@@ -63,7 +63,10 @@ def _metrics(loc: Loc, task: TaskSpec, findings: Findings) -> list[Metric]:
 
 def _unknown(at: Loc, name: str, type_: str, findings: Findings) -> None:
     close = None if findings.many else nearest(name, metrics_of(type_))
-    hint = f"did you mean `{close}`?" if close else f"use {listed(metrics_of(type_))}, or a hook"
+    known = listed(metrics_of(type_))
+    hint = f"did you mean `{close}`?" if close else f"use {known}, or a hook"
+    if not close and (function := as_function(name)):
+        hint = f"write `{function}` where it is a function of yours, or use {known}"
     if close and is_counted(close):
         hint = f"write `{close}` with a number for `k`, such as `{close[:-1]}1`"
     findings.add("unknown-metric", at, f"names the metric `{name}`, which does not exist", hint)
@@ -90,6 +93,8 @@ def _code(loc: Loc, task: TaskSpec, metrics: list[Metric], findings: Findings) -
     if judged and task.code is None:
         hint = f"add `code = {{ program = ... }}`, which the metric `{judged[0].name}` runs"
         findings.missing((*loc, "code"), hint)
+    if findings.is_meant((*loc, "metrics")):
+        return
     if task.code is not None and not judged and not findings.is_silent((*loc, "metrics")):
         hint = "add `code_pass@1` to `metrics`, or remove it"
         findings.misplaced((*loc, "code"), "without a `code_pass@k` metric", hint)
@@ -140,11 +145,13 @@ def _extract(at: Loc, extract: ExtractSpec, findings: Findings) -> None:
         message = "cannot stand beside `regex`: one of them reads the answer"
         findings.add("conflicting-keys", (*at, "python"), message, "remove one", key=True)
     if extract.regex is None:
+        if findings.is_meant((*at, "regex")):
+            return
         for key in ("take", "group", "otherwise"):
             if key in written:
                 findings.misplaced((*at, key), "without `regex`")
         return
-    groups = re.compile(extract.regex).groups
+    groups = compiled(extract.regex)[0].groups
     if extract.group is not None and extract.group > groups:
         message = f"is `{extract.group}`, but the regular expression has groups 0 to {groups}"
         findings.add("wrong-value", (*at, "group"), message)

@@ -11,7 +11,7 @@ from evalc.diagnostics import Diagnostic
 from evalc.spec.index import FileIndex, Index
 from evalc.spec.models import Spec
 from evalc.spec.sources import Document
-from evalc.spec.wording import dotted, unknown_key, wrong_type
+from evalc.spec.wording import dotted, shown, unknown_key, wrong_type
 
 VERSION = 1
 SECTIONS = tuple(name for name in Spec.model_fields if name != "evalc")
@@ -50,10 +50,17 @@ def _check_header(document: Document, found: FileIndex, result: Merged) -> None:
         result.faults.append(Diagnostic("missing-header", message, place, hint=hint))
     elif version != VERSION or isinstance(version, bool):
         entry = found.entry(("evalc",))
-        message = f"this evalc speaks version `{VERSION}` of the language, not `{version}`"
+        message = f"this evalc speaks version `{VERSION}` of the language, not {_said(version)}"
         place = document.source.place(entry.value)
         hint = f"write `evalc = {VERSION}`, or use the evalc that speaks it"
+        if isinstance(version, str) and version.strip().lstrip("v") == str(VERSION):
+            hint = f"write `evalc = {VERSION}`, a number without quotes"
         result.faults.append(Diagnostic("unsupported-version", message, place, hint=hint))
+
+
+def _said(version: Any) -> str:
+    plain = isinstance(version, int) and not isinstance(version, bool)
+    return f"`{version}`" if plain and abs(version) < 10**20 else shown(version)
 
 
 def _label(document: Document) -> str:

@@ -63,7 +63,7 @@ def check_model(name: str, model: ModelSpec, known: Names, findings: Findings) -
     _variables((*loc, "path"), model.path, known, findings)
     if model.adapter is not None:
         _variables((*loc, "adapter"), model.adapter, known, findings)
-    if model.system is not None and not model.chat:
+    if model.system is not None and not model.chat and not findings.is_meant((*loc, "chat")):
         hint = "add `chat = true`, or put the text into `description` of the task"
         findings.misplaced((*loc, "system"), "without `chat = true`", hint)
 
@@ -113,7 +113,7 @@ def check_trigger(position: int, trigger: TriggerSpec, known: Names, findings: F
         message = f"cannot stand beside `{written[0]}`"
         hint = "write two triggers"
         findings.add("conflicting-keys", (*loc, written[1]), message, hint, key=True)
-    if not written:
+    if not written and not findings.is_meant(*((*loc, k) for k in ("paths", "changed", "default"))):
         hint = "add `paths`, `changed` or `default = true`"
         findings.add("missing-key", loc, "has no condition", hint)
     if trigger.tier not in (*known.tiers, NONE):
@@ -155,6 +155,9 @@ def _gate_condition(loc: Loc, gate: GateSpec, findings: Findings) -> None:
         for key in ("min", "max", "max_drop", "half_width", "among")
         if getattr(gate, key) is not None
     ]
+    keys = ("min", "max", "max_drop", "baseline", "half_width", "among")
+    if findings.is_meant(*((*loc, key) for key in keys)):
+        return
     if not limits and gate.baseline is None:
         hint = "add `min`, `max`, `max_drop` with `baseline`, `half_width` or `among`"
         findings.add("missing-key", loc, "has no condition", hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ MOST_DEEP = 64
 """Tables and lists inside one another; the language has six."""
 MOST_VALUES = 50_000
 """Values of a spec file, tables and lists among them."""
+DIGITS = re.compile(r"[0-9_]{4300,}")
+"""More than Python makes a number of."""
 REASONS = {
     "Illegal character '\\n'": "a text is not closed on the line where it begins",
     "Cannot overwrite a value": "a key of this table is defined twice",
@@ -124,7 +127,12 @@ def _parsed(source: SourceFile, faults: list[Diagnostic]) -> dict[str, Any] | No
         faults.append(Diagnostic("toml-syntax", message, source.place(None)))
     except ValueError:
         message = "this is not TOML that can be read: a number has too many digits"
-        faults.append(Diagnostic("toml-syntax", message, source.place(None)))
+        found = DIGITS.search(source.text)
+        span = None
+        if found is not None:
+            start, end = (len(source.text[:at].encode()) for at in found.span())
+            span = start, end
+        faults.append(Diagnostic("toml-syntax", message, source.place(span)))
     except RecursionError:
         message = "this is not TOML that can be read: it is nested too deeply"
         faults.append(Diagnostic("toml-syntax", message, source.place(None)))

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from evalc.spec.fields import NAME
+from evalc.spec.fields import NAME, nearest
 from evalc.spec.findings import Findings
 from evalc.spec.index import Loc, Step
 from evalc.spec.models import Table
@@ -44,6 +44,8 @@ def _mended(
         inner = clean(error["loc"])
         if error["type"] != "extra_forbidden":
             findings.hush(loc + inner)
+        elif (meant := _meant(kind, inner)) is not None:
+            findings.mean((*loc, *inner[:-1], meant))
         _mend(kind, value, error["type"], inner)
     try:
         return kind.model_validate(value)
@@ -57,6 +59,12 @@ def _mended(
     except ValidationError:
         findings.hush(loc)
         return None
+
+
+def _meant(kind: type[Table], inner: Loc) -> str | None:
+    """The key of its table that an unknown one was told to be."""
+    owner = table_at(kind, inner[:-1])
+    return nearest(str(inner[-1]), owner.model_fields) if owner else None
 
 
 def _mend(kind: type[Table], value: Any, fault: str, inner: Loc) -> None:

@@ -75,6 +75,10 @@ ALIASES = {
     "half": "float16",
     "bf16": "bfloat16",
     "fp32": "float32",
+    "float": "float32",
+    "float64": "float32",
+    "fp64": "float32",
+    "double": "float32",
     "loglikelihood": "multiple_choice",
     "loglikelihood_rolling": "perplexity",
     "generate_until": "generate",
@@ -138,6 +142,8 @@ def unknown_key(loc: Sequence[Step], table: type[Table], place: Place | None) ->
 def meant(key: str, table: type[Table]) -> str | None:
     """What an unknown key of `table` was probably meant to be."""
     own = list(table.model_fields)
+    if "." in key and key.split(".", maxsplit=1)[0] in own:
+        return f"write `{key}` without quotes; inside them a dot is part of the name"
     other = ELSEWHERE.get(key)
     if key == "do_sample" and {"generate", "temperature"} & set(own):
         name = "temperature" if "temperature" in own else other

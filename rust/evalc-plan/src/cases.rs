@@ -5,16 +5,17 @@ mod target;
 
 use crate::chat::{ChatTemplate, Message};
 use crate::control::Controls;
-use crate::fault::{closest, Fault};
+use crate::fault::{closest, many, Fault};
 use crate::ir::{Choices, Fewshot, Kind, Model, Select, Task};
 use crate::pyjson::python_str;
 use crate::rows::Table;
 use crate::select::Selection;
-use crate::template::{Template, TemplateFault};
+use crate::template::{Template, TemplateFault, Variable};
 use crate::tokens::Encoder;
 use marking::Texts;
 use minijinja::value::ValueKind;
 use minijinja::Value;
+pub use target::Reading;
 use target::{target, Target};
 
 /// The texts of one case.
@@ -28,8 +29,8 @@ pub struct Case {
     pub choices: Vec<String>,
     /// JSON of the target.
     pub target: String,
-    /// Whether the target is the text of one choice and the index of another.
-    pub unsure: bool,
+    /// How the target was read.
+    pub reading: Reading,
     /// Cluster, where the task has clusters.
     pub cluster: Option<String>,
     /// One value per slice template.
@@ -71,6 +72,11 @@ pub struct Writer<'a> {
     chat: Option<(ChatTemplate, Option<String>)>,
     shots: Option<Shots<'a>>,
     guard: Option<Guard<'a>>,
+    /// Columns that the program which judges an answer reads of a row, and where it does.
+    reads: Vec<Variable>,
+    /// Whether the target is made by an operator, a filter or a call: a number of it is an index
+    /// on purpose.
+    settled: bool,
 }
 
 /// What keeps rows from writing control tokens.
@@ -79,6 +85,9 @@ struct Guard<'a> {
     /// Columns that may.
     trusted: &'a [String],
 }
+
+/// What a program sees besides the columns of the row.
+const PROGRAM_NAMES: [&str; 3] = ["completion", "prompt", "target"];
 
 enum ChoiceTemplates {
     One(Box<Template>),
@@ -144,8 +153,15 @@ fn undefined(template: &Template, columns: &[String], name: &str, field: &str) -
             let mut fault = Fault::new("undefined-variable", message).at("tasks", name, field);
             fault.span = Some(variable.span);
             fault.suggestion = closest(&variable.name, columns.iter().map(String::as_str));
-            let shown: Vec<&str> = columns.iter().take(20).map(String::as_str).collect();
-            fault.note(format!("the dataset's columns are: {}", shown.join(", ")))
+            let program = field == "code.program";
+            let own = |column: &&str| !program || !PROGRAM_NAMES.contains(column);
+            let shown: Vec<&str> =
+                columns.iter().map(String::as_str).filter(own).take(20).collect();
+            let fault = fault.note(format!("the dataset's columns are: {}", shown.join(", ")));
+            match program {
+                true => fault.note("a program also sees: completion, prompt, target"),
+                false => fault,
+            }
         })
         .collect()
 }
@@ -198,20 +214,32 @@ impl<'a> Writer<'a> {
             }
             _ => None,
         };
+        // what evalc gives a program besides the row; columns of these names go before it
+        let given = columns.iter().cloned().chain(PROGRAM_NAMES.map(String::from));
+        let given: Vec<String> = given.collect();
+        let program =
+            task.program.as_ref().and_then(|source| compile(source, "code.program", &given));
         if !faults.is_empty() {
             return Err(faults);
         }
+        let read = program.iter().flat_map(Template::variables).filter(|variable| {
+            !variable.guarded && !PROGRAM_NAMES.contains(&variable.name.as_str())
+        });
+        let reads: Vec<Variable> = read.cloned().collect();
+        let target = target.flatten();
         let mut writer = Writer {
             task,
+            settled: target.as_ref().is_some_and(Template::computes),
             prompt: prompt.expect("no fault, so it compiled"),
             choices: choices.flatten(),
-            target: target.flatten(),
+            target,
             cluster: cluster.flatten(),
             slices: slices.into_iter().flatten().collect(),
             delimiter: task.delimiter.clone().unwrap_or_else(|| " ".into()),
             chat: None,
             shots: None,
             guard: None,
+            reads,
         };
         if let (Some(template), Some((source, _))) = (shot.flatten(), shots) {
             writer.shots = Some(writer.draw(template, source)?);
@@ -252,7 +280,8 @@ impl<'a> Writer<'a> {
         let spare = usize::from(source.own);
         let available = source.selection.rows.len();
         if available < fewshot.k + spare {
-            let message = format!("{} shots are asked of {available} rows", fewshot.k);
+            let message =
+                format!("{} asked of {}", many(fewshot.k, "shot"), many(available, "row"));
             return Err(vec![Fault::new("too-few-shots", message)
                 .at("tasks", &self.task.name, "fewshot.k")
                 .hint("lower `k`, or draw from a larger dataset")]);
@@ -325,7 +354,8 @@ impl<'a> Writer<'a> {
         let slices =
             slices.map(|(i, t)| text(t, &format!("slices.{i}"))).collect::<Result<Vec<_>, _>>()?;
         let choices = self.choices(row, place)?;
-        let Target { json: target, unsure } = self.target(row, &choices, place)?;
+        let Target { json: target, reading } = self.target(row, &choices, place)?;
+        self.program_has(row, place)?;
         let (said, continuations) = match self.task.kind {
             Kind::Perplexity => (String::new(), vec![prompt]),
             Kind::MultipleChoice => {
@@ -345,7 +375,23 @@ impl<'a> Writer<'a> {
             }
             _ => None,
         };
-        Ok(Case { context, continuations, choices, target, unsure, cluster, slices, marked })
+        Ok(Case { context, continuations, choices, target, reading, cluster, slices, marked })
+    }
+
+    /// Names of the columns that the program which judges an answer reads.
+    pub fn program_reads(&self) -> Vec<&str> {
+        self.reads.iter().map(|variable| variable.name.as_str()).collect()
+    }
+
+    /// Whether a row has what the program will read; an answer is not there yet to write it with.
+    fn program_has(&self, row: &Value, place: (&str, usize)) -> Result<(), Fault> {
+        let lacks = |variable: &&Variable| match row.get_attr(&variable.name) {
+            Ok(value) => matches!(value.kind(), ValueKind::Undefined | ValueKind::Invalid),
+            Err(_) => true,
+        };
+        let Some(lacking) = self.reads.iter().find(lacks) else { return Ok(()) };
+        let fault = TemplateFault::missing(&lacking.name, lacking.span);
+        Err(template_fault(&fault, "tasks", &self.task.name, "code.program", Some(place)))
     }
 
     /// Description, shots and prompt.
@@ -397,7 +443,7 @@ impl<'a> Writer<'a> {
                 value = Value::from(text);
             }
         }
-        target(&value, choices, self.task.kind).map_err(|wrong| {
+        target(&value, choices, self.task.kind, self.settled).map_err(|wrong| {
             let fault = bad("bad-target", wrong.message, name, "target", place);
             match wrong.hint {
                 Some(hint) => fault.hint(hint),

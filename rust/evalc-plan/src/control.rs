@@ -140,7 +140,7 @@ impl Controls {
 
     /// A row whose trusted columns write the tokens that they spell.
     pub fn trusted(&self, row: &Value, columns: &[String]) -> Value {
-        let Ok(mut json) = serde_json::to_value(row) else { return row.clone() };
+        let Ok(mut json) = crate::json_row::to_json(row) else { return row.clone() };
         for column in columns {
             if let Some(value) = json.get_mut(column) {
                 self.mark_json(value);

@@ -2,7 +2,7 @@
 
 use crate::cases::{Case, Writer};
 use crate::digest::{setting_digest, Digest, RequestHasher, NO_SETTING};
-use crate::expansion::{Expansion, Request, FORGED, SPLIT_WORD, TRUNCATED, UNSURE};
+use crate::expansion::{flag_of, Expansion, Request, FORGED, SPLIT_WORD, TRUNCATED};
 use crate::fault::{abridge, Fault};
 use crate::ir::{Kind, Overflow, Setting, Task};
 use crate::memo::{KnownCases, RowDigest};
@@ -177,7 +177,7 @@ impl<'a> Worker<'a> {
                 }
             };
             let forged = if case.marked.is_some() { FORGED } else { 0 };
-            out.flags.push(forged | if case.unsure { UNSURE } else { 0 });
+            out.flags.push(forged | flag_of(case.reading));
             let asked = match self.input.task.kind {
                 Kind::MultipleChoice => self.choices(&case, &mut out, &mut buffer),
                 Kind::Generate => self.prompt(&case, &mut out, &mut buffer),
@@ -371,11 +371,7 @@ impl<'a> Worker<'a> {
         }
         let task = self.input.task;
         if task.overflow == Overflow::Error || after >= limit {
-            let need = length + after;
-            let message = format!("a case needs {need} tokens where the model takes {limit}");
-            return Err(Stop::Faults(vec![Fault::new("context-too-long", message)
-                .at("tasks", &task.name, "prompt")
-                .hint("shorten the prompt, use fewer shots, or set `overflow = \"truncate\"`")]));
+            return Err(Stop::Faults(vec![too_long(task, length, after, limit)]));
         }
         let drop = length + after - limit;
         if context.prefixed {
@@ -421,6 +417,52 @@ impl<'a> Worker<'a> {
 /// White space as Python's `str.rstrip` sees it.
 fn python_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+/// The end of a context and the beginning of its first continuation that starts inside a token.
+pub fn split(encoder: &Encoder, case: &Case) -> Option<(String, String)> {
+    const SHOWN: usize = 16;
+    let whole = &case.context;
+    let stem = whole.trim_end_matches(python_space);
+    let ids = encoder.encode(stem).ok()?;
+    let parts = case.continuations.iter().map(|text| format!("{}{text}", &whole[stem.len()..]));
+    let splits = |text: &String| {
+        encoder.encode(&format!("{stem}{text}")).is_ok_and(|joined| !joined.starts_with(&ids))
+    };
+    let after = parts.into_iter().find(splits)?;
+    let skipped = stem.chars().count().saturating_sub(SHOWN);
+    Some((stem.chars().skip(skipped).collect(), after.chars().take(SHOWN).collect()))
+}
+
+/// The fault of a case of `length` tokens and `after` more where `limit` fit. Where those leave no
+/// room for a prompt at all, a shorter one would not help.
+fn too_long(task: &Task, length: usize, after: usize, limit: usize) -> Fault {
+    let generates = task.kind == Kind::Generate;
+    if after >= limit && generates {
+        let message = format!(
+            "`max_new_tokens` of {after} leaves no room for a prompt: the model takes {limit} \
+             tokens in all"
+        );
+        return Fault::new("context-too-long", message)
+            .at("tasks", &task.name, "generate.max_new_tokens")
+            .hint(format!("lower `max_new_tokens` below {limit}"));
+    }
+    if after >= limit {
+        let message =
+            format!("a choice of {after} tokens leaves no room for a prompt in {limit} tokens");
+        return Fault::new("context-too-long", message)
+            .at("tasks", &task.name, "choices")
+            .hint("shorten the choices, or filter such rows with `where`");
+    }
+    let need = length + after;
+    let (parts, more) = match generates {
+        true => (format!(" ({length} of the prompt, {after} new)"), "lower `max_new_tokens`, "),
+        false => (String::new(), ""),
+    };
+    let message = format!("a case needs {need} tokens{parts} where the model takes {limit}");
+    Fault::new("context-too-long", message).at("tasks", &task.name, "prompt").hint(format!(
+        "shorten the prompt, use fewer shots, {more}or set `overflow = \"truncate\"`"
+    ))
 }
 
 /// Pieces of `re.split(r"\s+", text)`, the reference harness's count of words.

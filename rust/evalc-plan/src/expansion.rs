@@ -1,5 +1,6 @@
 //! The columns that cases become: ids, targets, requests, token ids. No objects per case.
 
+use crate::cases::Reading;
 use crate::digest::Digest;
 use crate::ids::{Ids, Runs, Tokens};
 use crate::ir::Setting;
@@ -115,6 +116,17 @@ pub const TRUNCATED: u8 = 2;
 /// Flag of a case whose target is the text of one choice and the index of another.
 pub const UNSURE: u8 = 8;
 
+/// The flag of how a target was read; see [`Reading`].
+pub fn flag_of(reading: Reading) -> u8 {
+    match reading {
+        Reading::Sure => 0,
+        Reading::Text => UNSURE,
+        Reading::Flag => 16,
+        Reading::Number => 32,
+        Reading::Index => 64,
+    }
+}
+
 /// Token ids, in memory or still in a memo file.
 pub enum Arena {
     /// In memory.
@@ -212,6 +224,13 @@ impl Expansion {
     /// Cases with a flag.
     pub fn flagged(&self, flag: u8) -> usize {
         self.flags.iter().filter(|flags| **flags & flag != 0).count()
+    }
+
+    /// Cases whose target is read as an index and says what another choice does. Where one number
+    /// is the text of no choice, all numbers are indices.
+    pub fn unsure_indices(&self) -> usize {
+        let open = self.flagged(flag_of(Reading::Index)) == 0;
+        self.flagged(flag_of(Reading::Flag) | if open { flag_of(Reading::Number) } else { 0 })
     }
 
     /// The first case with a flag.

@@ -1,7 +1,7 @@
 //! What an Ir names, loaded: data, tokenizers, compiled templates.
 
-use crate::cases::{Source, Writer};
-use crate::fault::{closest, Fault};
+use crate::cases::{Reading, Source, Writer};
+use crate::fault::{closest, many, Fault};
 use crate::ir::{Dataset, Ir};
 use crate::json_row::inner_rows;
 use crate::memo::Memo;
@@ -172,11 +172,11 @@ pub fn write_all(
     ir: &Ir,
     datasets: &[Option<Loaded>],
     task: usize,
-) -> Result<Option<Fault>, Vec<Fault>> {
+) -> Result<Vec<Fault>, Vec<Fault>> {
     let writer = writer(ir, datasets, task, None)?;
     let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
     let (table, selection) = (&loaded.table, &loaded.selection);
-    let cases: Vec<Result<Option<usize>, Fault>> = (0..selection.rows.len())
+    let cases: Vec<Result<(Reading, usize), Fault>> = (0..selection.rows.len())
         .into_par_iter()
         .with_min_len(64)
         .map(|position| {
@@ -186,31 +186,46 @@ pub fn write_all(
                 .row(row as usize)
                 .and_then(|value| writer.write(&value, row, selection.ids.get(position), place));
             let case = case.map_err(|fault| table.explained(fault, row as usize))?;
-            Ok(case.unsure.then_some(place.1))
+            Ok((case.reading, place.1))
         })
         .collect();
-    let (mut faults, mut unsure) = (Vec::new(), Vec::new());
+    let (mut faults, mut readings) = (Vec::new(), Vec::new());
     for case in cases {
         match case {
-            Ok(line) => unsure.extend(line),
+            Ok(reading) => readings.push(reading),
             Err(fault) => faults.push(fault),
         }
     }
     if !faults.is_empty() {
         return Err(crate::fault::abridge(faults));
     }
-    let name = &ir.tasks[task].name;
-    Ok(unsure.first().map(|line| unsure_targets(name, unsure.len(), table.origin(), *line)))
+    Ok(unsure_targets(&ir.tasks[task].name, table.origin(), &readings))
 }
 
-/// What is to be said of targets that are the text of one choice and the index of another.
-pub fn unsure_targets(task: &str, count: usize, file: &str, line: usize) -> Fault {
-    let message = format!(
-        "the target of {count} cases is the text of one choice and the index of another; it is \
-         read as the text"
+/// What is to be said of targets that are two things, from how each was read and its line.
+fn unsure_targets(task: &str, file: &str, readings: &[(Reading, usize)]) -> Vec<Fault> {
+    let lines = |wanted: &[Reading]| -> Vec<usize> {
+        readings.iter().filter(|(own, _)| wanted.contains(own)).map(|(_, line)| *line).collect()
+    };
+    let told = |lines: Vec<usize>, what: &str, hint: &str| {
+        let message = format!("the target of {} {what}", many(lines.len(), "case"));
+        let fault = Fault::new("unsure-target", message).at("tasks", task, "target");
+        lines.first().map(|line| fault.in_file(file, Some(*line)).hint(hint))
+    };
+    let indices = match lines(&[Reading::Index]).is_empty() {
+        true => lines(&[Reading::Flag, Reading::Number]),
+        false => lines(&[Reading::Flag]),
+    };
+    let text = told(
+        lines(&[Reading::Text]),
+        "is the text of one choice and the index of another; it is read as the text",
+        "write `| int` for the index, or `choices.index(...)` for the text",
     );
-    Fault::new("unsure-target", message)
-        .at("tasks", task, "target")
-        .in_file(file, Some(line))
-        .hint("write `| int` for the index, or `choices.index(...)` for the text")
+    let index = told(
+        indices,
+        "is the index of one choice and says what another does; it is read as the index",
+        "write `| int` for the index, or an expression for the choice that is meant, such as \
+         `choices.index(...)`",
+    );
+    text.into_iter().chain(index).collect()
 }

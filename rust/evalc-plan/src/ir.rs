@@ -177,6 +177,10 @@ pub struct Task {
     pub cluster: Option<String>,
     /// Templates of slices.
     pub slices: Vec<String>,
+    /// Template of the program that judges an answer. Nothing of a case depends on it: it is here
+    /// for the names in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// What to do with an input that is longer than the model.

@@ -1,16 +1,17 @@
 //! One row of JSON as a mapping, with nothing changed on the way in.
 //!
 //! A number that is not finite, or an integer beyond 64 bits, has no value that templates could
-//! print as it stands: its column is left out of the row, so that only who reads it is refused.
+//! print as it stands: its column is an invalid value, so that only who reads it is refused, and
+//! who asks whether it is there too.
 
 use minijinja::value::ValueKind;
-use minijinja::Value;
+use minijinja::{Error as EngineError, ErrorKind, Value};
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
-/// A row and the names of the columns that were left out of it.
+/// A row and the names of the columns of it that are invalid.
 pub struct JsonRow {
     /// The row: an object, or whatever else stands there.
     pub value: Value,
@@ -29,14 +30,39 @@ pub fn parse(slice: &[u8]) -> Result<JsonRow, serde_json::Error> {
                 return first.map(|value| JsonRow { value, left_out });
             }
             let whole = value(&text, &huge)?;
-            let kept = whole.try_iter().into_iter().flatten().filter_map(|key| {
-                let name = key.to_string();
-                let item = whole.get_item(&key).ok()?;
-                (!left_out.contains(&name)).then_some((name, item))
+            let items = pairs(&whole).map(|(name, item)| match left_out.contains(&name) {
+                true => (name.clone(), unusable(&name)),
+                false => (name, item),
             });
-            Ok(JsonRow { value: Value::from_pairs(kept.collect::<Vec<_>>()), left_out })
+            Ok(JsonRow { value: Value::from_pairs(items.collect::<Vec<_>>()), left_out })
         }
     }
+}
+
+/// What stands for a number that cannot be kept: whatever looks it up has the error of a name that
+/// is not there, as `default` would else give its own value for it.
+fn unusable(name: &str) -> Value {
+    Value::from(EngineError::new(ErrorKind::UndefinedError, format!("`{name}` is undefined")))
+}
+
+/// The columns of a row.
+fn pairs(row: &Value) -> impl Iterator<Item = (String, Value)> + '_ {
+    row.try_iter().into_iter().flatten().filter_map(|key| {
+        let item = row.get_item(&key).ok()?;
+        Some((key.to_string(), item))
+    })
+}
+
+/// A row as JSON, without the columns that have no value, which would be written as nulls.
+pub fn to_json(row: &Value) -> serde_json::Result<serde_json::Value> {
+    let mut json = serde_json::to_value(row)?;
+    if let Some(columns) = json.as_object_mut() {
+        let invalid = |name: &str| {
+            row.get_item(&Value::from(name)).is_ok_and(|item| item.kind() == ValueKind::Invalid)
+        };
+        columns.retain(|name, value| !value.is_null() || !invalid(name));
+    }
+    Ok(json)
 }
 
 /// The spans of the elements of a JSON list that is all there is in `bytes`, with their lines

@@ -78,6 +78,7 @@ impl Memo {
     pub fn cases_name(task: &Task, model: &Model, tokenizer: &str, rows: &[String]) -> String {
         let mut task = task.clone();
         task.name = String::new();
+        task.program = None;
         task.dataset = 0;
         if let Some(fewshot) = &mut task.fewshot {
             fewshot.dataset = 0;

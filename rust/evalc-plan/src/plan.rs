@@ -3,10 +3,12 @@
 use crate::cases::Case;
 use crate::cells::{expand_cells, expand_one};
 use crate::digest::Namespace;
-use crate::expansion::{Expansion, FORGED, TRUNCATED};
+use crate::expand::split;
+use crate::expansion::{Expansion, FORGED, SPLIT_WORD, TRUNCATED};
 use crate::fault::Fault;
 use crate::inputs::{load_datasets, load_encoders, write_all, writer, Loaded};
 use crate::ir::{Ir, Kind, Model, Setting, VERSION};
+use crate::json_row;
 use crate::marks::{self, Marks};
 use crate::memo::Memo;
 use crate::requests::Requests;
@@ -183,6 +185,7 @@ impl Plan {
             summarise(&self.ir, &populations, &self.requests, &self.settings, &branches);
         for (index, cell) in summary.cells.iter_mut().enumerate() {
             cell.forged_first = self.forged_first(index);
+            cell.split_first = self.split_first(index);
         }
         Ok(summary)
     }
@@ -197,6 +200,17 @@ impl Plan {
         let (_, line, texts) = self.written(cell, case).ok()?;
         let id = self.expansion(cell).ids.get(case).to_owned();
         texts.marked.map(|marked| (id, line, marked.token))
+    }
+
+    /// Id and line of the first case whose continuation starts inside a token, and the texts that
+    /// meet there; none where its row can no longer be read.
+    fn split_first(&self, cell: usize) -> Option<(String, usize, String, String)> {
+        let flags = &self.expansion(cell).flags;
+        let case = flags.iter().position(|flag| flag & SPLIT_WORD != 0)?;
+        let (_, line, texts) = self.written(cell, case).ok()?;
+        let encoder = self.encoders[self.ir.cells[cell].model].as_ref()?;
+        let (before, after) = split(encoder, &texts)?;
+        Some((self.expansion(cell).ids.get(case).to_owned(), line, before, after))
     }
 
     /// Cells of a model of which something remains.
@@ -281,7 +295,7 @@ impl Plan {
         Ok(json!({
             "id": self.expansion(cell).ids.get(case),
             "line": line,
-            "row": value,
+            "row": json_row::to_json(&value).unwrap_or_default(),
             "prompt": case_texts.context,
             "choices": case_texts.choices,
             "target": serde_json::from_str::<serde_json::Value>(&case_texts.target)

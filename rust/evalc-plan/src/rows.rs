@@ -219,7 +219,9 @@ impl Table {
             None => fault,
             Some(name) => {
                 let what = "NaN, an infinity, an integer beyond 64 bits, or bytes that are no text";
-                fault.note(format!("what stands in `{name}` there cannot be printed: {what}"))
+                fault
+                    .note(format!("what stands in `{name}` there cannot be printed: {what}"))
+                    .hint("write it as a text, or `null` where there is no value")
             }
         }
     }
@@ -453,7 +455,8 @@ pub fn read_all(
     let bad_ir = |error: serde_json::Error| Fault::new("bad-ir", error.to_string());
     let dataset: Dataset = serde_json::from_value(ir).map_err(bad_ir)?;
     let table = Table::load(&dataset)?;
-    let rows: Vec<Value> = (0..table.len()).map(|row| table.row(row)).collect::<Result<_, _>>()?;
+    let row = |row| json_row::to_json(&table.row(row)?).map_err(bad_ir);
+    let rows: Vec<serde_json::Value> = (0..table.len()).map(row).collect::<Result<_, _>>()?;
     serde_json::to_string(&rows).map_err(bad_ir)
 }
 

@@ -3,6 +3,7 @@
 use crate::digest::{content_id, order_key, Digest};
 use crate::fault::Fault;
 use crate::ir::{Dataset, Tier};
+use crate::json_row::to_json;
 use crate::memo::{by_digest, ByDigest, KnownRows, Memo, RowDigest};
 use crate::pyjson::python_str;
 use crate::rows::Table;
@@ -37,7 +38,7 @@ pub fn columns(table: &Table) -> Result<Vec<String>, Fault> {
     for index in 0..table.len().min(COLUMN_SAMPLE) {
         let row = table.row(index)?;
         let keys = row.try_iter().into_iter().flatten().map(|key| key.to_string());
-        for key in keys.chain(table.left_out(index)) {
+        for key in keys {
             if !names.contains(&key) {
                 names.push(key);
             }
@@ -172,7 +173,7 @@ fn put_together(
 
 /// JSON of a row that does not depend on the order of its keys.
 fn canonical(row: &Value) -> Vec<u8> {
-    let mut json = serde_json::to_value(row).unwrap_or_default();
+    let mut json = to_json(row).unwrap_or_default();
     json.sort_all_objects();
     json.to_string().into_bytes()
 }

@@ -39,6 +39,8 @@ pub struct Counts {
     pub forged: u64,
     /// Cases whose target is the text of one choice and the index of another.
     pub unsure_targets: u64,
+    /// Cases whose target is read as an index and says what another choice does.
+    pub unsure_indices: u64,
 }
 
 /// One cell's counts.
@@ -56,6 +58,10 @@ pub struct CellCounts {
     /// Of the first case whose row spells a control token: its id, line and the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forged_first: Option<(String, usize, String)>,
+    /// Of the first case whose continuation starts inside a token: its id, line, and the ends of
+    /// context and continuation that meet there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_first: Option<(String, usize, String, String)>,
 }
 
 /// Counts per cell and in total.
@@ -86,6 +92,7 @@ pub fn summarise(
             truncated: cell.expansion.flagged(TRUNCATED) as u64,
             forged: cell.expansion.flagged(FORGED) as u64,
             unsure_targets: cell.expansion.flagged(UNSURE) as u64,
+            unsure_indices: cell.expansion.unsure_indices() as u64,
             ..Counts::default()
         })
         .collect();
@@ -122,6 +129,7 @@ pub fn summarise(
         population: *population,
         counts,
         forged_first: None,
+        split_first: None,
     });
     Summary { cells: named.collect(), total }
 }
@@ -148,5 +156,6 @@ impl Counts {
         self.truncated += other.truncated;
         self.forged += other.forged;
         self.unsure_targets += other.unsure_targets;
+        self.unsure_indices += other.unsure_indices;
     }
 }

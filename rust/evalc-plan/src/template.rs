@@ -153,6 +153,18 @@ impl Template {
         }
     }
 
+    /// Whether its one expression does more than name something: an operator, a filter, a call.
+    pub fn computes(&self) -> bool {
+        let text = self.source.text();
+        let pieces = scan::pieces(text);
+        scan::sole_expression(text, &pieces).is_some_and(|range| {
+            scan::tokens(text, range).iter().any(|token| {
+                token.kind == scan::TokenKind::Operator
+                    && !matches!(&text[token.span.clone()], "." | "[" | "]")
+            })
+        })
+    }
+
     /// Names the template takes from its row, in order of first use.
     pub fn variables(&self) -> &[Variable] {
         &self.variables

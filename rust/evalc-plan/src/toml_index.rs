@@ -3,6 +3,7 @@
 //! Python parses and validates specs; this index is what turns a location such as
 //! `tasks.hellaswag.metrics[1]` back into bytes of the file a user wrote.
 
+use std::borrow::Cow;
 use toml_edit::{Array, Document, InlineTable, Item, Table, Value};
 
 /// One step of a path into a TOML document.
@@ -28,15 +29,47 @@ pub struct Entry {
     pub value: Option<Bytes>,
 }
 
+/// Numbers that may be too large for this parser; a document with more of them has no index.
+const MOST_MASKED: usize = 64;
+
 /// Index a document in order of appearance of its tables; a syntax error gives an empty index,
 /// since the caller's own parser reports it.
+///
+/// That parser takes whole numbers of any size. Where one is beyond this parser, another number of
+/// the same length stands in for it: the places of all the rest do not depend on its value.
 pub fn index(text: &str) -> Vec<Entry> {
-    let Ok(document) = Document::parse(text) else {
-        return Vec::new();
-    };
-    let mut walk = Walk { entries: Vec::new(), path: Vec::new() };
-    walk.table(document.as_table());
-    walk.entries
+    let mut masked = Cow::Borrowed(text);
+    for _ in 0..=MOST_MASKED {
+        match Document::parse(masked.as_ref()) {
+            Ok(document) => {
+                let mut walk = Walk { entries: Vec::new(), path: Vec::new() };
+                walk.table(document.as_table());
+                return walk.entries;
+            }
+            Err(error) => match error.span().and_then(|span| without_number(&masked, span.start)) {
+                Some(next) => masked = Cow::Owned(next),
+                None => return Vec::new(),
+            },
+        }
+    }
+    Vec::new()
+}
+
+/// The document with a long number around a byte replaced by a small one of its length.
+fn without_number(text: &str, at: usize) -> Option<String> {
+    const LONG: usize = 16;
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    let bytes = text.as_bytes();
+    let start = at - bytes.get(..at)?.iter().rev().take_while(|byte| is_part(byte)).count();
+    // a sign belongs to the number, and may be all that is in front of it
+    let start = start + usize::from(matches!(bytes.get(start), Some(b'+' | b'-')));
+    let end = start + bytes[start..].iter().take_while(|byte| is_part(byte)).count();
+    let number = &text[start..end];
+    let is_number = number.starts_with(|c: char| c.is_ascii_digit());
+    (is_number && number.len() >= LONG).then(|| {
+        let small = format!("0.{}", "1".repeat(number.len() - 2));
+        format!("{}{small}{}", &text[..start], &text[end..])
+    })
 }
 
 struct Walk {
@@ -123,6 +156,16 @@ mod tests {
         let d = [key("t"), key("u"), key("b c"), Step::Index(1), key("d")];
         assert_eq!(text(source, &d), ("d", "\"x\""));
         assert_eq!(text(source, &[key("l"), Step::Index(0), key("z")]), ("z", "2"));
+    }
+
+    #[test]
+    fn a_number_beyond_64_bits_takes_no_place_from_the_others() {
+        for number in ["9223372036854775808", "-99999999999999999999", "0xfffffffffffffffffff"] {
+            let source = format!("a = [1, {number}, {number}]\n[t]\nb = \"x\"\n");
+            let key = |s: &str| Step::Key(s.into());
+            assert_eq!(text(&source, &[key("t"), key("b")]), ("b", "\"x\""));
+            assert_eq!(text(&source, &[key("a"), Step::Index(2)]), ("", number));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from evalc.diagnostics.amounts import many
 from evalc.report.html import charts
 from evalc.report.html.figures import Chart, Figure, figure
 from evalc.report.shape import Report
@@ -82,7 +83,7 @@ def _requests(report: Report, run: dict[str, Any]) -> Account | None:
         ("the same as another", plan["deduped"], 2),
         (left, plan["to_run"], 3),
     ]
-    told = f"The cases need {plan['requests']:,} requests."
+    told = f"The cases need {many(plan['requests'], 'request')}."
     return _account("Requests", told, "requests", parts)
 
 

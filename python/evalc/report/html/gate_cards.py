@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
+from evalc.diagnostics.amounts import many
 from evalc.report import verdicts, words
 from evalc.report.html import charts
 from evalc.report.html.estimates import Cell, amount, text
@@ -172,7 +173,7 @@ def _course(gate: GateEntry, entry: ConditionEntry) -> tuple[Figure, ...]:
     looks = entry.get("rounds", [])
     if len(looks) < 2:
         return ()
-    told = f"after {looks[0]['seen']} cases {_span(looks[0]['low'], looks[0]['high'])}, "
+    told = f"after {many(looks[0]['seen'], 'case')} {_span(looks[0]['low'], looks[0]['high'])}, "
     told += f"after {looks[-1]['seen']} {_span(looks[-1]['low'], looks[-1]['high'])}"
     drawn = [figure("Interval at every look", told, partial(charts.narrowing, entry), small=True)]
     rows = [

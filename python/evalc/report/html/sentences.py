@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evalc.diagnostics.amounts import many
 from evalc.report import verdicts, words
 from evalc.report.shape import ConditionEntry, GateEntry, Report
 
@@ -67,7 +68,7 @@ def _race(gate: GateEntry) -> str:
     seen = max((each["seen"] for each in gate["candidates"]), default=0)
     are = "are equally" if len(names) > 1 else "is"
     best = f"{left} {are} the best of {len(gate['candidates'])}"
-    return f"{best}. {_sure(gate, f'{seen:,} cases')}"
+    return f"{best}. {_sure(gate, many(seen, 'case'))}"
 
 
 def _sure(gate: GateEntry, part: str) -> str:
@@ -107,5 +108,7 @@ def _ground(gate: GateEntry) -> str:
     shared = any(entry["scope"] == "difference" for entry in entries)
     which = f" that {verdicts.recorded(gate)} has answered" if shared else ""
     if gate["basis"] == "certain" and seen == total:
-        return f"All {total:,} cases{which} were looked at, so this is certain."
-    return _sure(gate, f"{seen:,} of {total:,} cases{which}")
+        looked = "The one case" if total == 1 else f"All {total:,} cases"
+        were = "was" if total == 1 else "were"
+        return f"{looked}{which} {were} looked at, so this is certain."
+    return _sure(gate, f"{seen:,} of {many(total, 'case')}{which}")

@@ -1,5 +1,6 @@
 //! What the target of a case is: an index or labels among its choices, a text, or texts.
 
+use crate::fault::many;
 use crate::ir::Kind;
 use crate::pyjson::python_str;
 use minijinja::value::ValueKind;
@@ -9,13 +10,28 @@ use minijinja::Value;
 #[derive(Debug, PartialEq)]
 pub(super) struct Target {
     pub(super) json: String,
-    /// Whether it is the text of one choice and the index of another.
-    pub(super) unsure: bool,
+    pub(super) reading: Reading,
+}
+
+/// How a target was read that says two things, or could.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// It says one thing.
+    Sure,
+    /// As a text: it is that of one choice and the index of another.
+    Text,
+    /// As an index: it is a truth value, and a choice of another index says the same.
+    Flag,
+    /// As an index: it is a number, and the text of another choice. Where one number of the column
+    /// is the text of none, they are all indices.
+    Number,
+    /// As an index: it is a number, and the text of no choice.
+    Index,
 }
 
 impl Target {
     pub(super) fn of(json: impl ToString) -> Target {
-        Target { json: json.to_string(), unsure: false }
+        Target { json: json.to_string(), reading: Reading::Sure }
     }
 }
 
@@ -30,8 +46,13 @@ fn wrong(message: impl Into<String>, hint: Option<&'static str>) -> Wrong {
     Wrong { message: message.into(), hint }
 }
 
-/// The JSON of a case's target.
-pub(super) fn target(value: &Value, choices: &[String], kind: Kind) -> Result<Target, Wrong> {
+/// The JSON of a case's target. `settled`: a number was made one on purpose, as by `| int`.
+pub(super) fn target(
+    value: &Value,
+    choices: &[String],
+    kind: Kind,
+    settled: bool,
+) -> Result<Target, Wrong> {
     let list = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
     let items: Vec<Value> =
         if list { value.try_iter().into_iter().flatten().collect() } else { Vec::new() };
@@ -41,7 +62,7 @@ pub(super) fn target(value: &Value, choices: &[String], kind: Kind) -> Result<Ta
     }
     match (kind, list) {
         (Kind::MultipleChoice, true) => labels(&items, choices),
-        (Kind::MultipleChoice, false) => choice(value, choices),
+        (Kind::MultipleChoice, false) => choice(value, choices, settled),
         (_, true) => Ok(Target::of(items.iter().map(python_str).collect::<serde_json::Value>())),
         (_, false) => Ok(Target::of(serde_json::Value::from(python_str(value)))),
     }
@@ -50,7 +71,10 @@ pub(super) fn target(value: &Value, choices: &[String], kind: Kind) -> Result<Ta
 /// One label per choice: whole numbers or truth values.
 fn labels(items: &[Value], choices: &[String]) -> Result<Target, Wrong> {
     if items.len() != choices.len() {
-        return Err(wrong(format!("{} labels for {} choices", items.len(), choices.len()), None));
+        return Err(wrong(
+            format!("{} for {}", many(items.len(), "label"), many(choices.len(), "choice")),
+            None,
+        ));
     }
     let label = |item: &Value| match (item.kind(), python_str(item).as_str()) {
         (ValueKind::Bool, _) => Ok(i64::from(item.is_true())),
@@ -72,7 +96,7 @@ fn labels(items: &[Value], choices: &[String]) -> Result<Target, Wrong> {
 
 /// The index of one choice: a number is that, a text is the choice of the same text, else the
 /// index that it spells.
-fn choice(value: &Value, choices: &[String]) -> Result<Target, Wrong> {
+fn choice(value: &Value, choices: &[String], settled: bool) -> Result<Target, Wrong> {
     let text = python_str(value);
     let spelt = choices.iter().position(|choice| *choice == text);
     let index = match value.kind() {
@@ -82,22 +106,38 @@ fn choice(value: &Value, choices: &[String]) -> Result<Target, Wrong> {
     };
     let chosen = if value.as_str().is_some() { spelt.or(index) } else { index };
     let other = index.filter(|index| *index < choices.len());
-    // a number is an index, so that `| int` settles what a text leaves open
-    let open = value.kind() != ValueKind::Number;
-    let unsure = open && spelt.zip(other).is_some_and(|(spelt, index)| spelt != index);
+    let two = |said: Option<usize>| said.zip(other).is_some_and(|(said, index)| said != index);
+    let reading = match value.kind() {
+        ValueKind::Bool if two(spelt.or_else(|| saying(value.is_true(), choices))) => Reading::Flag,
+        ValueKind::Number if settled => Reading::Sure,
+        ValueKind::Number if spelt.is_none() => Reading::Index,
+        ValueKind::Number if two(spelt) => Reading::Number,
+        ValueKind::String if two(spelt) => Reading::Text,
+        _ => Reading::Sure,
+    };
     match chosen {
-        Some(index) if index < choices.len() => Ok(Target { json: index.to_string(), unsure }),
+        Some(index) if index < choices.len() => Ok(Target { json: index.to_string(), reading }),
         Some(index) => {
             let hint = (index == choices.len()).then_some(
                 "choices are numbered from 0; write `{{ label - 1 }}` where labels begin with 1",
             );
-            let message = format!("the target {index} is beyond the {} choices", choices.len());
+            let message =
+                format!("the target {index} is beyond the {}", many(choices.len(), "choice"));
             Err(wrong(message, hint))
         }
         None => {
             Err(wrong(format!("the target `{text}` is none of the choices"), none(&text, choices)))
         }
     }
+}
+
+/// The choice that says what a truth value does, where another says the contrary.
+fn saying(truth: bool, choices: &[String]) -> Option<usize> {
+    let at = |word: &str| choices.iter().position(|choice| choice.trim().to_lowercase() == word);
+    [("true", "false"), ("yes", "no")].iter().find_map(|(yes, no)| {
+        let (yes, no) = (at(yes)?, at(no)?);
+        Some(if truth { yes } else { no })
+    })
 }
 
 /// What to do about a target that is none of the choices.

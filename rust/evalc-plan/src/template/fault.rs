@@ -21,6 +21,12 @@ impl TemplateFault {
         TemplateFault { message: message.into(), span: None, line: None, missing: None }
     }
 
+    /// The fault of a row that lacks a name.
+    pub(crate) fn missing(name: &str, span: (usize, usize)) -> Self {
+        let message = format!("`{name}` is undefined");
+        TemplateFault { message, span: Some(span), line: None, missing: Some(name.to_string()) }
+    }
+
     /// The engine's error, and the byte range it names.
     pub(crate) fn from_engine(error: &Error) -> (Self, Option<(usize, usize)>) {
         let origin = innermost(error);
