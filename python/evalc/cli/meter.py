@@ -64,7 +64,7 @@ class RunMeter:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
-        if kind is KeyboardInterrupt:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._console.say(
                 f"stopped after {self._done:,} of {self._requests:,} requests; "
                 "run the same command again to continue"
