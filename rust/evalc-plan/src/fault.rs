@@ -92,8 +92,9 @@ pub fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, c)| c.to_owned())
 }
 
-/// At most a few faults of one kind and place; the rest become a note on the last of them.
-pub fn abridge(faults: Vec<Fault>) -> Vec<Fault> {
+/// At most a few faults of one kind and place; the rest become a note on the last of them, without
+/// their number where `cut` says that not all rows were looked at.
+pub fn abridge(faults: Vec<Fault>, cut: bool) -> Vec<Fault> {
     const SHOWN: usize = 5;
     let mut kept: Vec<Fault> = Vec::new();
     let mut dropped: Vec<usize> = Vec::new();
@@ -110,7 +111,8 @@ pub fn abridge(faults: Vec<Fault>) -> Vec<Fault> {
     }
     for (fault, more) in kept.iter_mut().zip(dropped) {
         if more > 0 {
-            fault.notes.push(format!("and {more} more like this"));
+            let more = if cut { String::new() } else { format!("{more} ") };
+            fault.notes.push(format!("and {more}more like this"));
         }
     }
     kept
