@@ -29,6 +29,9 @@ import pyarrow.parquet
 
 from bomb_templates import chains, templates
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from tiny_models import write_model
+
 SECONDS = 10.0
 WAIT = 60.0
 MEGABYTES = 1024
@@ -54,7 +57,7 @@ cases = 1
 class Bomb:
     """A template over a row, a folder with a spec that is checked, or a call of a function.
 
-    `fine` may also succeed.
+    With `model` the folder is planned for a tiny one. `fine` may also succeed.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Bomb:
     spec: str | None = None
     call: str | None = None
     files: tuple[tuple[str, bytes], ...] = ()
+    model: bool = False
     fine: bool = False
 
 
@@ -305,6 +309,59 @@ def texts() -> Iterator[Bomb]:
         yield Bomb(name, spec=text, files=row, fine=True)
 
 
+def products() -> Iterator[Bomb]:
+    """What is small by itself, and large times the rows, tasks or models that there are."""
+    rows = b"".join(b'{"q": "What is %d?"}\n' % n for n in range(20_000))
+    few = rows[: 3_000 * 20]
+    choices = "type = 'multiple_choice'\nchoices = '{{ range(100000) | list }}'"
+    listed = f"type = 'multiple_choice'\nchoices = {[str(n) for n in range(20_000)]}"
+    shots = "fewshot = {{ dataset = 'd', k = {}, template = '{{{{ q }}}}{}' }}"
+    own = shots.replace("k =", "select = 'per_case', k =")
+    repeats = "generate = { repeats = 10000, temperature = 1.0 }"
+    slow = "{% for a in range(60000) %}{% if a == 0 %}{{ q }}{% endif %}{% endfor %}"
+    fails = "{% for a in range(60000) %}{% if a == 59999 %}{{ 1 // 0 }}{% endif %}{% endfor %}"
+    task = "[tasks.t{n}]\ndataset = 'd'\ntype = 'generate'\nprompt = '{{{{ q }}}}'\n"
+    task += "target = 'x'\nmetrics = ['exact_match']\ngenerate = {{ max_new_tokens = 4 }}\n"
+    tasks = "".join(task.format(n=n) for n in range(5_000))
+    models = "".join(f"[models.m{n}]\npath = 'm'\n" for n in range(2_000))
+    long = b'{"q": "' + b"x " * 500_000 + b'"}\n'
+    wide = b"q" + b"".join(b",c%d" % n for n in range(16_000)) + b"\n"
+    keys = b'{"q": 1' + b"".join(b', "c%d": 1' % n for n in range(16_000)) + b"}\n"
+    pick = {
+        name: spec(metrics="'acc'")
+        .replace('type = "generate"', text)
+        .replace('target = "x"', "target = '0'")
+        for name, text in (("choices", choices), ("listed", listed))
+    }
+    kinds: dict[str, tuple[str, bytes, bool]] = {
+        "choices of a template times rows": (pick["choices"], few, True),
+        "choices of a template, written": (pick["choices"], rows, False),
+        "choices of a list times rows": (pick["listed"], few, True),
+        "repeats times rows": (spec(task=repeats), few, True),
+        "tasks times rows": (spec(rest=tasks), few, True),
+        "models times rows": (spec(rest=models), few, True),
+        "tasks times bytes": (spec(rest=tasks), long * 5, False),
+        "examples of every case": (spec(task=own.format(10_000, "")), rows, False),
+        "examples of every case, few of many": (spec(task=own.format(5, "")), rows, False),
+        "long examples times rows": (spec(task=shots.format(1_000, "x" * 16_000)), rows, False),
+        "work on every row": (spec(prompt=f"'{slow}'"), rows, False),
+        "work on every row, which fails": (spec(prompt=f"'{fails}'"), rows, False),
+        "work on the id of every row": (spec(dataset=f"id = '{slow}'"), rows, False),
+    }
+    for name, (text, data, model) in kinds.items():
+        yield Bomb(name, spec=text, files=(("d.jsonl", data),), model=model)
+    body = wide + (b"1" + b",1" * 16_000 + b"\n") * 1_000
+    yield Bomb("wide rows, CSV", spec=spec("d.csv"), files=(("d.csv", body),), fine=True)
+    yield Bomb("wide rows, JSON", spec=spec(), files=(("d.jsonl", keys * 1_000),), fine=True)
+    prompt = b'{"q": "' + b"lorem ipsum, dolor " * 850_000 + b'"}\n'
+    yield Bomb("a prompt of 16 MB", spec=spec(), files=(("d.jsonl", prompt),), model=True)
+    for name, given in {
+        "49,000 unknown tables": "".join(f"[u{n}]\n" for n in range(49_000)),
+        "12,000 tasks with faults": "".join(f"[tasks.f{n}]\ndataset = 1\n" for n in range(12_000)),
+    }.items():
+        yield Bomb(name, spec=spec(rest=given), files=(("d.jsonl", few),))
+
+
 def functions() -> Iterator[Bomb]:
     """What runs on a text of a model or on the paths of a change."""
     steps = "/".join(["a" * 50] * 80)
@@ -337,7 +394,7 @@ def named() -> Iterator[Bomb]:
         yield Bomb(f"chat: {name}", template=text, chat=True, fine=True)
     row = (("d.jsonl", b'{"q": "x", "n": 1}\n'),)
     yield from (Bomb(name, spec=text, files=row, fine=True) for name, text in numbers())
-    for kind in (files, tables, parquets, texts, functions):
+    for kind in (files, tables, parquets, texts, products, functions):
         yield from kind()
 
 
@@ -434,6 +491,17 @@ class Ended:
         return late or self.code not in codes or "internal error" in self.said
 
 
+def know(folder: Path, command: list[str], model: str) -> None:
+    """Plan for a tiny model once: to read its tokenizer takes a child with torch."""
+    write_model(folder / "m")
+    (folder / "known.jsonl").write_text('{"q": "x"}\n')
+    (folder / "spec.toml").write_text(
+        spec("known.jsonl", task="generate = { max_new_tokens = 4 }") + model
+    )
+    environment = {**os.environ, "EVALC_CACHE": str(folder / "cache")}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+
+
 def run(bomb: Bomb, folder: Path) -> Ended:
     """Runs a bomb in a child."""
     if bomb.template is not None:
@@ -446,8 +514,13 @@ def run(bomb: Bomb, folder: Path) -> Ended:
     else:
         for name, data in bomb.files:
             (folder / name).write_bytes(data)
-        (folder / "spec.toml").write_text(bomb.spec or "")
-        command = [sys.executable, "-m", "evalc", "check", str(folder / "spec.toml")]
+        command = [sys.executable, "-m", "evalc", "plan" if bomb.model else "check"]
+        command.append(str(folder / "spec.toml"))
+        model = ""
+        if bomb.model:
+            model = "[models.m]\npath = 'm'\n"
+            know(folder, command, model)
+        (folder / "spec.toml").write_text((bomb.spec or "") + model)
     report = folder / "ended.json"
     watch = [sys.executable, "-c", WATCH, str(report), str(WAIT), *command]
     environment = {**os.environ, "EVALC_CACHE": str(folder / "cache"), "NO_COLOR": "1"}

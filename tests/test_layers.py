@@ -25,6 +25,7 @@ ORDER = (
     ("decide",),
     ("report",),
     ("cli",),
+    ("entry",),
 )
 """Rooms from the ground up; those of one line know nothing of each other."""
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}

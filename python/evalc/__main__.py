@@ -7,6 +7,6 @@ import sys
 if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109  pathlib may be one of them
     del sys.path[0]
 
-from evalc.cli.app import main
+from evalc.entry import main
 
 main()

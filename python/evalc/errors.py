@@ -18,10 +18,12 @@ class ExitCode(IntEnum):
     WORK_REMAINS = 6
     CODE_FAILED = 7
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 PRECEDENCE = (
     ExitCode.INTERRUPTED,
+    ExitCode.TERMINATED,
     ExitCode.USAGE,
     ExitCode.FAILURE,
     ExitCode.CODE_FAILED,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
+
+import pytest
 
 from workspaces import QUIZ, SMALL_PACKS, Workspace, quiz_rows
 
@@ -31,3 +34,55 @@ def test_an_interrupted_run_says_how_to_continue_and_continues(workspace: Worksp
     (run,) = again.json["runs"]
     assert run["asked"] == 4 * ROWS - done
     assert again.json["complete"]
+
+
+def test_a_terminated_run_says_how_to_continue(workspace: Workspace) -> None:
+    workspace.write(QUIZ)
+    workspace.rows("quiz.jsonl", quiz_rows(ROWS))
+    process = workspace.start("exec", "specs", "--no-report", script=SMALL_PACKS)
+    while not workspace.records() and process.poll() is None:
+        time.sleep(0.01)
+    process.terminate()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    assert 0 < len(workspace.records()) < 4 * ROWS
+    assert out == ""
+    assert "run the same command again to continue" in err
+    assert err.splitlines()[-1] == "terminated"
+    assert "Traceback" not in err
+
+
+EARLY = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Hurry:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+sys.meta_path.insert(0, Hurry())
+from evalc.entry import main
+main()
+"""
+"""The command line, with a signal that comes when a module is about to be imported."""
+
+
+@pytest.mark.parametrize("module", ["evalc.cli", "evalc.cli.app", "click", "rich"])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_while_evalc_is_imported_is_answered_without_a_traceback(
+    workspace: Workspace, module: str, name: str, code: int
+) -> None:
+    done = workspace.python(EARLY, module, name)
+    assert done.code == code, done.err
+    assert done.err == ("interrupted\n" if name == "SIGINT" else "terminated\n")
+
+
+def test_a_background_job_goes_on_where_ctrl_c_is_ignored(workspace: Workspace) -> None:
+    script = EARLY.replace("default_int_handler", "SIG_IGN")
+    done = workspace.python(script, "click", "SIGINT")
+    assert "Traceback" not in done.err
+    assert done.code != 130
+
+
+def test_the_command_begins_where_signals_are_answered() -> None:
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    assert 'evalc = "evalc.entry:main"' in project.read_text()

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from test_bad_specs import refused
 
-from workspaces import QUIZ, SUMS, Workspace, sum_rows
+from workspaces import QUIZ, SUMS, Workspace, quiz_rows, sum_rows
 
 BENCH = Path(__file__).resolve().parents[2] / "benches" / "bombs.py"
 NAMED = (
@@ -206,3 +206,52 @@ def test_an_override_that_is_deep_or_long_has_a_diagnostic(
     workspace.rows("sums.jsonl", sum_rows(2))
     done = workspace.call("check", "--set", given)
     assert (done.code, "internal error" in done.err) == (2, False)
+
+
+PRODUCTS = {
+    "choices of a template times rows": "the choices of its cases are more requests",
+    "choices of a list times rows": "cases times 20000 choices are more requests",
+    "repeats times rows": "cases times 10000 repeats are more requests",
+    "tasks times rows": "all tasks and models together ask for more requests",
+    "models times rows": "all tasks and models together ask for more requests",
+    "choices of a template, written": "take more work than a plan over 20000 rows may",
+    "tasks times bytes": "take more work than a plan over 5 rows may",
+    "examples of every case": 'set `select = "random"`',
+    "examples of every case, few of many": 'set `select = "random"`',
+    "long examples times rows": "[too-much-work]",
+    "work on every row": "[too-much-work]",
+    "work on every row, which fails": "1 // 0",
+    "work on the id of every row": "`where` and `id` take more work",
+    "a prompt of 16 MB": "[context-too-long]",
+    "49,000 unknown tables": "49000 errors; 200 of them are shown",
+    "12,000 tasks with faults": "errors; 200 of them are shown",
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_what_is_large_only_as_a_product_has_a_diagnostic(name: str, tmp_path: Path) -> None:
+    bomb = among(bombs.products(), name)
+    ended = bombs.run(bomb, tmp_path)
+    assert PRODUCTS[name] in ended.said + ended.end, ended.said
+    assert "hint: " in ended.said + ended.end and "spec.toml:" in ended.said
+    assert ended.code == 2 and ended.megabytes < bombs.MEGABYTES, ended
+
+
+@pytest.mark.parametrize("name", ["wide rows, CSV", "wide rows, JSON"])
+def test_wide_rows_are_read(name: str, tmp_path: Path) -> None:
+    bomb = among(bombs.products(), name)
+    ended = bombs.run(bomb, tmp_path)
+    assert ended.code == 0, ended.said
+    assert ended.megabytes < bombs.MEGABYTES, ended
+
+
+def test_a_plan_of_many_requests_is_made_where_there_are_rows_for_them(
+    workspace: Workspace,
+) -> None:
+    """Sixty tasks with four choices each over one file: less than what is bounded."""
+    head, _, task = QUIZ.partition("[tasks.quiz]")
+    workspace.write(head + "".join(f"[tasks.quiz{n}]{task}" for n in range(60)))
+    workspace.rows("quiz.jsonl", quiz_rows(300))
+    done = workspace.call("plan", "specs", "--json")
+    assert done.code == 0, done.err
+    assert done.json["total"]["requests"] == 60 * 300 * 4

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -199,6 +201,55 @@ def test_nothing_that_a_hook_has_started_is_left_behind(tmp_path: Path, session:
     assert len(alive(mark)) == 1
     CREW.close()
     time.sleep(0.05)
+    assert alive(mark) == []
+
+
+ESCAPED = """if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.closerange(0, 256)
+                os.execve('/bin/sleep', ['sleep', '{mark}'], {{}})
+            os._exit(0)
+        os.wait()"""
+"""A daemon with an environment of its own: neither group, session nor mark tell whose it is."""
+
+
+@pytest.mark.parametrize("end", ["", "os._exit(3)", "while True: pass"])
+def test_a_daemon_that_a_hook_has_started_ends_with_it(tmp_path: Path, end: str) -> None:
+    mark = f"601.{os.getpid()}"
+    body = f"{ESCAPED.format(mark=mark)}\n        {end}"
+    found = judged(tmp_path, body)
+    if not end:
+        until = time.monotonic() + 5
+        while len(alive(mark)) != 1 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(alive(mark)) == 1, found
+    CREW.close()
+    assert alive(mark) == []
+
+
+def test_a_daemon_of_a_hook_ends_with_a_command_that_is_killed(tmp_path: Path) -> None:
+    mark = f"602.{os.getpid()}"
+    body = f"{ESCAPED.format(mark=mark)}\n        import time; time.sleep(99)"
+    (tmp_path / "judges.py").write_text(
+        f"import os\ndef judge(case):\n    if True:\n        {body}\n"
+    )
+    code = (
+        "from pathlib import Path; from evalc.hooks.calls import call_all;"
+        "from evalc.hooks.limits import Hook, Limits;"
+        f"hook = Hook('judges:judge', Path({str(tmp_path)!r}), 'case', ('judges',));"
+        "list(call_all(hook, 1, lambda n: b'[{},{}]', Limits(seconds=99)))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    until = time.monotonic() + 60
+    while len(alive(mark)) != 1 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(alive(mark)) == 1
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 10
+    while alive(mark) and time.monotonic() < until:
+        time.sleep(0.01)
     assert alive(mark) == []
 
 

@@ -12,6 +12,7 @@ import click
 from evalc import __version__, env
 from evalc.cli import output
 from evalc.cli.near import Near
+from evalc.cli.signals import answered, outcome
 from evalc.diagnostics import Faults, render
 from evalc.errors import EvalcError, ExitCode
 
@@ -84,13 +85,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        with output.ours():
+        with answered(), output.ours():
             result: Any = evalc.main(args=arguments, prog_name="evalc", standalone_mode=False)
     except click.ClickException as error:
         return _misused(error)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        output.talk("interrupted")
-        return ExitCode.INTERRUPTED
+    except (KeyboardInterrupt, click.exceptions.Abort) as error:
+        said, code = outcome(error)
+        output.talk(said)
+        return code
     except Exception as error:
         try:
             return _failed(error, arguments)

@@ -66,7 +66,7 @@ class RunMeter:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
-        if kind is KeyboardInterrupt:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._console.say(
                 f"stopped after {self._done:,} of {many(self._requests, 'request')}; "
                 "run the same command again to continue"

@@ -17,6 +17,7 @@ MEANINGS = {
     ExitCode.WORK_REMAINS: "`plan --detailed-exitcode`: work remains",
     ExitCode.CODE_FAILED: "code of the spec failed: a metric, an extraction or a `prepare`",
     ExitCode.INTERRUPTED: "interrupted; what was committed stays",
+    ExitCode.TERMINATED: "ended by SIGTERM; what was committed stays",
 }
 
 

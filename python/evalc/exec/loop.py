@@ -56,9 +56,9 @@ def execute(  # noqa: PLR0917  the run's parts, in the order of the contract
 
     A pack is looked at twice, to count it and to run it, and is not kept.
     `keys` holds the request keys, 32 bytes each; `commit(keys, payloads)` is called once per pack
-    and never cut short by Ctrl-C. `tokenizer_probe` are texts with the planner's ids. A `tally`
-    passed in is filled as the run goes, and so outlives an exception. `bases` load the model; with
-    the same ones, models of one base share a load of it.
+    and never cut short by Ctrl-C or SIGTERM. `tokenizer_probe` are texts with the planner's ids. A
+    `tally` passed in is filled as the run goes, and so outlives an exception. `bases` load the
+    model; with the same ones, models of one base share a load of it.
     Raises Faults when the model cannot be used, FailedRequests when requests have no result
     (everything else is committed first), KeyboardInterrupt between commits.
     """
@@ -201,18 +201,20 @@ def _commit(outcomes: Outcomes, names: Sequence[bytes], commit: Commit, tally: T
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back until the block has ended, then raise KeyboardInterrupt."""
+    """Hold Ctrl-C and SIGTERM back until the block has ended, then let them be answered."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     held: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda told, _frame: held.append(told)) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous or signal.default_int_handler)
+        for number, answer in zip(numbers, before, strict=True):
+            signal.signal(number, answer or signal.SIG_DFL)
     if held:
-        raise KeyboardInterrupt
+        signal.raise_signal(held[0])
 
 
 def _key(keys: bytes, index: int) -> bytes:

@@ -2,7 +2,7 @@
 
 `main CHANNEL LIFE PROGRESS`, numbers of descriptors: the socket for frames, a pipe that ends
 with the parent, a file that tells what is being called. Imports nothing of evalc but this
-room, since its start counts; the parent kills it with everything it has started.
+room, since its start counts; its keeper (`evalc.hooks.keeper`) kills everything it has started.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from contextlib import suppress
 from itertools import chain
 from time import monotonic
 
+from evalc.hooks import keeper
 from evalc.hooks.frames import HEADER, LONGEST, VERSION, checked, frame, opened
 from evalc.hooks.modules import Imports, find_first, function_of
 from evalc.hooks.values import Unfit, as_score, as_text, line_of, shown
@@ -280,8 +281,11 @@ def _die_with_parent(life: int) -> None:
 def main(channel: str, life: str, progress: str) -> None:
     """Serve; called by the program that `evalc.hooks.worker` starts."""
     sys.argv = ["evalc"]
-    with suppress(ImportError, OSError):
-        _die_with_parent(int(life))
+    try:
+        keeper.part((int(channel), int(progress)), int(life))
+    except (ImportError, OSError):
+        with suppress(ImportError, OSError):
+            _die_with_parent(int(life))
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
         score.write("1000")  # where memory runs out, this process goes and not evalc
     trace = os.dup(2)

@@ -21,6 +21,7 @@ from pathlib import Path
 from evalc import env
 from evalc.hooks.child import BROKEN, PROGRESS
 from evalc.hooks.frames import BadFrame, Inbox, frame
+from evalc.hooks.keeper import below
 from evalc.hooks.limits import Limits
 
 MARK = "EVALC_HOOKS"
@@ -30,6 +31,8 @@ KEPT = 1500
 """Bytes kept of what a child writes: the first ones, and as many of the last."""
 TICK = 0.02
 """Seconds between two looks at a child that is busy."""
+KEEPING = 2.0
+"""Seconds that a child's keeper is given to end what is below it."""
 _READ = 1 << 18
 _BOOT = (
     "import json,sys;sys.path[:]=json.loads(sys.argv[1]);"
@@ -211,6 +214,9 @@ class Worker:
         if self.gone:
             return
         self.gone, self.last = True, self.progress()
+        with suppress(OSError, subprocess.TimeoutExpired):
+            self.process.terminate()  # its keeper ends all, those too that have left the group
+            self.process.wait(KEEPING)
         with suppress(OSError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -222,7 +228,7 @@ class Worker:
 
     def over(self, limits: Limits) -> bool:
         """Whether the child, with what it has started, takes more memory than it may."""
-        pids = _tree(self.process.pid)
+        pids = [self.process.pid, *below(self.process.pid)]
         if sum(map(_resident, pids)) <= limits.memory:
             return False
         return sum(map(_proportional, pids)) > limits.memory
@@ -238,18 +244,6 @@ def _sweep(token: str) -> None:
                     content = Path(entry.path, "environ").read_bytes()
                     if wanted in content and int(entry.name) != os.getpid():
                         os.kill(int(entry.name), signal.SIGKILL)
-
-
-def _tree(pid: int) -> list[int]:
-    """A process and what it has started; Linux alone tells."""
-    found: list[int] = []
-    waiting = [pid]
-    while waiting and len(found) < 4096:
-        found.append(waiting.pop())
-        with suppress(OSError, ValueError):
-            for task in os.scandir(f"/proc/{found[-1]}/task"):
-                waiting += map(int, Path(task.path, "children").read_bytes().split())
-    return found
 
 
 def _resident(pid: int) -> int:

@@ -161,6 +161,18 @@ def _data_bounds() -> str:
     lines = ["### Bounds of data", "", "| what | at most |", "|---|---|"]
     lines += [f"| {what} | {most} |" for what, most in rows]
     lines += ["", "More is an error (`data-too-large`), found before memory is taken for it."]
+    requests = f"{bounds['requests']:,}, and {bounds['requests_of_row']} more for each row"
+    work = (
+        f"{bounds['work']:,}, and {bounds['work_of_row']:,} more for each row "
+        f"and {bounds['work_of_byte']} for each byte"
+    )
+    lines += ["", "A plan is bounded by the rows of all its files together:", ""]
+    lines += ["| what | at most |", "|---|---|", f"| requests of a plan | {requests} |"]
+    lines += [f"| work on templates, rows and examples | {work} |", ""]
+    lines += [
+        "More is an error (`too-many-requests`, `too-much-work`). Work is counted in instructions"
+    ]
+    lines += ["of templates, or 64 bytes of text; a usual template takes 10 to 2,000 for a row."]
     return "\n".join(lines) + "\n"
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
@@ -163,13 +164,19 @@ def wrong_type(loc: Sequence[Step], value: Any, wanted: type, place: Place | Non
     return Diagnostic("wrong-type", message, place)
 
 
+@cache
+def _table_in(table: type[Table], name: str) -> type[Table] | None:
+    """The model of the tables under one key."""
+    return _tables_in(table.model_fields[name].annotation)
+
+
 def table_at(table: type[Table], loc: Sequence[Step]) -> type[Table] | None:
     """The model of the innermost table at `loc`; names inside a table of tables are passed by."""
     current = table
     for step in loc:
         if isinstance(step, int) or step not in current.model_fields:
             continue
-        inner = _tables_in(current.model_fields[step].annotation)
+        inner = _table_in(current, step)
         if inner is None:
             return None
         current = inner

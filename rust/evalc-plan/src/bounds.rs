@@ -1,4 +1,5 @@
-//! How much of a data file evalc reads. A small file may ask for more than a machine has.
+//! How much of a data file evalc reads, and how much it plans. A small file may ask for more than a
+//! machine has.
 
 /// Longest row, in bytes: a line of JSON, an element of a list, or a record of a table.
 pub const ROW: usize = 64 << 20;
@@ -28,8 +29,24 @@ pub const PARQUET_VALUES: usize = 1 << 20;
 /// Longest description of the columns of a Parquet file, in bytes.
 pub const PARQUET_FOOTER: usize = 32 << 20;
 
+/// Work that the rows of a plan may take in all, in the unit of the template engine (an instruction,
+/// or 64 bytes of data): some seconds on two cores.
+pub const WORK: usize = 200_000_000;
+
+/// More of it for each row of the data. A template takes 10 to 2,000.
+pub const WORK_OF_ROW: usize = 5_000;
+
+/// More of it for each byte of the data: reading one takes a quarter.
+pub const WORK_OF_BYTE: usize = 20;
+
+/// Most requests of a plan, which holds each in memory: about 150 bytes.
+pub const REQUESTS: usize = 1 << 22;
+
+/// More of them for each row of the data.
+pub const REQUESTS_OF_ROW: usize = 256;
+
 /// All of them by name.
-pub const ALL: [(&str, usize); 9] = [
+pub const ALL: [(&str, usize); 14] = [
     ("row", ROW),
     ("rows", ROWS),
     ("columns", COLUMNS),
@@ -39,4 +56,9 @@ pub const ALL: [(&str, usize); 9] = [
     ("parquet_ratio", PARQUET_RATIO),
     ("parquet_values", PARQUET_VALUES),
     ("parquet_footer", PARQUET_FOOTER),
+    ("work", WORK),
+    ("work_of_row", WORK_OF_ROW),
+    ("work_of_byte", WORK_OF_BYTE),
+    ("requests", REQUESTS),
+    ("requests_of_row", REQUESTS_OF_ROW),
 ];

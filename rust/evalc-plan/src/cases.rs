@@ -5,6 +5,7 @@ mod target;
 
 use crate::chat::{ChatTemplate, Message};
 use crate::control::Controls;
+use crate::effort;
 use crate::fault::{closest, many, Fault};
 use crate::ir::{Choices, Fewshot, Kind, Model, Select, Task};
 use crate::pyjson::python_str;
@@ -17,6 +18,18 @@ use minijinja::value::ValueKind;
 use minijinja::Value;
 pub use target::Reading;
 use target::{target, Target};
+
+/// Work of writing one example, besides what its template does.
+const SHOT_WORK: u64 = 40;
+
+/// Bytes of examples for one unit of work, where a case has its own: they are encoded for it alone.
+const BYTES_OF_OWN_SHOTS: u64 = 2;
+
+/// Bytes of a prompt for one unit of work: it is copied.
+const BYTES_OF_PROMPT: u64 = 64;
+
+/// Work of a choice that a template gives.
+const CHOICE_WORK: u64 = 10;
 
 /// The texts of one case.
 #[derive(Debug, Clone, PartialEq)]
@@ -303,6 +316,7 @@ impl<'a> Writer<'a> {
 
     fn shot(&self, shots: &Shots<'_>, row: u32) -> Result<String, Fault> {
         let table = shots.source.table;
+        effort::spend(SHOT_WORK);
         let value = shots.source.selection.value(table, row)?;
         shots.template.render(&value).map_err(|fault| {
             let place = Some((table.origin(), table.line(row as usize)));
@@ -322,7 +336,9 @@ impl<'a> Writer<'a> {
         }
         let rows = self.drawn(shots, fewshot, row, id).into_iter();
         let texts = rows.map(|r| self.shot(shots, r)).collect::<Result<Vec<_>, _>>()?;
-        Ok(texts.join(&fewshot.separator))
+        let text = texts.join(&fewshot.separator);
+        effort::spend(text.len() as u64 / BYTES_OF_OWN_SHOTS);
+        Ok(text)
     }
 
     /// Rows of the shots that a case draws for itself.
@@ -399,6 +415,7 @@ impl<'a> Writer<'a> {
         let mut text = self.task.description.clone();
         text.push_str(&self.shots(index, id)?);
         text.push_str(prompt);
+        effort::spend(text.len() as u64 / BYTES_OF_PROMPT);
         Ok(text)
     }
 
@@ -479,6 +496,7 @@ impl<'a> Writer<'a> {
                     return Err(bad("bad-choices", message, name, "choices", place));
                 }
                 let items: Vec<Value> = value.try_iter().into_iter().flatten().collect();
+                effort::spend(items.len() as u64 * CHOICE_WORK);
                 if let Some(null) = items.iter().position(Value::is_none) {
                     return Err(null_choice(null, name, "choices", place));
                 }

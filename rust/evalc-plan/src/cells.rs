@@ -1,10 +1,11 @@
 //! The cells of a plan, expanded: each distinct task, tokenizer and chat setting once.
 
-use crate::expand::{expand, Input, Made};
+use crate::effort::Effort;
+use crate::expand::{expand, Input, Made, Share};
 use crate::expansion::Expansion;
 use crate::fault::Fault;
 use crate::inputs::{same_rows, writer, Loaded};
-use crate::ir::{Ir, Select, Task};
+use crate::ir::{Cell, Ir, Select, Task};
 use crate::memo::{Memo, RowDigest};
 use crate::tokens::Encoder;
 use rayon::prelude::*;
@@ -20,9 +21,10 @@ pub fn expand_cells(
     datasets: &[Option<Loaded>],
     encoders: &[Option<Arc<Encoder>>],
     memo: &Memo,
+    effort: &Effort,
     faults: &mut Vec<Fault>,
 ) -> (Vec<Option<Arc<Expansion>>>, usize) {
-    let mut variants: BTreeMap<Variant, (usize, usize)> = BTreeMap::new();
+    let mut variants: BTreeMap<Variant, (Cell, usize)> = BTreeMap::new();
     let keys: Vec<Option<Variant>> = ir
         .cells
         .iter()
@@ -37,14 +39,16 @@ pub fn expand_cells(
                 model.system.clone(),
                 model.date.clone(),
             );
-            variants.entry(key.clone()).or_insert((cell.model, cell.task));
+            variants.entry(key.clone()).or_insert((*cell, 0)).1 += 1;
             Some(key)
         })
         .collect();
-    let jobs: Vec<(&Variant, &(usize, usize))> = variants.iter().collect();
+    let jobs: Vec<(&Variant, &(Cell, usize))> = variants.iter().collect();
     let outcomes: Vec<Result<Made, Vec<Fault>>> = jobs
         .par_iter()
-        .map(|(_, (model, task))| expand_one(ir, datasets, encoders, memo, *model, *task))
+        .map(|(_, (cell, copies))| {
+            expand_one(ir, datasets, encoders, memo, Some((effort, *copies)), *cell)
+        })
         .collect();
     let (mut made, mut fresh) = (BTreeMap::new(), 0);
     for ((variant, _), outcome) in jobs.iter().zip(outcomes) {
@@ -63,14 +67,15 @@ pub fn expand_cells(
     (cells, fresh)
 }
 
-/// Expand one task for one model.
+/// Expand one task for one model, of which so many cells get a copy. Where a bound of `effort` is
+/// reached there is no fault: it has one for all.
 pub fn expand_one(
     ir: &Ir,
     datasets: &[Option<Loaded>],
     encoders: &[Option<Arc<Encoder>>],
     memo: &Memo,
-    model: usize,
-    task: usize,
+    effort: Option<(&Effort, usize)>,
+    Cell { model, task }: Cell,
 ) -> Result<Made, Vec<Fault>> {
     let writer = writer(ir, datasets, task, Some((model, encoders)))?;
     let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
@@ -85,6 +90,7 @@ pub fn expand_one(
         encoder,
         chat: ir.models[model].chat,
         max_length: ir.models[model].max_length,
+        effort: effort.map(|(effort, copies)| Share { effort, task, copies }),
     };
     let definition = &ir.tasks[task];
     let mut beside = beside(ir, datasets, definition);

@@ -2,9 +2,10 @@
 
 use crate::cases::{Case, Writer};
 use crate::digest::{setting_digest, Digest, RequestHasher, NO_SETTING};
+use crate::effort::{measured, Effort};
 use crate::expansion::{flag_of, Expansion, Request, FORGED, SPLIT_WORD, TRUNCATED};
 use crate::fault::{abridge, Fault};
-use crate::ir::{Kind, Overflow, Setting, Task};
+use crate::ir::{Choices, Kind, Overflow, Setting, Task};
 use crate::memo::{KnownCases, RowDigest};
 use crate::order;
 use crate::prefix::{case, encode, encode_case, leading, Prefix};
@@ -32,6 +33,18 @@ pub struct Input<'a> {
     pub chat: bool,
     /// Longest input of the model in tokens.
     pub max_length: usize,
+    /// What the plan may still take; without it, whatever it does.
+    pub effort: Option<Share<'a>>,
+}
+
+/// A task's share of a plan's effort.
+pub struct Share<'a> {
+    /// Of all tasks.
+    pub effort: &'a Effort,
+    /// The task.
+    pub task: usize,
+    /// Cells that get what is made.
+    pub copies: usize,
 }
 
 /// Cases a worker expands between two hand-overs.
@@ -47,6 +60,8 @@ pub enum Stop {
     Faults(Vec<Fault>),
     /// A composed encoding differed from a whole one.
     Cut,
+    /// A bound of the plan was reached, which [`Effort::fault`] tells.
+    Spent,
 }
 
 /// A finished expansion.
@@ -63,9 +78,11 @@ pub struct Made {
 
 /// Expand a task. Deterministic whatever the number of threads; what the memo knows only saves work.
 pub fn expand(input: &Input<'_>, known: Option<KnownCases>) -> Result<Made, Vec<Fault>> {
-    room(input).map_err(|fault| vec![fault])?;
     let faults = |stop| match stop {
-        Stop::Faults(faults) => abridge(faults),
+        Stop::Faults(faults) => {
+            abridge(faults, input.effort.as_ref().is_some_and(|share| share.effort.over()))
+        }
+        Stop::Spent => Vec::new(),
         Stop::Cut => unreachable!("whole encodings are not cut"),
     };
     let made = match known {
@@ -81,22 +98,6 @@ pub fn expand(input: &Input<'_>, known: Option<KnownCases>) -> Result<Made, Vec<
     made.expansion.rows = positions.map(|p| input.selection.rows[p]).collect();
     made.expansion.settings = settings(input);
     Ok(made)
-}
-
-/// Most generations of one task and model: a plan holds each in memory.
-const MOST_GENERATIONS: usize = 1 << 24;
-
-fn room(input: &Input<'_>) -> Result<(), Fault> {
-    let repeats = input.task.generate.as_ref().map_or(1, |generate| generate.repeats);
-    let cases = input.positions.len();
-    if cases.saturating_mul(repeats) <= MOST_GENERATIONS {
-        return Ok(());
-    }
-    let message =
-        format!("{cases} cases times {repeats} repeats are more than {MOST_GENERATIONS} requests");
-    Err(Fault::new("too-many-requests", message)
-        .at("tasks", &input.task.name, "generate.repeats")
-        .hint("lower `repeats`, or choose a tier with fewer cases"))
 }
 
 fn settings(input: &Input<'_>) -> Vec<Setting> {
@@ -145,7 +146,7 @@ impl<'a> Worker<'a> {
     /// Cases of these positions, on all cores, in order.
     pub fn all(&self, positions: &[u32]) -> Result<Expansion, Stop> {
         let mut whole = Expansion::blank(self.input.task.slices.len());
-        let mut faults = Vec::new();
+        let (mut faults, mut spent) = (Vec::new(), false);
         for wave in positions.chunks(CHUNK * WAVE) {
             let parts: Vec<Result<Expansion, Stop>> =
                 wave.par_chunks(CHUNK).map(|positions| self.chunk(positions)).collect();
@@ -154,10 +155,16 @@ impl<'a> Worker<'a> {
                     Ok(part) => whole.append(&part),
                     Err(Stop::Faults(more)) => faults.extend(more),
                     Err(Stop::Cut) => return Err(Stop::Cut),
+                    Err(Stop::Spent) => spent = true,
                 }
             }
+            if spent {
+                break;
+            }
         }
-        if faults.is_empty() {
+        if faults.is_empty() && spent {
+            Err(Stop::Spent)
+        } else if faults.is_empty() {
             Ok(whole)
         } else {
             Err(Stop::Faults(faults))
@@ -169,7 +176,11 @@ impl<'a> Worker<'a> {
         let mut faults = Vec::new();
         let mut buffer = Vec::new();
         for position in positions {
-            let case = match case(self.input, *position) {
+            let (case, work) = measured(|| case(self.input, *position));
+            if let Err(stop) = self.spend(work) {
+                return Err(if faults.is_empty() { stop } else { Stop::Faults(faults) });
+            }
+            let case = match case {
                 Ok(case) => case,
                 Err(fault) => {
                     faults.push(fault);
@@ -185,7 +196,7 @@ impl<'a> Worker<'a> {
             };
             match asked {
                 Ok(()) => {}
-                Err(Stop::Cut) => return Err(Stop::Cut),
+                Err(stop @ (Stop::Cut | Stop::Spent)) => return Err(stop),
                 Err(Stop::Faults(more)) => {
                     let row = self.input.selection.rows[*position as usize];
                     let line = Some(self.input.table.line(row as usize));
@@ -207,6 +218,24 @@ impl<'a> Worker<'a> {
             Ok(out)
         } else {
             Err(Stop::Faults(faults))
+        }
+    }
+
+    fn spend(&self, work: u64) -> Result<(), Stop> {
+        match &self.input.effort {
+            Some(share) => share.effort.work(share.task, work).map_err(|_| Stop::Spent),
+            None => Ok(()),
+        }
+    }
+
+    /// Count the choices of a case, where the spec does not say how many there are.
+    fn ask(&self, choices: usize) -> Result<(), Stop> {
+        match (&self.input.effort, &self.input.task.choices) {
+            (Some(share), Some(Choices::Template(_))) => {
+                let asked = share.effort.ask(share.task, choices.saturating_mul(share.copies));
+                asked.map_err(|_| Stop::Spent)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -233,6 +262,7 @@ impl<'a> Worker<'a> {
     fn choices(&self, case: &Case, out: &mut Expansion, buffer: &mut Vec<u8>) -> Result<(), Stop> {
         // the reference harness moves trailing white space of the context to the continuation
         let (whole, continuations) = case.asked();
+        self.ask(continuations.len())?;
         let stem = whole.trim_end_matches(python_space);
         let moved = &whole[stem.len()..];
         let empty = stem.is_empty();

@@ -96,9 +96,11 @@ pub fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .min()
         .map(|(_, c)| c.to_owned())
 }
+
 /// Rows with one fault become one, with their lines; of one kind and place there are at most a few,
-/// and the rest become a note on the last of them.
-pub fn abridge(faults: Vec<Fault>) -> Vec<Fault> {
+/// and the rest become a note on the last of them, without their number where `cut` says that not all
+/// rows were looked at.
+pub fn abridge(faults: Vec<Fault>, cut: bool) -> Vec<Fault> {
     const SHOWN: usize = 5;
     let mut kept: Vec<Fault> = Vec::new();
     let mut causes: Vec<String> = Vec::new();
@@ -126,7 +128,8 @@ pub fn abridge(faults: Vec<Fault>) -> Vec<Fault> {
             fault.notes.push(in_rows(&lines));
         }
         if more > 0 {
-            fault.notes.push(format!("and {more} more like this"));
+            let more = if cut { String::new() } else { format!("{more} ") };
+            fault.notes.push(format!("and {more}more like this"));
         }
     }
     kept

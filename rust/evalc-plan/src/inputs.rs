@@ -1,6 +1,7 @@
 //! What an Ir names, loaded: data, tokenizers, compiled templates.
 
 use crate::cases::{Reading, Source, Writer};
+use crate::effort::{measured, Effort};
 use crate::fault::{closest, many, Fault};
 use crate::ir::{Dataset, Ir};
 use crate::json_row::inner_rows;
@@ -10,6 +11,7 @@ use crate::select::{columns, select, Selection};
 use crate::tokens::Encoder;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 /// A dataset as loaded: its table, selected rows and column names.
@@ -167,37 +169,49 @@ pub fn same_rows(ir: &Ir, a: usize, b: usize) -> bool {
     a == b || read(a) == read(b)
 }
 
-/// Write every case of a task, for its faults, or else for what is to be warned of.
+/// Write every case of a task, for its faults, or else for what is to be warned of. Where a bound of
+/// `effort` is reached the rest is left out.
 pub fn write_all(
     ir: &Ir,
     datasets: &[Option<Loaded>],
     task: usize,
+    effort: &Effort,
 ) -> Result<Vec<Fault>, Vec<Fault>> {
     let writer = writer(ir, datasets, task, None)?;
     let loaded = datasets[ir.tasks[task].dataset].as_ref().ok_or_else(Vec::new)?;
     let (table, selection) = (&loaded.table, &loaded.selection);
-    let cases: Vec<Result<(Reading, usize), Fault>> = (0..selection.rows.len())
+    let spent = AtomicBool::new(false);
+    let cases: Vec<Result<Option<(Reading, usize)>, Fault>> = (0..selection.rows.len())
         .into_par_iter()
         .with_min_len(64)
         .map(|position| {
             let row = selection.rows[position];
             let place = (table.origin(), table.line(row as usize));
-            let case = table
-                .row(row as usize)
-                .and_then(|value| writer.write(&value, row, selection.ids.get(position), place));
+            if spent.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let (case, work) = measured(|| {
+                table
+                    .row(row as usize)
+                    .and_then(|value| writer.write(&value, row, selection.ids.get(position), place))
+            });
+            if effort.work(task, work).is_err() {
+                spent.store(true, Ordering::Relaxed);
+                return Ok(None);
+            }
             let case = case.map_err(|fault| table.explained(fault, row as usize))?;
-            Ok((case.reading, place.1))
+            Ok(Some((case.reading, place.1)))
         })
         .collect();
     let (mut faults, mut readings) = (Vec::new(), Vec::new());
     for case in cases {
         match case {
-            Ok(reading) => readings.push(reading),
+            Ok(reading) => readings.extend(reading),
             Err(fault) => faults.push(fault),
         }
     }
     if !faults.is_empty() {
-        return Err(crate::fault::abridge(faults));
+        return Err(crate::fault::abridge(faults, effort.over()));
     }
     Ok(unsure_targets(&ir.tasks[task].name, table.origin(), &readings))
 }

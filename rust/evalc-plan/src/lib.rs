@@ -11,6 +11,7 @@ pub mod cells;
 pub mod chat;
 pub mod control;
 pub mod digest;
+pub mod effort;
 pub mod expand;
 pub mod expansion;
 pub mod fault;

@@ -3,6 +3,7 @@
 use crate::cases::Case;
 use crate::cells::{expand_cells, expand_one};
 use crate::digest::Namespace;
+use crate::effort::Effort;
 use crate::expand::split;
 use crate::expansion::{Expansion, FORGED, SPLIT_WORD, TRUNCATED};
 use crate::fault::Fault;
@@ -48,7 +49,21 @@ impl Plan {
         let (mut datasets, mut faults) = load_datasets(&ir, &memo);
         let (encoders, more) = load_encoders(&ir);
         faults.extend(more);
-        let (expansions, fresh) = expand_cells(&ir, &datasets, &encoders, &memo, &mut faults);
+        let effort = Effort::new(&ir, &datasets);
+        let (expansions, fresh) = match effort.fault(&ir) {
+            Some(fault) => {
+                faults.push(fault);
+                (ir.cells.iter().map(|_| None).collect(), 0)
+            }
+            None => expand_cells(&ir, &datasets, &encoders, &memo, &effort, &mut faults),
+        };
+        if faults.is_empty() {
+            faults.extend(effort.fault(&ir));
+        }
+        if faults.is_empty() {
+            effort.recount(&ir, &expansions);
+            faults.extend(effort.fault(&ir));
+        }
         for (cell, expansion) in ir.cells.iter().zip(&expansions) {
             let (Some(expansion), Some(encoder)) = (expansion, &encoders[cell.model]) else {
                 continue;
@@ -91,11 +106,15 @@ impl Plan {
         };
         let (datasets, mut faults) = load_datasets(&ir, &Memo::new(None));
         let mut warnings = Vec::new();
+        let effort = Effort::new(&ir, &datasets);
         for task in 0..ir.tasks.len() {
-            match write_all(&ir, &datasets, task) {
+            match write_all(&ir, &datasets, task, &effort) {
                 Ok(more) => warnings.extend(more),
                 Err(more) => faults.extend(more),
             }
+        }
+        if faults.is_empty() {
+            faults.extend(effort.fault(&ir));
         }
         if faults.is_empty() {
             Ok(warnings)
@@ -134,9 +153,8 @@ impl Plan {
             let cell = self.ir.cells[*index];
             let none = Memo::new(None);
             self.load_again()?;
-            let made =
-                expand_one(&self.ir, &self.datasets, &self.encoders, &none, cell.model, cell.task)
-                    .map_err(|mut faults| faults.remove(0))?;
+            let made = expand_one(&self.ir, &self.datasets, &self.encoders, &none, None, cell)
+                .map_err(|mut faults| faults.remove(0))?;
             let new = Arc::new(made.expansion);
             for other in &mut self.requests.cells {
                 if Arc::ptr_eq(&other.expansion, &old) {

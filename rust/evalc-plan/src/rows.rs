@@ -5,13 +5,14 @@ mod packed;
 
 use crate::bounds;
 use crate::digest::Digest;
+use crate::effort;
 use crate::fault::Fault;
 use crate::first_bytes::foreign;
 use crate::ir::{Compression, Dataset, Format};
 use crate::json_row;
 use crate::memo::RowDigest;
 use crate::quoting::{Flaw, Quotes};
-use delimited::{delimiter, quote, Header};
+use delimited::{delimiter, quote, Header, Record};
 use minijinja::value::ValueKind;
 use minijinja::Value;
 use packed::decompress;
@@ -19,6 +20,10 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Bytes of a row that are parsed for one unit of work.
+const BYTES_OF_WORK: u64 = 4;
 
 /// A data file split into rows. Parsing a row is left to whoever needs it.
 pub struct Table {
@@ -95,6 +100,11 @@ impl Table {
         self.rows.len()
     }
 
+    /// Bytes of the content, unpacked, as long as it is held.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether there are no rows; never true of a loaded table.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -169,6 +179,7 @@ impl Table {
     /// Row `index` as a mapping.
     pub fn row(&self, index: usize) -> Result<Value, Fault> {
         let row = self.rows[index];
+        effort::spend((row.end - row.start) / BYTES_OF_WORK);
         self.parsed(&self.bytes[row.start as usize..row.end as usize], row)
     }
 
@@ -229,19 +240,15 @@ impl Table {
     fn record(&self, slice: &[u8], line: u32) -> Result<Value, Fault> {
         let mut record = csv::StringRecord::new();
         let read = self.reader(slice, false).read_record(&mut record);
-        let fields = match read {
-            Ok(true) => record.iter(),
-            _ => {
-                let why = not_utf8(slice, line);
-                let why = why.unwrap_or_else(|| format!("line {line} is not UTF-8 text"));
-                return Err(Fault::new("data-malformed", why)
-                    .in_file(&self.origin, Some(line as usize))
-                    .hint("save the file as UTF-8"));
-            }
-        };
-        let names = self.header.names.iter().cloned();
-        let pairs = names.zip(fields.map(Value::from));
-        Ok(Value::from_pairs(pairs))
+        if !matches!(read, Ok(true)) {
+            let why = not_utf8(slice, line);
+            let why = why.unwrap_or_else(|| format!("line {line} is not UTF-8 text"));
+            return Err(Fault::new("data-malformed", why)
+                .in_file(&self.origin, Some(line as usize))
+                .hint("save the file as UTF-8"));
+        }
+        let names = Arc::clone(&self.header.names);
+        Ok(Value::from_object(Record { names, fields: record }))
     }
 
     fn reader<'a>(&self, bytes: &'a [u8], flexible: bool) -> csv::Reader<&'a [u8]> {
@@ -349,14 +356,14 @@ impl Table {
             if !more {
                 break;
             }
-            let Some(Header { names, .. }) = &header else {
+            let Some(Header { width, .. }) = &header else {
                 header = Some(Header::of(&self.names(&record)?, self.quote, self.format));
                 continue;
             };
-            if record.len() != names.len() {
+            if record.len() != *width {
                 return Err(Fault::new(
                     "data-malformed",
-                    format!("a record has {} fields, the header has {}", record.len(), names.len()),
+                    format!("a record has {} fields, the header has {width}", record.len()),
                 )
                 .in_file(&self.origin, Some(start.line() as usize))
                 .hint("quote fields that contain the delimiter or a line break"));

@@ -1,6 +1,7 @@
 //! Which rows of a dataset become cases, under which id, in which order.
 
 use crate::digest::{content_id, order_key, Digest};
+use crate::effort::{self, measured};
 use crate::fault::Fault;
 use crate::ir::{Dataset, Tier};
 use crate::json_row::to_json;
@@ -11,7 +12,8 @@ use crate::template::Template;
 use crate::texts::Texts;
 use minijinja::Value;
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rows of a dataset that pass its filter, with unique ids, in file order.
 pub struct Selection {
@@ -29,17 +31,24 @@ enum Looked {
     New(Option<String>),
 }
 
+/// Work of one hash that a draw sorts by.
+const HASH_WORK: u64 = 2;
+
+/// Keys of a draw that are held beside twice those that are drawn.
+const SPARE: usize = 256;
+
 /// Rows looked at before the columns of a dataset are believed to be known.
 const COLUMN_SAMPLE: usize = 64;
 
 /// Names of the columns that the first rows have.
 pub fn columns(table: &Table) -> Result<Vec<String>, Fault> {
     let mut names: Vec<String> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
     for index in 0..table.len().min(COLUMN_SAMPLE) {
         let row = table.row(index)?;
         let keys = row.try_iter().into_iter().flatten().map(|key| key.to_string());
-        for key in keys {
-            if !names.contains(&key) {
+        for key in keys.chain(table.left_out(index)) {
+            if seen.insert(key.clone()) {
                 names.push(key);
             }
         }
@@ -92,6 +101,8 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
     let moved = digests.iter().zip(&known.digests).any(|(now, before)| now != before)
         || digests.len() > known.digests.len();
     let before = if moved { by_digest(&known.digests) } else { ByDigest::default() };
+    let (spent, most) = (AtomicU64::new(0), effort::most_work(range.len(), table.bytes()));
+    let pay = |work| spent.fetch_add(work, Ordering::Relaxed);
     let looked: Vec<Result<Looked, Fault>> = range
         .into_par_iter()
         .zip(&digests)
@@ -104,6 +115,9 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
             if let Some(place) = before.get(digest) {
                 return Ok(Looked::Known(*place));
             }
+            if spent.load(Ordering::Relaxed) > most {
+                return Ok(Looked::New(None));
+            }
             let row = table.row(index)?;
             let fail = |fault, field| {
                 let place = Some((table.origin(), table.line(index)));
@@ -112,14 +126,18 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
                 table.explained(fault, index)
             };
             if let Some(condition) = &condition {
-                let value = condition.eval(&row).map_err(|f| fail(f, "where"))?;
+                let (value, work) = measured(|| condition.eval(&row));
+                pay(work);
+                let value = value.map_err(|f| fail(f, "where"))?;
                 if !truthy(&value) {
                     return Ok(Looked::New(None));
                 }
             }
             Ok(Looked::New(Some(match &id {
                 Some(id) => {
-                    let value = id.eval(&row).map_err(|f| fail(f, "id"))?;
+                    let (value, work) = measured(|| id.eval(&row));
+                    pay(work);
+                    let value = value.map_err(|f| fail(f, "id"))?;
                     if value.is_none() {
                         return Err(Fault::new("bad-id", "`id` is null")
                             .at("datasets", &dataset.name, "id")
@@ -132,7 +150,14 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
             })))
         })
         .collect();
-    put_together(*table.digest(), digests, looked, known)
+    if spent.load(Ordering::Relaxed) > most && looked.iter().all(Result::is_ok) {
+        let message = format!("`where` and `id` take more work than {} rows may", digests.len());
+        return Err(vec![Fault::new("too-much-work", message)
+            .at("datasets", &dataset.name, "")
+            .hint("do less in loops of its templates, or read fewer `rows`")]);
+    }
+    let cut = spent.load(Ordering::Relaxed) > most;
+    put_together(*table.digest(), digests, looked, known, cut)
 }
 
 fn put_together(
@@ -140,6 +165,7 @@ fn put_together(
     digests: Vec<RowDigest>,
     looked: Vec<Result<Looked, Fault>>,
     known: &KnownRows,
+    cut: bool,
 ) -> Result<KnownRows, Vec<Fault>> {
     // where the id of each known row is, among those of the kept ones
     let mut count = 0;
@@ -167,7 +193,7 @@ fn put_together(
     if faults.is_empty() {
         Ok(rows)
     } else {
-        Err(crate::fault::abridge(faults))
+        Err(crate::fault::abridge(faults, cut))
     }
 }
 
@@ -229,14 +255,20 @@ impl Selection {
         }
     }
 
+    /// How many rows a tier keeps.
+    pub fn kept_by(&self, tier: &Tier) -> usize {
+        let share = tier.fraction.map(|f| (f * self.rows.len() as f64).ceil() as usize);
+        let budget = [tier.cases, share].into_iter().flatten().min();
+        budget.map_or(self.rows.len(), |budget| budget.max(1).min(self.rows.len()))
+    }
+
     /// Positions (into `rows`) that a tier keeps, in file order.
     pub fn tier(&self, tier: &Tier, seed: u64) -> Vec<u32> {
-        let share = tier.fraction.map(|f| (f * self.rows.len() as f64).ceil() as usize);
-        let budget = [tier.cases, share].into_iter().flatten().min().unwrap_or(usize::MAX);
+        let budget = self.kept_by(tier);
         let mut positions: Vec<u32> = (0..self.rows.len() as u32).collect();
         if budget < positions.len() {
             positions.sort_by_cached_key(|p| order_key(seed, self.ids.get(*p as usize)));
-            positions.truncate(budget.max(1));
+            positions.truncate(budget);
             positions.sort_unstable();
         }
         positions
@@ -244,16 +276,31 @@ impl Selection {
 
     /// The first `k` positions of a seeded draw, those in `skip` left out.
     pub fn draw(&self, k: usize, seed: &str, skip: Option<u32>) -> Vec<u32> {
-        let mut hashed: Vec<(u128, u32)> = (0..self.rows.len() as u32)
-            .filter(|p| Some(self.rows[*p as usize]) != skip)
-            .map(|p| (order_key(0, &format!("{seed}\0{}", self.ids.get(p as usize))), p))
-            .collect();
-        if k < hashed.len() {
-            hashed.select_nth_unstable(k);
-            hashed.truncate(k);
+        effort::spend(self.rows.len() as u64 * HASH_WORK);
+        let mut text = format!("{seed}\0");
+        let start = text.len();
+        let mut first: Vec<(u128, u32)> = Vec::new();
+        let mut beyond = u128::MAX; // no key behind this one is among the first
+        for (position, id) in self.ids.iter().enumerate() {
+            if Some(self.rows[position]) == skip {
+                continue;
+            }
+            text.truncate(start);
+            text.push_str(id);
+            let key = order_key(0, &text);
+            if key > beyond {
+                continue;
+            }
+            first.push((key, position as u32));
+            if first.len() > 2 * k + SPARE {
+                first.select_nth_unstable(k);
+                first.truncate(k);
+                beyond = first.iter().map(|(key, _)| *key).max().unwrap_or(0);
+            }
         }
-        hashed.sort_unstable();
-        hashed.into_iter().map(|(_, p)| p).collect()
+        first.sort_unstable();
+        first.truncate(k);
+        first.into_iter().map(|(_, position)| position).collect()
     }
 }
 

@@ -2,14 +2,47 @@
 
 use crate::ir::{Dataset, Format};
 use crate::quoting::Quotes;
+use minijinja::value::{Enumerator, Object};
 use minijinja::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The columns of a delimited file, and the state of a digest that has read them.
 #[derive(Default)]
 pub(super) struct Header {
-    pub(super) names: Vec<Value>,
+    /// How many columns there are.
+    pub(super) width: usize,
+    pub(super) names: Arc<Names>,
     pub(super) state: blake3::Hasher,
+}
+
+/// The names of columns, each once, and where their fields stand.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    all: Vec<Value>,
+    places: HashMap<Arc<str>, usize>,
+}
+
+/// A record as a mapping. Only the fields that are asked for become values: there may be thousands.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) names: Arc<Names>,
+    pub(super) fields: csv::StringRecord,
+}
+
+impl Object for Record {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let place = self.names.places.get(key.as_str()?)?;
+        self.fields.get(*place).map(Value::from)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.names.all.clone())
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(self.names.all.len())
+    }
 }
 
 impl Header {
@@ -26,8 +59,14 @@ impl Header {
         if delimiter(format) != b',' {
             state.update(&[1, delimiter(format)]);
         }
-        let names = names.iter().map(|name| Value::from(Arc::<str>::from(name.as_str()))).collect();
-        Header { names, state }
+        let mut known = Names::default();
+        for (place, name) in names.iter().enumerate() {
+            let name = Arc::<str>::from(name.as_str());
+            if known.places.insert(Arc::clone(&name), place).is_none() {
+                known.all.push(Value::from(name));
+            }
+        }
+        Header { width: names.len(), names: Arc::new(known), state }
     }
 }
 

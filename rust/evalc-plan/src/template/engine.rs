@@ -7,7 +7,7 @@ use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior
 
 use super::{filters, methods, program, weight};
 /// Work one render may do, in the engine's unit: an instruction, or 64 bytes of data.
-const FUEL: u64 = 4_000_000;
+pub(crate) const FUEL: u64 = 4_000_000;
 
 /// The environment of prompt templates: `jinja2.Environment(undefined=StrictUndefined,
 /// keep_trailing_newline=True)` with the filter `regex_replace`.

@@ -15,10 +15,16 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
 
 use super::arguments::refusal;
+use super::engine;
 use super::weight::{self, UNIT};
+use crate::effort;
 
 /// Printed text costs this many times what the engine takes, so that it stays within 64 MiB.
 const PRINTING: usize = 3;
+
+/// Work that a failing render of such a template counts for; of another it counts as a sixteenth of
+/// what a render may do.
+const CHEAP: u64 = 100;
 
 /// After so many renders that did too much work the rest is not tried: there may be a million rows.
 const EXHAUSTED: usize = 4;
@@ -38,6 +44,8 @@ pub(crate) struct Program {
     blocks: BTreeMap<&'static str, Instructions<'static>>,
     /// How many renders could not pay for their work.
     exhausted: AtomicUsize,
+    /// Work that a render counts for which fails: what it did is not told.
+    failing: u64,
 }
 
 impl Program {
@@ -65,10 +73,13 @@ impl Program {
 
     fn of(generator: CodeGenerator<'static>) -> Program {
         let (instructions, blocks) = generator.finish();
+        let mut listed = (0..).map_while(|at| instructions.get(at));
+        let failing = if listed.all(is_cheap) { CHEAP } else { engine::FUEL / 16 };
         Program {
             instructions: weighed(&instructions),
             blocks: blocks.into_iter().map(|(name, block)| (name, weighed(&block))).collect(),
             exhausted: AtomicUsize::new(0),
+            failing,
         }
     }
 
@@ -96,17 +107,13 @@ impl Program {
         let mut out = make_string_output(&mut text);
         let context = context.clone();
         let none = AutoEscape::None;
-        let (value, state) = machinery::eval(
-            environment,
-            &self.instructions,
-            context,
-            &self.blocks,
-            &mut out,
-            none,
-        )?;
-        if let Some(value) = &value {
-            weight::weigh(&state, value)?;
-        }
+        let evaluated =
+            machinery::eval(environment, &self.instructions, context, &self.blocks, &mut out, none);
+        // what an error has cost is not told
+        let (value, state) = evaluated.inspect_err(|_| effort::spend(self.failing))?;
+        let weighed = value.as_ref().map_or(Ok(0), |value| weight::weigh(&state, value));
+        effort::spend(state.fuel_levels().map_or(0, |(consumed, _)| consumed));
+        weighed?;
         drop(state);
         Ok((text, value))
     }
@@ -261,6 +268,15 @@ fn before_item(listed: &[&Instruction<'static>], at: usize) -> (usize, Vec<Instr
         steps.extend(test());
     }
     (start - 1, steps)
+}
+
+/// Whether an instruction takes little, whatever the row holds.
+fn is_cheap(instruction: &Instruction) -> bool {
+    use Instruction as I;
+    matches!(
+        instruction,
+        I::EmitRaw(_) | I::Emit | I::Lookup(_) | I::GetAttr(_) | I::GetItem | I::LoadConst(_)
+    )
 }
 
 fn makes_a_value(instruction: &Instruction) -> bool {
