@@ -178,7 +178,7 @@ mod tests {
     fn one_fault_of_many_rows_is_told_once_with_their_lines() {
         let told = |n: usize| {
             let faults = (1..=n).map(|i| of_row(format!("the target {i} is beyond `{i}`"), i));
-            abridge(faults.collect())
+            abridge(faults.collect(), false)
         };
         assert_eq!(told(1)[0].notes, Vec::<String>::new());
         assert_eq!(told(3)[0].notes, ["3 rows are like this: lines 1, 2 and 3"]);
@@ -190,13 +190,13 @@ mod tests {
     fn other_faults_of_one_place_stay_apart() {
         let words = ["null", "no label", "a list"];
         let faults = words.iter().enumerate().map(|(i, word)| of_row((*word).to_owned(), i + 1));
-        assert_eq!(abridge(faults.collect()).len(), 3);
+        assert_eq!(abridge(faults.collect(), false).len(), 3);
         let missing = |column: &str, line: usize| {
             Fault::new("missing-column", format!("the row on line {line} has no `{column}`"))
                 .at("tasks", "t", "prompt")
                 .in_file("d", Some(line))
         };
-        let told = abridge(vec![missing("a", 1), missing("b", 2), missing("a", 12)]);
+        let told = abridge(vec![missing("a", 1), missing("b", 2), missing("a", 12)], false);
         assert_eq!(told.len(), 2);
         assert_eq!(told[0].notes, ["2 rows are like this: lines 1 and 12"]);
     }

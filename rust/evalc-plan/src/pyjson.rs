@@ -94,7 +94,11 @@ fn even_of_two(number: f64, shortest: String) -> String {
         return shortest;
     }
     let rounded = format!("{number:.*e}", digits - 1);
-    if rounded.parse() == Ok(number) { rounded } else { shortest }
+    if rounded.parse() == Ok(number) {
+        rounded
+    } else {
+        shortest
+    }
 }
 
 /// Digits with a point where the exponent puts it; at least one digit on either side.
