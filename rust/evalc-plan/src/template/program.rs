@@ -22,7 +22,7 @@ use crate::effort;
 /// Printed text costs this many times what the engine takes, so that it stays within 64 MiB.
 const PRINTING: usize = 3;
 
-/// Work that a failing render of such a template counts for; of another it counts as a sixteenth of
+/// Work that a failing render of such a template counts for; of another it counts as an eighth of
 /// what a render may do.
 const CHEAP: u64 = 100;
 
@@ -74,7 +74,7 @@ impl Program {
     fn of(generator: CodeGenerator<'static>) -> Program {
         let (instructions, blocks) = generator.finish();
         let mut listed = (0..).map_while(|at| instructions.get(at));
-        let failing = if listed.all(is_cheap) { CHEAP } else { engine::FUEL / 16 };
+        let failing = if listed.all(is_cheap) { CHEAP } else { engine::FUEL / 8 };
         Program {
             instructions: weighed(&instructions),
             blocks: blocks.into_iter().map(|(name, block)| (name, weighed(&block))).collect(),
