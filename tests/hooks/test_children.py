@@ -11,7 +11,7 @@ import pytest
 
 from evalc.errors import PRECEDENCE, ExitCode, foremost
 from evalc.hooks.calls import call_all
-from evalc.hooks.crew import CREW
+from evalc.hooks.crew import CREW, Crew
 from evalc.hooks.frames import HEADER, LONGEST, MAGIC, BadFrame, Inbox, frame
 from evalc.hooks.limits import Hook, Limits
 from workspaces import SUMS, Workspace, sum_rows
@@ -134,7 +134,8 @@ def test_children_end_with_evalc_however_it_ends(workspace: Workspace, number: i
     assert len(children_of(workspace.root)) >= 2
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == (130 if number == signal.SIGINT else -number), err
+    codes = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
+    assert process.returncode == codes[number], err
     assert "Traceback" not in err
     until = time.monotonic() + 5
     while children_of(workspace.root) and time.monotonic() < until:
@@ -143,7 +144,7 @@ def test_children_end_with_evalc_however_it_ends(workspace: Workspace, number: i
 
 
 def test_the_foremost_code_is_the_one_that_has_to_be_seen_to_first() -> None:
-    assert [int(code) for code in PRECEDENCE] == [130, 2, 1, 7, 3, 4]
+    assert [int(code) for code in PRECEDENCE] == [130, 143, 2, 1, 7, 3, 4]
     assert foremost([ExitCode.GATE_FAILED, ExitCode.CODE_FAILED]) == ExitCode.CODE_FAILED
     assert foremost([ExitCode.CODE_FAILED, ExitCode.USAGE]) == ExitCode.USAGE
 
@@ -159,3 +160,25 @@ def test_a_child_is_used_again_and_an_edit_is_seen(tmp_path: Path) -> None:
         return int(found.value) - more
 
     assert pid(0) == pid(1) == pid(0) != os.getpid()
+
+
+def test_a_child_that_is_expected_is_the_one_that_is_taken() -> None:
+    crew = Crew()
+    crew.expect()
+    (expected,) = crew._idle
+    try:
+        assert crew.take() is expected
+    finally:
+        expected.kill()
+
+
+def test_a_first_call_that_takes_longest_starts_no_second_child(tmp_path: Path) -> None:
+    text = (
+        "import os, time\nSEEN = []\n"
+        "def judge(case):\n"
+        "    if not SEEN:\n        time.sleep(0.003)\n"
+        "    SEEN.append(1)\n    return os.getpid()"
+    )
+    found = list(call_all(hook(tmp_path, text), 5000, lambda _: b"[{},{}]", Limits(workers=4)))
+    assert len(found) == 5000
+    assert len({one.value for one in found}) == 1

@@ -25,6 +25,8 @@ ENDS = 5
 WORTH = 4
 """How many times its start another child has to save."""
 LEAST_START = 0.05
+FEW = 16
+"""Calls that say little where they are quick: the first takes longest."""
 
 
 STEP, AHEAD = 128, 4096
@@ -105,6 +107,7 @@ class _Calls:
         self._desks: list[_Desk] = []
         self._batches, self._ends, self._stopped, self._singly = 0, 0, False, False
         self._per_call: float | None = None
+        self._made = 0
         self._first = 0.0
         self._check = as_score if hook.takes == "case" else as_text
 
@@ -155,9 +158,11 @@ class _Calls:
         loads = [desk.serving.load_seconds for desk in self._desks if desk.serving.loaded]
         per_call = self._per_call
         if per_call is None and self._first:
-            per_call = time.monotonic() - self._first
-        if not loads or per_call is None:
-            return 1
+            waited = time.monotonic() - self._first
+            per_call = waited if waited > LEAST_START else None
+        few = self._made < FEW and per_call is not None and per_call < LEAST_START / FEW
+        if not loads or per_call is None or few:
+            return max(1, len(self._desks))
         left = self._left()
         remaining = left + sum(len(calls) for d in self._desks for _, calls in d.posted)
         pays = int(remaining * per_call / (WORTH * max(LEAST_START, *loads)))
@@ -259,7 +264,8 @@ class _Calls:
         desk.posted.popleft()
         self._waiting.extendleft(reversed(calls[len(values) :]))
         per_call = spent / len(values)
-        known = self._per_call
+        known = self._per_call if self._made >= FEW else None
+        self._made += len(values)
         self._per_call = per_call if known is None else (known + per_call) / 2
         return [
             Returned(at, failure=wrong[place]) if place in wrong else self._checked(at, value)

@@ -54,7 +54,8 @@ class Crew:
     def expect(self) -> None:
         """Have a child ready: it starts while its first calls are still being put together."""
         with suppress(Faults):  # told when a child is taken
-            self._idle.append(self.take())
+            worker = self.take()  # which may have made another list
+            self._idle.append(worker)
 
     def give(self, worker: Worker, hook: Hook) -> None:
         """Take a child back that has done what it was to do."""
