@@ -163,8 +163,9 @@ def _data_bounds() -> str:
     lines += ["", "More is an error (`data-too-large`), found before memory is taken for it."]
     requests = f"{bounds['requests']:,}, and {bounds['requests_of_row']} more for each row"
     work = (
-        f"{bounds['work']:,}, and {bounds['work_of_row']:,} more for each row "
-        f"and {bounds['work_of_byte']} for each byte"
+        f"{bounds['work']:,}, and {bounds['work_of_row']:,} more for each row, "
+        f"{bounds['work_of_byte']} for each byte, and {bounds['work_of_case']} for each of the "
+        f"first {bounds['cases_of_work']:,} cases"
     )
     lines += ["", "A plan is bounded by the rows of all its files together:", ""]
     lines += ["| what | at most |", "|---|---|", f"| requests of a plan | {requests} |"]

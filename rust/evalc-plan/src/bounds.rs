@@ -39,6 +39,12 @@ pub const WORK_OF_ROW: usize = 5_000;
 /// More of it for each byte of the data: reading one takes a quarter.
 pub const WORK_OF_BYTE: usize = 20;
 
+/// More of it for each case of each task: many plain tasks over the same rows are no fault.
+pub const WORK_OF_CASE: usize = 100;
+
+/// Most cases that count so.
+pub const CASES_OF_WORK: usize = 1 << 21;
+
 /// Most requests of a plan, which holds each in memory: about 150 bytes.
 pub const REQUESTS: usize = 1 << 22;
 
@@ -46,7 +52,7 @@ pub const REQUESTS: usize = 1 << 22;
 pub const REQUESTS_OF_ROW: usize = 256;
 
 /// All of them by name.
-pub const ALL: [(&str, usize); 14] = [
+pub const ALL: [(&str, usize); 16] = [
     ("row", ROW),
     ("rows", ROWS),
     ("columns", COLUMNS),
@@ -59,6 +65,8 @@ pub const ALL: [(&str, usize); 14] = [
     ("work", WORK),
     ("work_of_row", WORK_OF_ROW),
     ("work_of_byte", WORK_OF_BYTE),
+    ("work_of_case", WORK_OF_CASE),
+    ("cases_of_work", CASES_OF_WORK),
     ("requests", REQUESTS),
     ("requests_of_row", REQUESTS_OF_ROW),
 ];

@@ -63,7 +63,8 @@ impl Effort {
         let bytes = files.values().map(|(_, bytes)| bytes).sum();
         let effort = Effort {
             rows,
-            most_work: most_work(rows, bytes),
+            most_work: most_work(rows, bytes)
+                + (bounds::WORK_OF_CASE * cases(ir, datasets).min(bounds::CASES_OF_WORK)) as u64,
             most_requests: (bounds::REQUESTS + bounds::REQUESTS_OF_ROW * rows) as u64,
             work: ir.tasks.iter().map(|_| AtomicU64::new(0)).collect(),
             all_work: AtomicU64::new(0),
@@ -171,6 +172,12 @@ impl Effort {
         let message = format!("{what} are more requests than are planned: {limit}");
         Fault::new("too-many-requests", message).at("tasks", &task.name, field).hint(hint)
     }
+}
+
+/// Cases of all tasks, each once whatever the models.
+fn cases(ir: &Ir, datasets: &[Option<Loaded>]) -> usize {
+    let own = ir.tasks.iter().filter_map(|task| datasets[task.dataset].as_ref());
+    own.map(|loaded| loaded.selection.kept_by(&ir.tier)).sum()
 }
 
 /// How many requests a case of a task has, where the spec says so, and which key does.
