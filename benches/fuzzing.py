@@ -64,7 +64,7 @@ class Ended:
             return "MEMORY"
         if not CODES.issuperset(self.codes):
             return f"EXIT CODE {max(self.codes)}"
-        codes = sorted(set(re.findall(r"error\[([a-z-]+)\]", self.said)))
+        codes = sorted(set(re.findall(r"error\[([a-z0-9-]+)\]", self.said)))
         if ExitCode.USAGE in self.codes and not codes and "Error: " not in self.said:
             return "SILENT 2"
         return " ".join(codes[:2]) if codes else "ran"

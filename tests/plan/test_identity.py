@@ -299,3 +299,55 @@ def test_the_longest_input_is_what_the_configuration_says(tmp_path: Path) -> Non
     assert read_checkpoint(plain, None, "m").max_length == 55
     edit_config(plain, lambda _: {})
     assert read_checkpoint(plain, None, "m").max_length is None
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1.5,
+    float("inf"),
+    10**30,
+    "x",
+    [],
+    [[]],
+    [{}],
+    {},
+    {"a": {}},
+)
+READ = (
+    *(
+        "text_config",
+        "model_type",
+        "layer_types",
+        "rope_scaling",
+        "rope_parameters",
+        "architectures",
+    ),
+    *("quantization_config", "auto_map", "transformers_weights", "num_labels", "sliding_window"),
+    *("is_encoder_decoder", "configuration_files", "attn_logit_softcapping", "output_attentions"),
+    *("num_hidden_layers", "hidden_size", "vocab_size", "max_position_embeddings", "pad_token_id"),
+)
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["whole", "text_config"])
+@pytest.mark.parametrize("field", READ)
+def test_a_field_of_another_kind_is_read_or_refused(field: str, inner: bool, bench: Bench) -> None:
+    """Whatever stands in it: transformers may take what evalc cannot read, never the other way."""
+    path = bench.folder / "config.json"
+    before = json.loads(path.read_text())
+    for value in ODD:
+        part = {
+            "model_type": "llama",
+            **({} if inner and field == "text_config" else {field: value}),
+        }
+        changed = {**before, "text_config": part} if inner else {**before, field: value}
+        path.write_text(json.dumps(changed))
+        try:
+            bench.identity()
+            checkpoint = read_checkpoint(bench.folder, None, "m")
+            assert isinstance(checkpoint.max_length, int | None)
+            assert checkpoint.attention in ("eager", "sdpa")
+            assert checkpoint.shape().layers >= 0
+        except Faults as faults:
+            assert faults.diagnostics[0].code == "bad-model"

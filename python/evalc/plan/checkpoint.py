@@ -166,12 +166,27 @@ def read_config(path: Path, place: Place | None, name: str) -> dict[str, Any]:
             "the configuration (`configuration_files`)"
         )
         raise fault("bad-model", message, place, "name one: copy it over `config.json`")
+    _require_kinds(path, config, place)
     require_own_kernels(path, config, place)
     if config.get("is_encoder_decoder") is True:
         kind = str(config.get("model_type", "unknown"))
         message = f"model `{name}` is an encoder-decoder (`{kind}`), which evalc cannot ask"
         raise fault("bad-model", message, place, "name a model that is a decoder alone")
     return config
+
+
+def _require_kinds(path: Path, config: Mapping[str, Any], place: Place | None) -> None:
+    """Raise Faults unless the fields that are read as a table or as a name are one."""
+    text = config.get("text_config")
+    wrong = None if text is None or isinstance(text, dict) else ("text_config", "a table")
+    for part in (config, text):
+        kind = part.get("model_type") if isinstance(part, dict) else None
+        if kind is not None and not isinstance(kind, str):
+            wrong = ("model_type", "a name")
+    if wrong is not None:
+        field, what = wrong
+        message = f"`{path / contents.CONFIG}` has a `{field}` that is not {what}"
+        raise fault("bad-model", message, place, RESTORE)
 
 
 def _require_directory(path: Path, place: Place | None, name: str) -> None:
