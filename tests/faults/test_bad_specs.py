@@ -161,3 +161,41 @@ def test_a_hook_is_refused_where_hooks_are_forbidden(quiz: Workspace) -> None:
     quiz.write(QUIZ.replace('"acc", "acc_norm"', '"scoring:own"'))
     (quiz.specs / "scoring.py").write_text("raise SystemExit('it ran')\n")
     refused(quiz, "hook-refused", "--no-hooks")
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", LONG],
+        ["plan", LONG],
+        ["exec", f"specs/{LONG}/a.toml"],
+        ["plan", "specs", "--out", LONG],
+        ["plan", "specs", "--cache", LONG],
+        ["report", "specs", "--html", LONG],
+        ["report", "specs", "--junit", f"{LONG}/a.xml"],
+        ["diff", LONG, f"{LONG}/b.json"],
+        ["init", LONG],
+        ["cache", "stat", "--cache", LONG],
+        ["cache", "merge", LONG],
+        ["cache", "import", LONG],
+        ["cache", "export", LONG],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:24],
+)
+def test_a_path_that_no_file_system_holds_is_refused(
+    arguments: list[str], workspace: Workspace
+) -> None:
+    workspace.quiz()
+    done = workspace.call(*arguments)
+    assert done.code in (1, 2)
+    assert "internal error" not in done.text
+
+
+def test_a_variable_may_not_make_a_path_too_long(workspace: Workspace) -> None:
+    workspace.write(
+        f'[paths]\nx = "{"y" * 200}"\n', QUIZ.replace('path = "', f'path = "${{x}}{"z" * 100}/')
+    )
+    assert "cannot be looked for: file name too long" in refused(workspace, "missing-data")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import cache_option
+from evalc.cli.options import PLACE, cache_option
 from evalc.cli.sizes import size_text
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.diagnostics.amounts import many
@@ -22,7 +22,6 @@ from evalc.store.union import Conflict, Contents, Union
 
 EXPORT_SCHEMA = "evalc.cache-export/1"
 UNION_SCHEMA = "evalc.cache-union/1"
-PATH = click.Path(path_type=Path)
 model_option = click.option(
     "--model",
     "models",
@@ -34,7 +33,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print a vers
 
 
 @click.command("export")
-@click.argument("target", metavar="FILE.evalc", type=PATH)
+@click.argument("target", metavar="FILE.evalc", type=PLACE)
 @model_option
 @cache_option
 @json_option
@@ -78,7 +77,7 @@ def export_command(target: Path, models: tuple[str, ...], cache: Path, as_json: 
 
 
 @click.command("import")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PATH)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PLACE)
 @cache_option
 @json_option
 def import_command(files: tuple[Path, ...], cache: Path, as_json: bool) -> int:
@@ -99,7 +98,7 @@ def import_command(files: tuple[Path, ...], cache: Path, as_json: bool) -> int:
 
 
 @click.command("merge")
-@click.argument("other", metavar="OTHER_CACHE_DIR", type=PATH)
+@click.argument("other", metavar="OTHER_CACHE_DIR", type=PLACE)
 @cache_option
 @json_option
 def merge_command(other: Path, cache: Path, as_json: bool) -> int:

@@ -118,7 +118,10 @@ def _is_path(name: str, asked: Request) -> bool:
 
 def _absent(name: str) -> Diagnostic:
     path = Path(name)
-    what = "is a folder, not a report" if path.is_dir() else "does not exist"
+    try:
+        what = "is a folder, not a report" if path.is_dir() else "does not exist"
+    except OSError as error:
+        what = f"cannot be looked for: {(error.strerror or str(error)).lower()}"
     near = near_path(path.absolute(), None)
     hint = near if near and near.endswith(f"{path.suffix}`?") else None
     hint = hint or f"write one with `evalc report --json > {name}`, or name a model of the spec"

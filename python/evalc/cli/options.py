@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,29 @@ import click
 from evalc import env
 
 F = TypeVar("F", bound=Callable[..., Any])
-FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class Location(click.Path):
+    """A path of the command line that can be looked for, whether or not something is there."""
+
+    def __init__(self, *, dir_okay: bool = True) -> None:
+        super().__init__(dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:
+            why = (getattr(error, "strerror", None) or str(error)).lower()
+            shown = str(path) if len(str(path)) <= SHOWN else f"{str(path)[:SHOWN]}..."
+            self.fail(f"`{shown}` cannot be looked for: {why}", param, ctx)
+        return path
+
+
+SHOWN = 60
+PLACE, FILE = Location(), Location(dir_okay=False)
 FORMATS = click.Choice(["terminal", "line", "json", "github"])
 
 
@@ -51,7 +74,7 @@ def spec_options(command: F) -> F:
         metavar="KEY=VALUE",
         help="Override a value, as tasks.gsm8k.generate.max_new_tokens=64. Repeatable.",
     )(command)
-    return click.argument("paths", nargs=-1, type=click.Path(path_type=Path))(command)
+    return click.argument("paths", nargs=-1, type=PLACE)(command)
 
 
 def cache_option(command: F) -> F:

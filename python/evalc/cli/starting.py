@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from evalc.cli import output
+from evalc.cli.options import PLACE
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.spec.schema import schema_text
 from evalc.spec.starter import MODEL, starter_files
 
 
 @click.command("init")
-@click.argument("directory", type=click.Path(path_type=Path), default=Path("specs"))
+@click.argument("directory", type=PLACE, default=Path("specs"))
 @click.option("--model", default=MODEL, metavar="PATH", help="Model directory that the spec names.")
 def init_command(directory: Path, model: str) -> None:
     """Write a commented starter spec with small data into DIRECTORY; never overwrite a file."""

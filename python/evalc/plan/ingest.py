@@ -47,8 +47,11 @@ def data_file(path: Path, cache: Path, name: str, place: Place | None) -> DataFi
 
     Raises Faults when it does not exist or its suffix is not known.
     """
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
+    try:
+        what = "" if path.is_file() else "is a directory" if path.is_dir() else "does not exist"
+    except OSError as error:
+        what = f"cannot be looked for: {(error.strerror or str(error)).lower()}"
+    if what:
         raise Faults(
             [
                 Diagnostic(

@@ -19,6 +19,13 @@ def near_path(path: Path, place: Place | None) -> str | None:
     Only in the working directory and in the spec's own folder: a spec can name any folder of the
     machine, and what is in that is not for a log to tell.
     """
+    try:
+        return _near(path, place)
+    except OSError:  # a path that cannot be looked for, a working directory that is gone
+        return None
+
+
+def _near(path: Path, place: Place | None) -> str | None:
     missing = path
     while not missing.parent.is_dir():
         if missing.parent == missing:
@@ -28,11 +35,8 @@ def near_path(path: Path, place: Place | None) -> str | None:
     within = missing.parent.resolve()
     if path.exists() or not any(within.is_relative_to(root) for root in roots):
         return None
-    try:
-        with os.scandir(missing.parent) as entries:
-            names = [entry.name for entry in islice(entries, MOST)]
-    except OSError:
-        return None
+    with os.scandir(missing.parent) as entries:
+        names = [entry.name for entry in islice(entries, MOST)]
     close = nearest(missing.name, sorted(names))
     if close is None:
         return None
