@@ -258,7 +258,7 @@ class _Calls:
         wrong: dict[int, Failure] = {}
         said = desk.serving.said() if failed else ()
         for one in failed:
-            if not isinstance(one, list) or len(one) != 3 or not isinstance(one[0], int):
+            if not isinstance(one, list) or len(one) != 4 or not isinstance(one[0], int):
                 return None
             wrong[one[0]] = failure_of(one[1:], said)
         desk.posted.popleft()

@@ -134,9 +134,9 @@ class Child:
         failed = None
         try:
             find_first(wanted["root"], wanted["modules"])
-            self._imports.expect(wanted["root"], wanted["modules"])
+            self._imports.expect(wanted["root"], wanted["modules"], wanted["places"])
             self._kind, self._function = wanted["takes"], function_of(wanted["name"])
-            self._hold()
+            self._imports.require()
         except BaseException as error:  # whatever the user's module raises while it is imported
             failed = told(error, wanted["root"])
         self._still_own()
@@ -172,13 +172,8 @@ class Child:
         else:
             text, case = seen
             value = as_text(self._function(text, case))
-        self._hold()
+        self._imports.require()
         return value
-
-    def _hold(self) -> None:
-        """Raise `Unfit` for an import whose file may change without a key that tells."""
-        if file := self._imports.stray():
-            raise Unfit(f"it imports `{file}`, whose edits no key would tell", REMEDY)
 
     def _prepare(self) -> None:
         self._note(PREPARING)
@@ -191,7 +186,7 @@ class Child:
                 count += len(lines)
                 self._still_own()
                 self._channel.send(b"D", "".join(lines).encode())
-            self._hold()
+            self._imports.require()
         except BaseException as error:  # whatever the user's own code raises
             failed = told(error, self._root)
         self._still_own()
@@ -234,14 +229,14 @@ def _iterated(rows: Any) -> Iterator[Any]:
         raise Unfit(f"it returned `{shown(rows)}`, not rows") from None
 
 
-def told(error: BaseException, root: str) -> tuple[str, list[str]]:
-    """What an error says and where it was raised, whatever its own methods do."""
+def told(error: BaseException, root: str) -> tuple[str, list[str], str | None]:
+    """What an error says, where it was raised and a hint, whatever its own methods do."""
     if isinstance(error, Unfit):
-        return str(error), [*error.notes]
+        return str(error), [], error.hint
     try:
-        return _what(error)[:TOLD], _where(error, root)
+        return _what(error)[:TOLD], _where(error, root), None
     except BaseException:  # a `__str__` of the user's
-        return f"{type(error).__name__}, whose text cannot be shown", []
+        return f"{type(error).__name__}, whose text cannot be shown", [], None
 
 
 def _what(error: BaseException) -> str:

@@ -31,12 +31,14 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Hook:
     """A function `pkg.mod:function`, found from `root`; `modules` are those under `root` that take
-    part in it, as far as its text tells."""
+    part in it, as far as its text tells, `places` are folders and files of packages that are
+    installed in place and take part too."""
 
     name: str
     root: Path
     takes: Takes
     modules: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,13 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 
+from evalc.hooks.values import Unfit
+
+SITES = ("site-packages", "dist-packages")
+REMEDY = (
+    "import it as a module of the folder of the specs or as a package, in an `import` statement, "
+    "or install it"
+)
 TYPE_CHECKING = False
 """Not from `typing`, whose import is a tenth of a child's start."""
 if TYPE_CHECKING:
@@ -49,11 +56,18 @@ class _Source(SourceFileLoader):
 
 
 class Sources:
-    """Finds the modules under `root`; `found` are those that it was asked for."""
+    """Finds the modules under `root` for the hooks that `names` take part in.
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    `found` are those that it was asked for.
+
+    Other hooks of the root have modules of their own, be the files the same: what one has
+    imported, another has not.
+    """
+
+    def __init__(self, root: str, names: frozenset[str]) -> None:
+        self.root, self.names = root, names
         self.found: dict[str, _Source] = {}
+        self._aside: dict[str, ModuleType] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -70,26 +84,41 @@ class Sources:
             submodule_search_locations=[os.path.dirname(file)] if package else None,  # noqa: PTH120
         )
 
-    def forget(self) -> None:
-        """Let everything be imported anew."""
+    def leave(self) -> None:
+        """Take its modules out of the way."""
         for name in self.found:
-            sys.modules.pop(name, None)
-        self.found.clear()
+            if name in sys.modules:
+                self._aside[name] = sys.modules.pop(name)
+
+    def enter(self) -> None:
+        """Put its modules back, unless a file of theirs has changed."""
+        if any(loader.changed() for loader in self.found.values()):
+            self.found.clear()
+        else:
+            sys.modules.update(self._aside)
+        self._aside.clear()
+
+
+_KNOWN: list[Sources] = []
 
 
 def find_first(root: str, names: Iterable[str]) -> None:
     """Let modules be found under `root` before elsewhere, by functions that import late as well.
 
-    `names` are modules under `root`; such as were imported from elsewhere are forgotten.
+    `names` are modules under `root` that take part; such as were imported from elsewhere are
+    forgotten.
     """
-    known = [finder for finder in sys.meta_path if isinstance(finder, Sources)]
-    for finder in known:
-        if finder.root != root or any(loader.changed() for loader in finder.found.values()):
-            finder.forget()
-    own = next((finder for finder in known if finder.root == root), None) or Sources(root)
-    for name in names:
-        if name not in own.found:
-            sys.modules.pop(name, None)
+    for finder in _KNOWN:
+        finder.leave()
+    _KNOWN[:] = [finder for finder in _KNOWN if finder.root == root]
+    wanted = frozenset(names)
+    own = next((finder for finder in _KNOWN if finder.names == wanted), None)
+    if own is None:
+        own = Sources(root, wanted)
+        _KNOWN.append(own)
+    for name in wanted:
+        sys.modules.pop(name, None)
+    own.enter()
     # one of another root would lend its package of a name that is a bare folder here
     sys.meta_path[:] = [own, *(one for one in sys.meta_path if not isinstance(one, Sources))]
     if root in sys.path:
@@ -99,57 +128,85 @@ def find_first(root: str, names: Iterable[str]) -> None:
 
 
 class Imports:
-    """What a hook's modules import, against what its source digest holds.
+    """Watches that a hook runs no file but those whose edits a key tells, however it is run.
 
-    `baseline` are the modules that were there before any hook, `path` where modules were found
-    then.
+    Every way of running code, and every module in machine code, is told to an audit hook of the
+    interpreter, in forked processes too; what is refused is refused before it runs.
     """
 
     def __init__(self) -> None:
-        self._baseline, self._path = frozenset(sys.modules), _real(sys.path)
-        self._library = _real([os.path.dirname(os.__file__)])  # noqa: PTH120
+        evalc = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120
+        library = os.path.dirname(os.__file__)  # noqa: PTH120
+        sites = (one for one in sys.path if os.path.basename(one) in SITES)  # noqa: PTH119
+        self._always = _real([os.path.join(evalc, "evalc"), library, *sites])  # noqa: PTH118
+        self._made = _real([tempfile_folder(), *_hidden()])
         self._own: frozenset[str] = frozenset()
-        self._root, self._seen = "", 0
+        self._places: tuple[str, ...] = ()
+        self._root = ""
+        self._fine: set[str] = set()
+        self.stray: str | None = None
+        sys.addaudithook(self._hear)
 
-    def expect(self, root: str, names: Iterable[str]) -> None:
-        """The hook that comes next has the modules `names` under `root`."""
+    def expect(self, root: str, names: Iterable[str], places: Iterable[str]) -> None:
+        """The hook that comes next has the modules `names` under `root`, and packages that are
+        installed in place at `places`."""
         files = (file_under(root, name) for name in names)
         self._own = frozenset(os.path.realpath(file) for file in files if file)
-        self._root, self._seen = os.path.realpath(root), 0
+        self._places = _real(places)
+        self._root = os.path.realpath(root)
+        self._fine.clear()
+        self.stray = None
 
-    def stray(self) -> str | None:
-        """A file that was imported since and that no digest holds: one under `root` that the text
-        of the hook does not name, or one of a folder that the hook has put on `sys.path`."""
-        if len(sys.modules) == self._seen:
-            return None
-        self._seen = len(sys.modules)
-        for name in [*sys.modules]:
-            if name not in self._baseline and (file := self._strays(sys.modules.get(name))):
-                return file
-        return None
+    def require(self) -> None:
+        """Raise `Unfit` for a file that was refused, whatever the hook made of that."""
+        if self.stray:
+            raise Unfit(f"it runs `{self.stray}`, whose edits no key would tell", REMEDY)
 
-    def _strays(self, module: object) -> str | None:
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py"):
-            return None
-        file = os.path.realpath(file)
-        if file in self._own or _is_under(file, self._library) or _is_installed(file):
-            return None
-        if _is_under(file, (self._root,)) or not _is_under(file, self._path):
-            return file
-        return None
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "exec":
+            file = getattr(arguments[0], "co_filename", None)
+        elif event == "import":  # a module in machine code; others have no file here
+            file = arguments[1]
+        elif event == "open" and isinstance(arguments[0], str) and arguments[0].endswith(".pyc"):
+            file = None if "__pycache__" in arguments[0] else arguments[0]
+        else:
+            return
+        if isinstance(file, str) and file not in self._fine and self._root:
+            if self._strays(file):
+                self.stray = file
+                self.require()
+            self._fine.add(file)
+
+    def _strays(self, name: str) -> bool:
+        if name.startswith("<") or not os.path.isfile(name):  # noqa: PTH113
+            return False  # a text, or code that was made
+        file = os.path.realpath(name)
+        if file in self._own or _is_under(file, self._always) or _is_under(file, self._places):
+            return False
+        return _is_under(file, (self._root,)) or not _is_under(file, self._made)
+
+
+def tempfile_folder() -> str:
+    """Where compilers of other libraries put code that they have made."""
+    return os.environ.get("TMPDIR", "/tmp")
+
+
+def _hidden() -> list[str]:
+    """Folders of caches in the user's home, for the same."""
+    home = os.path.expanduser("~")  # noqa: PTH111
+    try:
+        names = os.listdir(home)  # noqa: PTH208
+    except OSError:
+        return []
+    return [os.path.join(home, name) for name in names if name.startswith(".")]  # noqa: PTH118
 
 
 def _real(folders: Iterable[str]) -> tuple[str, ...]:
     return tuple({os.path.realpath(folder) for folder in folders if folder})
 
 
-def _is_installed(file: str) -> bool:
-    return not {"site-packages", "dist-packages"}.isdisjoint(file.split(os.sep))  # noqa: PTH206
-
-
 def _is_under(file: str, folders: Iterable[str]) -> bool:
-    return any(file.startswith(folder + os.sep) for folder in folders)
+    return any(file == folder or file.startswith(folder + os.sep) for folder in folders)
 
 
 def function_of(name: str) -> Callable[..., Any]:

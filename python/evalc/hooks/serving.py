@@ -31,6 +31,7 @@ class Serving:
             "name": hook.name,
             "root": str(hook.root),
             "modules": list(hook.modules),
+            "places": list(hook.places),
             "takes": hook.takes,
         }
         self.worker.posted()
@@ -121,10 +122,11 @@ def object_of(body: bytes) -> Mapping[str, Any]:
 
 def failure_of(failed: Any, said: tuple[str, ...] = ()) -> Failure:
     """What a child tells of an error, checked: it may tell anything."""
-    if not isinstance(failed, list) or len(failed) != 2 or not isinstance(failed[1], list):
+    if not isinstance(failed, list) or len(failed) != 3 or not isinstance(failed[1], list):
         return Failure("it failed in a way that its process does not tell", said)
-    why, notes = failed
-    return Failure(plain(why), (*(plain(note) for note in notes[:2]), *said))
+    why, notes, hint = failed
+    own = (plain(note) for note in notes[:2])
+    return Failure(plain(why), (*own, *said), hint=None if hint is None else plain(hint))
 
 
 def plain(text: object) -> str:

@@ -20,10 +20,11 @@ SHOWN = 80
 
 
 class Unfit(Exception):  # noqa: N818
-    """A value that no hook may give, or what no hook may do; the text says why, `notes` more."""
+    """A value that no hook may give, or what no hook may do; the text says why, `hint` what to do
+    instead where that is not plain."""
 
-    def __init__(self, why: str, *notes: str) -> None:
-        self.notes = notes
+    def __init__(self, why: str, hint: str | None = None) -> None:
+        self.hint = hint
         super().__init__(why)
 
 

@@ -12,14 +12,24 @@ from typing import cast
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.hooks.limits import Hook, Takes
 from evalc.plan.imports import files_of, module_under, packages_of
-from evalc.plan.packages import package_state
+from evalc.plan.packages import package_state, places_in_place
 
 
 def hook_of(name: str, root: Path, takes: Takes) -> Hook:
     """A hook as a child runs it; `root` is the spec's folder. Raises Faults."""
     module_name, _ = _parts(name)
-    found = sorted(module_under(root, file) for file in files_of(module_name, root))
-    return Hook(name, root, takes, tuple(found))
+    files, packages = _taking_part(module_name, root)
+    found = sorted(module_under(root, file) for file in files)
+    places = sorted(str(place) for place in places_in_place(packages))
+    return Hook(name, root, takes, tuple(found), tuple(places))
+
+
+def _taking_part(module_name: str, root: Path) -> tuple[list[Path], set[str]]:
+    """Files under `root` that take part in a module, and packages from elsewhere."""
+    files = sorted(files_of(module_name, root))
+    if files:
+        return files, packages_of(files, root)
+    return [], {module_name.split(".", maxsplit=1)[0]} - sys.stdlib_module_names
 
 
 def source_digest(name: str, root: Path) -> str:
@@ -29,11 +39,8 @@ def source_digest(name: str, root: Path) -> str:
     Found without running any of them. Raises `Faults`.
     """
     module_name, function_name = _parts(name)
-    files = sorted(files_of(module_name, root))
-    packages = packages_of(files, root)
-    if not files:
-        files = [_installed(name, module_name)]
-        packages = {module_name.split(".")[0]} - sys.stdlib_module_names
+    files, packages = _taking_part(module_name, root)
+    files = files or [_installed(name, module_name)]
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"evalc.hook/2\0{module_name}\0{function_name}\0".encode())
     for path in files:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from evalc.hooks import modules
@@ -65,11 +65,31 @@ def _imports(path: Path, root: Path) -> Iterator[str]:
     except (SyntaxError, ValueError):
         return
     package = list(path.relative_to(root).parent.parts)
-    for node in ast.walk(tree):
-        yield from _names(node, package)
+    nodes = list(ast.walk(tree))
+    loaders = {
+        alias.asname
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module == "importlib"
+        for alias in node.names
+        if alias.name in _LOADERS and alias.asname
+    }
+    for node in nodes:
+        yield from _names(node, package, loaders | {*_LOADERS})
+    if path.name == "__init__.py":
+        yield from (".".join([*package, name]) for name in _offered(tree))
 
 
-def _names(node: ast.AST, package: list[str]) -> list[str]:
+def _offered(tree: ast.Module) -> Iterator[str]:
+    """Names that a package offers by `__all__`: `from package import *` imports modules of them."""
+    for node in tree.body:
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+            for part in ast.walk(node):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value
+
+
+def _names(node: ast.AST, package: list[str], loaders: Container[str]) -> list[str]:
     match node:
         case ast.Import():
             return [alias.name for alias in node.names]
@@ -80,7 +100,7 @@ def _names(node: ast.AST, package: list[str]) -> list[str]:
         case ast.Call(
             func=ast.Name(id=called) | ast.Attribute(attr=called),
             args=[ast.Constant(value=str(name)), *_],
-        ) if called in _LOADERS:
+        ) if called in loaders:
             bare = name.lstrip(".")
             level = len(name) - len(bare)
             above = package[: len(package) - level + 1] if level else []
