@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -224,6 +225,31 @@ def test_a_baseline_that_is_not_there_is_said_before_anything_runs(
     assert code in done.err
     assert phrase in done.err
     assert asked(judged) == 0
+
+
+def test_each_gate_says_its_own_mistake_in_the_junit_file(judged: Workspace) -> None:
+    """All of them said that of the first, and two mistakes were five errors."""
+    with_gates(
+        judged,
+        gate("a", min=0.1),
+        gate("b", baseline="nope", max_drop=0.02),
+        gate("c", baseline="missing.json", max_drop=0.02),
+        gate("d", baseline="nope", max_drop=0.03),
+    )
+    done = judged.call("exec", "--junit", judged.root / "out.xml")
+    assert done.code == 2
+    assert done.err.count("[unknown-baseline]") == 2
+    assert "named here too" in done.err
+    root = ElementTree.parse(judged.root / "out.xml").getroot()
+    said = {case.get("name"): str(case[0].get("message")) for case in root.iter("testcase")}
+    assert said == {
+        "a (m)": "not judged: the command ended before it was judged",
+        "b (m)": "not judged: no result is recorded as `nope`, and no model or file is called so",
+        "c (m)": "not judged: no result is recorded as `missing.json`, and no model or file is "
+        "called so",
+        "d (m)": "not judged: no result is recorded as `nope`, and no model or file is called so",
+    }
+    assert root.get("errors") == "4"
 
 
 def test_a_report_in_a_file_is_a_baseline(judged: Workspace) -> None:

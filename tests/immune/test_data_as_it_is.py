@@ -136,7 +136,8 @@ def test_a_value_that_cannot_be_said_refuses_who_reads_it_and_nobody_else(
     """I33: NaN was asked as `None`, bytes as their `repr`."""
     content = parquet(UNSAYABLE[kind](), q=["a", "b"])
     put(workspace, "d.parquet", content, SAY)
-    refused(workspace, "the row on line 2 has no `x`", "cannot be printed", "d.parquet:2")
+    what = "an infinity" if kind == "infinity" else "NaN"
+    refused(workspace, f"the row on line 2 has {what} in `x`", "cannot be printed", "d.parquet:2")
     put(workspace, "d.parquet", content, SAY.replace("{{ x }}", "{{ q }}"))
     assert prompts(workspace) == ["a", "b"]
 
@@ -236,27 +237,34 @@ def test_numbers_beyond_64_bits_are_not_rounded(workspace: Workspace) -> None:
     """I33: 2^64 was asked as 1.8446744073709552e+19."""
     rows = f'{{"x": {2**64 - 1}, "n": 1}}\n{{"x": {2**64}, "n": 2}}\n'
     put(workspace, "d.jsonl", rows, SAY)
-    refused(workspace, "the row on line 2 has no `x`", "64 bits")
+    refused(workspace, "the row on line 2 has an integer beyond 64 bits in `x`")
     put(workspace, "d.jsonl", rows, SAY.replace("{{ x }}", "{{ n }}"))
     assert prompts(workspace) == ["1", "2"]
     put(workspace, "d.jsonl", f'{{"x": {2**64 - 1}}}\n', SAY)
     assert prompts(workspace) == [str(2**64 - 1)]
 
 
-@pytest.mark.parametrize("number", ["NaN", "[1, -Infinity]", str(2**64)])
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        ("NaN", "NaN"),
+        ("[1, -Infinity]", "an infinity"),
+        (str(2**64), "an integer beyond 64 bits"),
+    ],
+)
 @pytest.mark.parametrize(
     "prompt",
     ["{{ x | default('none') }}", "{{ x is defined }}", "{% if x is defined %}a{% endif %}"],
 )
 def test_default_hides_no_number_that_cannot_be_printed(
-    workspace: Workspace, number: str, prompt: str
+    workspace: Workspace, number: str, what: str, prompt: str
 ) -> None:
     """The column of such a number was taken for absent, and `default` spoke for it."""
     rows = f'{{"x": 1, "n": 1}}\n{{"x": {number}, "n": 2}}\n'
     put(workspace, "d.jsonl", rows, SAY.replace("{{ x }}", prompt))
-    refused(workspace, "the row on line 2 has no `x`", "64 bits")
+    refused(workspace, f"the row on line 2 has {what} in `x`")
     put(workspace, "d.jsonl", rows, SAY, f'where = "{prompt}"')
-    refused(workspace, "the row on line 2 has no `x`", "64 bits")
+    refused(workspace, f"the row on line 2 has {what} in `x`")
     put(workspace, "d.jsonl", rows, SAY.replace("{{ x }}", "{{ n }}"))
     assert prompts(workspace) == ["1", "2"]
     assert workspace.planned().case(0, 1)["row"] == {"n": 2}
@@ -318,6 +326,26 @@ def test_an_index_that_says_another_choice_is_told(
     put(workspace, "d.jsonl", json.dumps({"q": "Q", "choices": choices, "target": target}), settled)
     assert workspace.planned().cell(0)["targets"] == [index]
     assert "what another" not in workspace.call("check", "specs").text
+
+
+@pytest.mark.parametrize("written", ["1", '"{{ 1 }}"'])
+def test_what_settles_a_target_that_is_a_number_of_the_spec_is_a_text(
+    workspace: Workspace, written: str
+) -> None:
+    """The hint said `| int`, which cannot be put behind a number of TOML."""
+    row = {"q": "Q", "choices": ["1", "2"]}
+    spec = PICK.replace('"{{ target }}"', written)
+    put(workspace, "d.jsonl", json.dumps(row), spec)
+    hint = 'target = "{{ 1 | int }}"'
+    assert f"write `{hint}` for the index" in workspace.call("check", "specs").text
+    put(
+        workspace,
+        "d.jsonl",
+        json.dumps(row),
+        PICK.replace('"{{ target }}"', hint.partition("= ")[2]),
+    )
+    done = workspace.call("check", "specs")
+    assert (done.code, "unsure-target" in done.text) == (0, False)
 
 
 def test_an_index_that_is_one_in_other_rows_is_not_told(workspace: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from evalc.cli.files import is_file
@@ -63,8 +64,11 @@ class Baselines:
                 try:
                     self._of_report(gate, name)
                 except Faults as faults:
-                    for diagnostic in faults.diagnostics:
-                        found.setdefault(diagnostic.message, diagnostic)
+                    for new in faults.diagnostics:
+                        known = found.setdefault(new.message, new)
+                        if new.place is not None and new.place != known.place:
+                            also = (*known.related, (new.place, "named here too"))
+                            found[new.message] = replace(known, related=also)
         if found:
             raise Faults(list(found.values()))
 

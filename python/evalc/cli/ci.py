@@ -27,20 +27,32 @@ LEAST = 2000
 
 @dataclass
 class Expected:
-    """What a command would give its verdict on: the task and the name of every gate's case."""
+    """What a command would give its verdict on: task and name of every gate's case, and where the
+    gate is written."""
 
-    gates: list[tuple[str, str]] = field(default_factory=list)
+    gates: list[tuple[str, str, frozenset[Place]]] = field(default_factory=list)
 
     def of(self, planned: Planned) -> None:
         """The gates and races of a plan."""
-        spec, selection = planned.folder.spec, planned.selection
+        folder, selection = planned.folder, planned.selection
+        spec = folder.spec
         self.gates = [
             *(
-                (gate.task, case_name(gate.gate, gate.model))
+                (gate.task, case_name(gate.gate, gate.model), _written(folder, gate.gate))
                 for gate in gate_cells(spec, selection)
             ),
-            *((race.task, case_name(race.gate, None)) for race in race_cells(spec, selection)),
+            *(
+                (race.task, case_name(race.gate, None), _written(folder, race.gate))
+                for race in race_cells(spec, selection)
+            ),
         ]
+
+
+def _written(folder: Folder, gate: str) -> frozenset[Place]:
+    """The places of a gate's keys."""
+    keys = folder.spec.gates[gate].model_fields_set
+    places = (folder.place(("gates", gate, key)) for key in sorted(keys))
+    return frozenset(place for place in places if place is not None)
 
 
 @contextmanager

@@ -127,7 +127,7 @@ CATALOGUE: dict[str, str] = {
     "bad-id": "the `id` of a row is null",
     # plan: cases
     "undefined-variable": "a template names a variable that is no column",
-    "missing-column": "a row lacks a column that a template needs",
+    "missing-column": "a row lacks a column, or holds a number there that cannot be kept",
     "template-failed": "a template fails on a row",
     "bad-choices": "a case's choices are not a list of texts",
     "unsure-target": "targets are the text of one choice and the index of another",

@@ -9,7 +9,7 @@ from evalc.diagnostics import Diagnostic, Faults
 from evalc.hooks.limits import Limits
 from evalc.spec import Folder, Selection
 from evalc.spec.fields import bytes_of
-from evalc.spec.models import Spec
+from evalc.spec.models import Spec, TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,28 @@ def used_hooks(folder: Folder, selection: Selection) -> list[UsedHook]:
 
 def _of_task(folder: Folder, task: str) -> Iterator[UsedHook]:
     spec = folder.spec.tasks[task]
-    for position, metric in enumerate(spec.metrics):
-        if ":" in metric:
-            yield UsedHook(metric, ("tasks", task, "metrics", position))
-    for name, extract in spec.extractions.items():
-        if extract.python is not None:
-            inner = (name,) if name else ()
-            yield UsedHook(extract.python, ("tasks", task, "extract", *inner, "python"))
+    for hook in _given_cases(spec):
+        yield UsedHook(hook.name, ("tasks", task, *hook.loc))
     datasets = [spec.dataset, *([spec.fewshot.dataset] if spec.fewshot else [])]
     for dataset in dict.fromkeys(datasets):
         if (prepare := folder.spec.datasets[dataset].prepare) is not None:
             yield UsedHook(prepare, ("datasets", dataset, "prepare"))
+
+
+def _given_cases(spec: TaskSpec) -> Iterator[UsedHook]:
+    """The hooks that are called with cases of a task, each at its place in the task."""
+    for position, metric in enumerate(spec.metrics):
+        if ":" in metric:
+            yield UsedHook(metric, ("metrics", position))
+    for name, extract in spec.extractions.items():
+        if extract.python is not None:
+            inner = (name,) if name else ()
+            yield UsedHook(extract.python, ("extract", *inner, "python"))
+
+
+def shown_to(spec: TaskSpec) -> tuple[str | int, ...] | None:
+    """Where a task names its first hook that is given whole rows; None where none is."""
+    return next((hook.loc for hook in _given_cases(spec)), None)
 
 
 def all_hooks(folder: Folder) -> list[UsedHook]:

@@ -25,7 +25,7 @@ from evalc.store.replacing import replacing
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 PARQUET = ".parquet"
-SNAPSHOT_VERSION = 3
+SNAPSHOT_VERSION = 4
 """Raised when some files are read as other rows; the others give the bytes that they gave."""
 
 
@@ -104,22 +104,33 @@ def read_file(file: DataFile, place: Place | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _read(file: DataFile, place: Place | None) -> str:
-    """The rows of a file as a JSON list. Raises Faults."""
+def _read(file: DataFile, place: Place | None, origin: str | None = None) -> str:
+    """The rows of a file as a JSON list.
+
+    Raises Faults, also for a row with a number that the planner cannot keep where `origin`, the
+    file as a user knows it, is given; else that number is passed on as it is written.
+    """
     try:
-        return _core.read_rows(str(file.path), file.format, file.compression, file.quote)
+        return _core.read_rows(str(file.path), file.format, file.compression, file.quote, origin)
     except _core.PlanFaults as faults:
-        (found,) = json.loads(str(faults))
-        at = Place(Path(found["file"]), line=found["line"]) if found["file"] else None
-        made = Diagnostic(
-            found["code"],
-            found["message"],
-            place or at,
-            notes=tuple(found["notes"]),
-            hint=found["hint"],
-            related=((at, "in this row"),) if place and at else (),
-        )
-        raise Faults([made]) from None
+        raise Faults([_of_rows(found, place) for found in json.loads(str(faults))]) from None
+
+
+def _of_rows(found: Mapping[str, Any], place: Place | None) -> Diagnostic:
+    at = Place(Path(found["file"]), line=found["line"]) if found["file"] else None
+    return Diagnostic(
+        found["code"],
+        found["message"],
+        place or at,
+        notes=tuple(found["notes"]),
+        hint=found["hint"],
+        related=((at, "in this row"),) if place and at else (),
+    )
+
+
+def require_whole(file: DataFile, origin: str, place: Place | None) -> None:
+    """Raise Faults where the rows of `file` cannot be read, or cannot be handed on whole."""
+    _read(file, place, origin)
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], target: Path) -> None:
@@ -142,13 +153,19 @@ def write_lines(lines: Iterable[str], target: Path) -> None:
 
 
 def prepared(  # noqa: PLR0917  what a snapshot is made of
-    file: DataFile, hook: str, root: Path, cache: Path, place: Place | None, limits: Limits
+    file: DataFile,
+    origin: str,
+    hook: str,
+    root: Path,
+    cache: Path,
+    place: Place | None,
+    limits: Limits,
 ) -> DataFile:
     """Rows of `file` passed through the user's `prepare` function, snapshotted by content.
 
     The function takes a list of rows and returns an iterable of rows. It runs again, in a child
     process, only when the file or its own source changes. Raises Faults when it cannot be loaded or
-    fails.
+    fails, and where it would be given a row of `origin` without one of its columns.
     """
     digest = _core.hash_files([str(file.path)])[0]
     # the same bytes are other rows in another format
@@ -159,7 +176,7 @@ def prepared(  # noqa: PLR0917  what a snapshot is made of
     target = cache / "snapshots" / f"prepared.v{SNAPSHOT_VERSION}-{name}.jsonl"
     if not is_whole(target):
         try:
-            rows = _read(file, place).encode()
+            rows = _read(file, place, origin).encode()
             write_lines(prepare(hook_of(hook, root, "rows"), rows, limits), target)
         except HookFailed as failed:
             if failed.loading:

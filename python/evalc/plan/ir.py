@@ -16,7 +16,7 @@ from evalc.plan.addresses import is_remote
 from evalc.plan.checkpoint import Shape, read_checkpoint
 from evalc.plan.digests import Digests
 from evalc.plan.elsewhere import require_own_code
-from evalc.plan.hooks import limits_of
+from evalc.plan.hooks import limits_of, shown_to
 from evalc.plan.remotes import Remotes
 from evalc.plan.sources import ModelSource
 from evalc.spec import Folder, Selection
@@ -103,13 +103,16 @@ def resolve(
 def resolve_data(folder: Folder, cache: Path, skipped: Collection[str] = ()) -> bytes:
     """The Ir of a whole spec without models, for checking data and templates; locks nothing.
 
-    Tasks with datasets in `skipped` are left out.
+    Tasks with datasets in `skipped` are left out; of these only the rows that a `prepare` would be
+    given are read.
     """
     found = _Findings()
     remotes = Remotes(folder, cache, Digests(None))
     tasks = [t for t in sorted(folder.spec.tasks) if not _reads(folder.spec.tasks[t], skipped)]
     datasets = _datasets(folder, tasks)
     files = [found.of(_dataset, folder, name, cache, remotes) for name in datasets]
+    for name in sorted(skipped):
+        found.of(_given, folder, name, cache)
     found.check()
     content = {
         "ir": IR_VERSION,
@@ -241,7 +244,7 @@ def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[s
         root = folder.base(("datasets", name, "prepare"))
         prepare_place = folder.place(("datasets", name, "prepare"))
         file = ingest.prepared(
-            file, spec.prepare, root, cache, prepare_place, limits_of(folder.spec)
+            file, located, spec.prepare, root, cache, prepare_place, limits_of(folder.spec)
         )
     trusted = {"control_tokens": spec.control_tokens} if spec.control_tokens else {}
     return {
@@ -256,6 +259,16 @@ def _dataset(folder: Folder, name: str, cache: Path, remotes: Remotes) -> dict[s
         "id": spec.id,
         **trusted,
     }
+
+
+def _given(folder: Folder, name: str, cache: Path) -> None:
+    """Raise Faults for rows of a local file that the `prepare` of a dataset could not be given."""
+    located = folder.located(("datasets", name, "path"))
+    if not is_remote(located):
+        place = folder.place(("datasets", name, "path"))
+        file = ingest.data_file(Path(located), cache, name, place)
+        file = replace(file, quote=folder.spec.datasets[name].quote)
+        ingest.require_whole(file, located, folder.place(("datasets", name, "prepare")))
 
 
 def _task(name: str, spec: TaskSpec, datasets: Sequence[str]) -> dict[str, Any]:
@@ -276,6 +289,8 @@ def _task(name: str, spec: TaskSpec, datasets: Sequence[str]) -> dict[str, Any]:
         }
     # only for the names in it: no case depends on a program
     program = {"program": spec.code.program} if spec.code is not None else {}
+    given = shown_to(spec)
+    shown = {"shown": ".".join(map(str, given))} if given is not None else {}
     return {
         "name": name,
         "dataset": datasets.index(spec.dataset),
@@ -291,6 +306,7 @@ def _task(name: str, spec: TaskSpec, datasets: Sequence[str]) -> dict[str, Any]:
         "cluster": spec.cluster,
         "slices": list(spec.slices),
         **program,
+        **shown,
     }
 
 

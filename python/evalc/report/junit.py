@@ -8,11 +8,11 @@ plugin) has no properties of cases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from evalc.diagnostics import Diagnostic
+from evalc.diagnostics import Diagnostic, Place
 from evalc.diagnostics.visible import visible_lines
 from evalc.report import verdicts, words
 from evalc.report.shape import (
@@ -25,6 +25,7 @@ from evalc.report.shape import (
 )
 
 NAME = "evalc"
+ENDED = "the command ended before it was judged"
 NUMBERS = ("bound", "value", "low", "high", "seen", "total", "looks")
 
 
@@ -51,22 +52,38 @@ def junit_xml(report: Report) -> str:
 
 
 def junit_of_faults(
-    faults: Sequence[Diagnostic], places: Sequence[str], gates: Sequence[tuple[str, str]] = ()
+    faults: Sequence[Diagnostic],
+    places: Sequence[str],
+    gates: Sequence[tuple[str, str, Collection[Place]]] = (),
 ) -> str:
     """The document of a command that found faults and judged nothing; each is an error.
 
     `places` has where each was found, empty where nowhere. `gates` has task and case name of the
-    gates that were to be judged, errors as well.
+    gates that were to be judged, errors as well, and where each is written: a fault that stands
+    there is the gate's own, and told by its case alone. A fault that is no gate's keeps the others
+    from being judged.
     """
     root, suite = _single()
+    own = [[fault for fault in faults if _stands_in(fault, where)] for *_, where in gates]
+    told = [fault for each in own for fault in each]
     for number, (fault, at) in enumerate(zip(faults, places, strict=True), start=1):
-        case = _case(suite, NAME, f"{number}: {fault.code} {at}".rstrip())
-        lines = [fault.message, *fault.notes, *([f"hint: {fault.hint}"] if fault.hint else [])]
-        _outcome(case, "error", fault.code, fault.message, lines)
-    for task, name in gates:
-        why = f"not judged: {faults[0].message}"
-        _outcome(_case(suite, task, name), "error", "not-judged", why, [])
+        if fault not in told:
+            case = _case(suite, NAME, f"{number}: {fault.code} {at}".rstrip())
+            _outcome(case, "error", fault.code, fault.message, _lines(fault))
+    common = next((f.message for f in faults if f not in told), ENDED)
+    for (task, name, _), mistakes in zip(gates, own, strict=True):
+        why = mistakes[0].message if mistakes else common
+        lines = [line for fault in mistakes for line in _lines(fault)]
+        _outcome(_case(suite, task, name), "error", "not-judged", f"not judged: {why}", lines)
     return _document(root)
+
+
+def _stands_in(fault: Diagnostic, where: Collection[Place]) -> bool:
+    return any(place in where for place in (fault.place, *(at for at, _ in fault.related)))
+
+
+def _lines(fault: Diagnostic) -> list[str]:
+    return [fault.message, *fault.notes, *([f"hint: {fault.hint}"] if fault.hint else [])]
 
 
 def case_name(gate: str, model: str | None) -> str:

@@ -8,6 +8,7 @@ use crate::control::Controls;
 use crate::effort;
 use crate::fault::{closest, many, Fault};
 use crate::ir::{Choices, Fewshot, Kind, Model, Select, Task};
+use crate::json_row;
 use crate::pyjson::python_str;
 use crate::rows::Table;
 use crate::select::Selection;
@@ -100,7 +101,10 @@ struct Guard<'a> {
 }
 
 /// What a program sees besides the columns of the row.
-const PROGRAM_NAMES: [&str; 3] = ["completion", "prompt", "target"];
+const PROGRAM_NAMES: [&str; 3] = [COMPLETION, "prompt", "target"];
+
+/// The one of them that goes before a column of its name.
+const COMPLETION: &str = "completion";
 
 enum ChoiceTemplates {
     One(Box<Template>),
@@ -235,10 +239,10 @@ impl<'a> Writer<'a> {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let read = program.iter().flat_map(Template::variables).filter(|variable| {
-            !variable.guarded && !PROGRAM_NAMES.contains(&variable.name.as_str())
-        });
-        let reads: Vec<Variable> = read.cloned().collect();
+        let read = program.iter().flat_map(Template::variables);
+        // a column of that name is not seen
+        let read = read.filter(|variable| variable.name != COMPLETION).cloned();
+        let reads: Vec<Variable> = read.collect();
         let target = target.flatten();
         let mut writer = Writer {
             task,
@@ -320,7 +324,8 @@ impl<'a> Writer<'a> {
         let value = shots.source.selection.value(table, row)?;
         shots.template.render(&value).map_err(|fault| {
             let place = Some((table.origin(), table.line(row as usize)));
-            template_fault(&fault, "tasks", &self.task.name, "fewshot.template", place)
+            let fault = template_fault(&fault, "tasks", &self.task.name, "fewshot.template", place);
+            table.explained(fault, row as usize)
         })
     }
 
@@ -372,6 +377,7 @@ impl<'a> Writer<'a> {
         let choices = self.choices(row, place)?;
         let Target { json: target, reading } = self.target(row, &choices, place)?;
         self.program_has(row, place)?;
+        self.shown_whole(row, place)?;
         let (said, continuations) = match self.task.kind {
             Kind::Perplexity => (String::new(), vec![prompt]),
             Kind::MultipleChoice => {
@@ -399,11 +405,26 @@ impl<'a> Writer<'a> {
         self.reads.iter().map(|variable| variable.name.as_str()).collect()
     }
 
+    /// Whether a function that is given the row sees all of it.
+    fn shown_whole(&self, row: &Value, place: (&str, usize)) -> Result<(), Fault> {
+        let Some(field) = &self.task.shown else { return Ok(()) };
+        let Some(column) = json_row::invalid(row) else { return Ok(()) };
+        let fault = TemplateFault::missing(&column, (0, 0));
+        let mut fault = template_fault(&fault, "tasks", &self.task.name, field, Some(place));
+        fault.span = None;
+        Err(fault.note("this function is given whole rows"))
+    }
+
     /// Whether a row has what the program will read; an answer is not there yet to write it with.
     fn program_has(&self, row: &Value, place: (&str, usize)) -> Result<(), Fault> {
-        let lacks = |variable: &&Variable| match row.get_attr(&variable.name) {
-            Ok(value) => matches!(value.kind(), ValueKind::Undefined | ValueKind::Invalid),
-            Err(_) => true,
+        // what is there but cannot be kept is not what a default is for
+        let lacks = |variable: &&Variable| {
+            let spare = variable.guarded || PROGRAM_NAMES.contains(&variable.name.as_str());
+            match row.get_attr(&variable.name).map(|value| value.kind()) {
+                Ok(ValueKind::Invalid) => true,
+                Ok(ValueKind::Undefined) | Err(_) => !spare,
+                Ok(_) => false,
+            }
         };
         let Some(lacking) = self.reads.iter().find(lacks) else { return Ok(()) };
         let fault = TemplateFault::missing(&lacking.name, lacking.span);

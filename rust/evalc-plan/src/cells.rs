@@ -98,6 +98,7 @@ pub fn expand_one(
     let shots = definition.fewshot.as_ref().map(|f| &ir.datasets[f.dataset].control_tokens);
     beside.extend(trusted.iter().map(|column| format!("trusted {column}")));
     beside.extend(writer.program_reads().iter().map(|column| format!("program reads {column}")));
+    beside.extend(definition.shown.iter().map(|_| String::from("rows are shown")));
     beside.extend(shots.into_iter().flatten().map(|column| format!("trusted shots {column}")));
     let name = Memo::cases_name(definition, &ir.models[model], &encoder.digest, &beside);
     let mut made = expand(&input, memo.cases(&name, definition.slices.len()))?;

@@ -3,7 +3,7 @@
 use crate::cases::{Reading, Source, Writer};
 use crate::effort::{measured, Effort};
 use crate::fault::{closest, many, Fault};
-use crate::ir::{Dataset, Ir};
+use crate::ir::{Dataset, Ir, Task};
 use crate::json_row::inner_rows;
 use crate::memo::Memo;
 use crate::rows::Table;
@@ -213,17 +213,30 @@ pub fn write_all(
     if !faults.is_empty() {
         return Err(crate::fault::abridge(faults, effort.over()));
     }
-    Ok(unsure_targets(&ir.tasks[task].name, table.origin(), &readings))
+    Ok(unsure_targets(&ir.tasks[task], table.origin(), &readings))
+}
+
+/// What settles a target that is the same value for every case, which no filter can be put behind.
+fn constant(task: &Task) -> Option<String> {
+    let value = task.target.as_deref()?.strip_prefix("{{ ")?.strip_suffix(" }}")?;
+    let plain = serde_json::from_str::<serde_json::Value>(value).ok()?;
+    (plain.is_number() || plain.is_boolean()).then(|| {
+        format!(
+            "write `target = \"{{{{ {value} | int }}}}\"` for the index, or an expression for \
+                 the choice that is meant, such as `choices.index(...)`"
+        )
+    })
 }
 
 /// What is to be said of targets that are two things, from how each was read and its line.
-fn unsure_targets(task: &str, file: &str, readings: &[(Reading, usize)]) -> Vec<Fault> {
+fn unsure_targets(task: &Task, file: &str, readings: &[(Reading, usize)]) -> Vec<Fault> {
     let lines = |wanted: &[Reading]| -> Vec<usize> {
         readings.iter().filter(|(own, _)| wanted.contains(own)).map(|(_, line)| *line).collect()
     };
     let told = |lines: Vec<usize>, what: &str, hint: &str| {
         let message = format!("the target of {} {what}", many(lines.len(), "case"));
-        let fault = Fault::new("unsure-target", message).at("tasks", task, "target");
+        let fault = Fault::new("unsure-target", message).at("tasks", &task.name, "target");
+        let hint = constant(task).unwrap_or_else(|| hint.to_owned());
         lines.first().map(|line| fault.in_file(file, Some(*line)).hint(hint))
     };
     let indices = match lines(&[Reading::Index]).is_empty() {

@@ -181,6 +181,10 @@ pub struct Task {
     /// for the names in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
+    /// Where the task names a function that is given whole rows. Nothing of a case depends on it: a
+    /// row that cannot be given whole is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
 }
 
 /// What to do with an input that is longer than the model.

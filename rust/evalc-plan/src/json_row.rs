@@ -16,7 +16,16 @@ pub struct JsonRow {
     /// The row: an object, or whatever else stands there.
     pub value: Value,
     /// Columns that hold a number which cannot be kept.
-    pub left_out: Vec<String>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A column that holds a number which cannot be kept, and what the first such number is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Name of the column.
+    pub name: String,
+    /// The number, in words.
+    pub what: &'static str,
 }
 
 /// Parse a row. The error is serde's, without a place in the file.
@@ -30,9 +39,11 @@ pub fn parse(slice: &[u8]) -> Result<JsonRow, serde_json::Error> {
                 return first.map(|value| JsonRow { value, left_out });
             }
             let whole = value(&text, &huge)?;
-            let items = pairs(&whole).map(|(name, item)| match left_out.contains(&name) {
-                true => (name.clone(), unusable(&name)),
-                false => (name, item),
+            let items = pairs(&whole).map(|(name, item)| {
+                match left_out.iter().any(|column| column.name == name) {
+                    true => (name.clone(), unusable(&name)),
+                    false => (name, item),
+                }
             });
             Ok(JsonRow { value: Value::from_pairs(items.collect::<Vec<_>>()), left_out })
         }
@@ -51,6 +62,11 @@ fn pairs(row: &Value) -> impl Iterator<Item = (String, Value)> + '_ {
         let item = row.get_item(&key).ok()?;
         Some((key.to_string(), item))
     })
+}
+
+/// The first column of a row that is invalid, if any.
+pub fn invalid(row: &Value) -> Option<String> {
+    pairs(row).find(|(_, item)| item.kind() == ValueKind::Invalid).map(|(name, _)| name)
 }
 
 /// A row as JSON, without the columns that have no value, which would be written as nulls.
@@ -141,8 +157,8 @@ fn text_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// The row with `null` for every number that cannot be kept, and the columns these stand in.
-fn without_odd_numbers(slice: &[u8]) -> (Vec<u8>, Vec<String>) {
-    let (mut out, mut names) = (Vec::with_capacity(slice.len()), Vec::new());
+fn without_odd_numbers(slice: &[u8]) -> (Vec<u8>, Vec<LeftOut>) {
+    let (mut out, mut found) = (Vec::with_capacity(slice.len()), Vec::<LeftOut>::new());
     let (mut at, mut depth, mut key) = (0, 0usize, 0..0);
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
     while at < slice.len() {
@@ -156,11 +172,11 @@ fn without_odd_numbers(slice: &[u8]) -> (Vec<u8>, Vec<String>) {
             }
         } else if is_word(&byte) {
             end = at + slice[at..].iter().take_while(|byte| is_word(byte)).count();
-            if depth > 0 && is_odd(&slice[at..end]) {
+            if let (true, Some(what)) = (depth > 0, odd(&slice[at..end])) {
                 if let Ok(name) = serde_json::from_slice::<String>(&slice[key.clone()]) {
                     out.extend_from_slice(b"null");
-                    if !names.contains(&name) {
-                        names.push(name);
+                    if found.iter().all(|column| column.name != name) {
+                        found.push(LeftOut { name, what });
                     }
                     at = end;
                     continue;
@@ -175,23 +191,27 @@ fn without_odd_numbers(slice: &[u8]) -> (Vec<u8>, Vec<String>) {
         out.extend_from_slice(&slice[at..end.min(slice.len())]);
         at = end;
     }
-    (out, names)
+    (out, found)
 }
 
-/// Whether a word is a number that cannot be kept as it stands.
-fn is_odd(word: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(word) else { return false };
-    if matches!(text, "NaN" | "Infinity" | "-Infinity") {
-        return true;
+/// What a word is, if it is a number that cannot be kept as it stands.
+fn odd(word: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(word).ok()?;
+    match text {
+        "NaN" => return Some("NaN"),
+        "Infinity" | "-Infinity" => return Some("an infinity"),
+        _ => {}
     }
     let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        return false;
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
     }
     if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse::<i64>().is_err() && text.parse::<u64>().is_err();
+        let kept = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
+        return (!kept).then_some("an integer beyond 64 bits");
     }
-    text.parse::<f64>().is_ok_and(f64::is_infinite)
+    let endless = text.parse::<f64>().is_ok_and(f64::is_infinite);
+    endless.then_some("a number too large for 64 bits")
 }
 
 fn value(slice: &[u8], huge: &Cell<bool>) -> Result<Value, serde_json::Error> {

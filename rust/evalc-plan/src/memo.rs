@@ -79,6 +79,7 @@ impl Memo {
         let mut task = task.clone();
         task.name = String::new();
         task.program = None;
+        task.shown = None;
         task.dataset = 0;
         if let Some(fewshot) = &mut task.fewshot {
             fewshot.dataset = 0;

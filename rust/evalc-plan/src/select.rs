@@ -47,7 +47,7 @@ pub fn columns(table: &Table) -> Result<Vec<String>, Fault> {
     for index in 0..table.len().min(COLUMN_SAMPLE) {
         let row = table.row(index)?;
         let keys = row.try_iter().into_iter().flatten().map(|key| key.to_string());
-        for key in keys.chain(table.left_out(index)) {
+        for key in keys.chain(table.left_out(index).into_iter().map(|column| column.name)) {
             if seen.insert(key.clone()) {
                 names.push(key);
             }

@@ -25,7 +25,7 @@ fn rows(folder: &Folder, name: &str, content: impl AsRef<[u8]>) -> Result<String
         Some(&"zst") => "zstd",
         _ => "none",
     };
-    read_all(&path, parts[1], compression, None).map_err(|fault| fault.message)
+    read_all(&path, parts[1], compression, None, None).map_err(|found| found[0].message.clone())
 }
 
 #[test]
@@ -70,8 +70,28 @@ fn what_cannot_be_read_says_why() {
         let message = rows(&folder, name, content).expect_err(name);
         assert!(message.contains(word), "{name}: {message}");
     }
-    let gone = read_all("no/such/file.jsonl", "jsonl", "none", None).expect_err("gone").message;
-    assert!(gone.contains("cannot read"), "{gone}");
+    let gone = read_all("no/such/file.jsonl", "jsonl", "none", None, None).expect_err("gone");
+    assert!(gone[0].message.contains("cannot read"), "{}", gone[0].message);
+}
+
+#[test]
+fn a_number_that_cannot_be_kept_is_passed_on_as_written_or_refused_by_line() {
+    let folder = Folder::new("odd");
+    let content = "{\"a\": 1}\n {\"a\": [1e400, NaN]} \n{\"a\": 12345678901234567890123}\n";
+    let path = folder.write("odd.jsonl", content);
+    let kept = read_all(&path, "jsonl", "none", None, None).expect("rows");
+    assert_eq!(kept, "[{\"a\":1},{\"a\": [1e400, NaN]},{\"a\": 12345678901234567890123}]");
+    let found = read_all(&path, "jsonl", "none", None, Some("own.jsonl")).expect_err("faults");
+    let told: Vec<_> = found.iter().map(|f| (f.code, f.line, f.message.as_str())).collect();
+    let (large, long) = ("a number too large for 64 bits", "an integer beyond 64 bits");
+    assert_eq!(
+        told,
+        [
+            ("missing-column", Some(2), format!("the row on line 2 has {large} in `a`").as_str()),
+            ("missing-column", Some(3), format!("the row on line 3 has {long} in `a`").as_str()),
+        ]
+    );
+    assert_eq!(found[0].file.as_deref(), Some("own.jsonl"));
 }
 
 #[test]

@@ -117,16 +117,17 @@ fn planner_build() -> &'static str {
 }
 
 #[pyfunction]
-#[pyo3(signature = (path, format, compression, quote=None))]
+#[pyo3(signature = (path, format, compression, quote=None, origin=None))]
 fn read_rows(
     py: Python<'_>,
     path: &str,
     format: &str,
     compression: &str,
     quote: Option<&str>,
+    origin: Option<&str>,
 ) -> PyResult<String> {
-    py.detach(|| rows::read_all(path, format, compression, quote))
-        .map_err(|fault| crate::plan::faults(&[fault]))
+    py.detach(|| rows::read_all(path, format, compression, quote, origin))
+        .map_err(|found| crate::plan::faults(&found))
 }
 
 /// Add this file's functions to the module.
