@@ -45,6 +45,10 @@ pub const WORK_OF_CASE: usize = 100;
 /// Most cases that count so.
 pub const CASES_OF_WORK: usize = 1 << 21;
 
+/// Most keys of draws: a case that draws examples for itself has one for each row they may be drawn
+/// from. Twelve seconds on two cores.
+pub const DRAWS: usize = 1 << 30;
+
 /// Most requests of a plan, which holds each in memory: about 150 bytes.
 pub const REQUESTS: usize = 1 << 22;
 
@@ -52,7 +56,7 @@ pub const REQUESTS: usize = 1 << 22;
 pub const REQUESTS_OF_ROW: usize = 256;
 
 /// All of them by name.
-pub const ALL: [(&str, usize); 16] = [
+pub const ALL: [(&str, usize); 17] = [
     ("row", ROW),
     ("rows", ROWS),
     ("columns", COLUMNS),
@@ -67,6 +71,7 @@ pub const ALL: [(&str, usize); 16] = [
     ("work_of_byte", WORK_OF_BYTE),
     ("work_of_case", WORK_OF_CASE),
     ("cases_of_work", CASES_OF_WORK),
+    ("draws", DRAWS),
     ("requests", REQUESTS),
     ("requests_of_row", REQUESTS_OF_ROW),
 ];

@@ -29,6 +29,15 @@ const BYTES_OF_OWN_SHOTS: u64 = 2;
 /// Bytes of a prompt for one unit of work: it is copied.
 const BYTES_OF_PROMPT: u64 = 64;
 
+/// A prompt of so many bytes does not fit a cache, and copying more takes longer.
+const SHORT_PROMPT: usize = 1 << 18;
+
+/// Bytes beyond that for one unit of work.
+const BYTES_OF_LONG_PROMPT: u64 = 16;
+
+/// Work of one text of a list, besides what its template does.
+const TEXT_WORK: u64 = 20;
+
 /// Work of a choice that a template gives.
 const CHOICE_WORK: u64 = 10;
 
@@ -371,6 +380,7 @@ impl<'a> Writer<'a> {
         };
         let prompt = text(&self.prompt, "prompt")?;
         let cluster = self.cluster.as_ref().map(|t| text(t, "cluster")).transpose()?;
+        effort::spend((self.slices.len() + self.choice_texts()) as u64 * TEXT_WORK);
         let slices = self.slices.iter().enumerate();
         let slices =
             slices.map(|(i, t)| text(t, &format!("slices.{i}"))).collect::<Result<Vec<_>, _>>()?;
@@ -398,6 +408,14 @@ impl<'a> Writer<'a> {
             _ => None,
         };
         Ok(Case { context, continuations, choices, target, reading, cluster, slices, marked })
+    }
+
+    /// How many templates of choices there are.
+    fn choice_texts(&self) -> usize {
+        match &self.choices {
+            Some(ChoiceTemplates::Many(templates)) => templates.len(),
+            _ => 0,
+        }
     }
 
     /// Names of the columns that the program which judges an answer reads.
@@ -436,7 +454,8 @@ impl<'a> Writer<'a> {
         let mut text = self.task.description.clone();
         text.push_str(&self.shots(index, id)?);
         text.push_str(prompt);
-        effort::spend(text.len() as u64 / BYTES_OF_PROMPT);
+        let beyond = text.len().saturating_sub(SHORT_PROMPT) as u64;
+        effort::spend(text.len() as u64 / BYTES_OF_PROMPT + beyond / BYTES_OF_LONG_PROMPT);
         Ok(text)
     }
 

@@ -61,16 +61,16 @@ pub fn setting_digest(setting: &Setting) -> Digest {
     state.update(&setting.seed.to_le_bytes());
     state.update(&(setting.slot as u64).to_le_bytes());
     state.update(&(setting.stop.len() as u64).to_le_bytes());
-    for stop in &setting.stop {
+    for stop in setting.stop.iter() {
         state.update(&(stop.len() as u64).to_le_bytes());
         state.update(stop.as_bytes());
     }
     state.update(&(setting.eos_ids.len() as u64).to_le_bytes());
-    for id in &setting.eos_ids {
+    for id in setting.eos_ids.iter() {
         state.update(&id.to_le_bytes());
     }
     // names of unlike kinds cannot be taken for one another, and nothing follows them
-    for correction in &setting.corrections {
+    for correction in setting.corrections.iter() {
         state.update(&(correction.name().len() as u64).to_le_bytes());
         state.update(correction.name().as_bytes());
     }
@@ -114,15 +114,20 @@ impl Namespace {
     }
 }
 
+/// The key of the hash in [`order_key`].
+pub fn order_salt(seed: u64) -> [u8; 32] {
+    let mut salt = [0; 32];
+    salt[..16].copy_from_slice(b"evalc.order.v1\0\0");
+    salt[16..24].copy_from_slice(&seed.to_le_bytes());
+    salt
+}
+
 /// Position of a unit in the one order that every tier is a prefix of: ascending.
 ///
 /// `decide.md` orders by `-ln(U)/a`; at equal weights that is the order of `-U`, so the
 /// complemented hash is compared and no logarithm enters the order.
 pub fn order_key(seed: u64, id: &str) -> u128 {
-    let mut salt = [0; 32];
-    salt[..16].copy_from_slice(b"evalc.order.v1\0\0");
-    salt[16..24].copy_from_slice(&seed.to_le_bytes());
-    let hash = blake3::keyed_hash(&salt, id.as_bytes());
+    let hash = blake3::keyed_hash(&order_salt(seed), id.as_bytes());
     let mut head = [0; 16];
     head.copy_from_slice(&hash.as_bytes()[..16]);
     !u128::from_be_bytes(head)
@@ -169,7 +174,7 @@ mod tests {
         assert_eq!(hex(&digest), GOLDEN_REQUEST);
         assert_eq!(hex(&Namespace::new("aa", "bb").key(&digest)), GOLDEN_KEY);
         assert_eq!(hex(&setting_digest(&setting())), GOLDEN_SETTING);
-        let corrected = |corrections| Setting { corrections, ..setting() };
+        let corrected = |found: Vec<_>| Setting { corrections: found.into(), ..setting() };
         let of = |space, eos, decoding| {
             let found = Correction::of(space, if eos { &[2] } else { &[] }, decoding);
             hex(&setting_digest(&corrected(found)))
@@ -186,18 +191,18 @@ mod tests {
         let base = setting_digest(&setting());
         let edits: Vec<fn(&mut Setting)> = vec![
             |s| s.max_new_tokens += 1,
-            |s| s.stop.push("x".into()),
-            |s| s.stop = vec!["a".into(), "b".into()],
+            |s| s.stop = ["ab".into(), "x".into()].into(),
+            |s| s.stop = ["a".into(), "b".into()].into(),
             |s| s.temperature = 0.5,
             |s| s.top_p = 0.5,
             |s| s.top_k = 3,
             |s| s.seed = 9,
             |s| s.slot = 1,
-            |s| s.eos_ids.push(7),
-            |s| s.corrections = Correction::of(true, &[], ""),
-            |s| s.corrections = Correction::of(false, &[2], ""),
-            |s| s.corrections = Correction::of(true, &[2], ""),
-            |s| s.corrections = Correction::of(false, &[], "cc"),
+            |s| s.eos_ids = [2, 7].into(),
+            |s| s.corrections = Correction::of(true, &[], "").into(),
+            |s| s.corrections = Correction::of(false, &[2], "").into(),
+            |s| s.corrections = Correction::of(true, &[2], "").into(),
+            |s| s.corrections = Correction::of(false, &[], "cc").into(),
         ];
         for edit in edits {
             let mut changed = setting();
@@ -209,14 +214,14 @@ mod tests {
     fn setting() -> Setting {
         Setting {
             max_new_tokens: 8,
-            stop: vec!["ab".into()],
+            stop: ["ab".into()].into(),
             temperature: 0.0,
             top_p: 1.0,
             top_k: 0,
             seed: 0,
             slot: 0,
-            eos_ids: vec![2],
-            corrections: Vec::new(),
+            eos_ids: [2].into(),
+            corrections: [].into(),
         }
     }
 

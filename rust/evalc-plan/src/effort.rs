@@ -7,10 +7,11 @@ use crate::bounds;
 use crate::expansion::Expansion;
 use crate::fault::Fault;
 use crate::inputs::Loaded;
-use crate::ir::{Choices, Ir, Task};
+use crate::ir::{Choices, Ir, Kind, Select, Task};
+use crate::select::{room, REMEMBERED};
 use std::borrow::Borrow;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 thread_local! {
@@ -43,6 +44,8 @@ pub struct Effort {
     all_work: AtomicU64,
     requests: Vec<AtomicU64>,
     all_requests: AtomicU64,
+    /// Keys of draws, which are known before a row is read.
+    draws: Vec<u64>,
 }
 
 /// A bound was reached; [`Effort::fault`] says which.
@@ -50,8 +53,9 @@ pub struct Effort {
 pub struct Spent;
 
 impl Effort {
-    /// Nothing taken but the requests that are known before a row is read.
-    pub fn new(ir: &Ir, datasets: &[Option<Loaded>]) -> Effort {
+    /// Nothing taken but the requests and draws that are known before a row is read. `whole` says
+    /// whether every case is written, whatever the tier.
+    pub fn new(ir: &Ir, datasets: &[Option<Loaded>], whole: bool) -> Effort {
         let mut files: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for (dataset, loaded) in ir.datasets.iter().zip(datasets) {
             let Some(loaded) = loaded else { continue };
@@ -70,6 +74,7 @@ impl Effort {
             all_work: AtomicU64::new(0),
             requests: ir.tasks.iter().map(|_| AtomicU64::new(0)).collect(),
             all_requests: AtomicU64::new(0),
+            draws: draws(ir, datasets, whole),
         };
         for cell in &ir.cells {
             let task = &ir.tasks[cell.task];
@@ -85,7 +90,7 @@ impl Effort {
     pub fn work(&self, task: usize, work: u64) -> Result<(), Spent> {
         self.work[task].fetch_add(work, Ordering::Relaxed);
         let all = self.all_work.fetch_add(work, Ordering::Relaxed) + work;
-        if all <= self.most_work {
+        if all <= self.most_work && !self.draws_too_much() {
             Ok(())
         } else {
             Err(Spent)
@@ -107,6 +112,11 @@ impl Effort {
     pub fn over(&self) -> bool {
         self.all_requests.load(Ordering::Relaxed) > self.most_requests
             || self.all_work.load(Ordering::Relaxed) > self.most_work
+            || self.draws_too_much()
+    }
+
+    fn draws_too_much(&self) -> bool {
+        self.draws.iter().sum::<u64>() > bounds::DRAWS as u64
     }
 
     /// The requests that there are, some of which were remembered.
@@ -125,12 +135,15 @@ impl Effort {
         if self.all_requests.load(Ordering::Relaxed) > self.most_requests {
             return Some(self.too_many(ir));
         }
+        if self.draws_too_much() {
+            return Some(self.too_many_draws(ir));
+        }
         if self.all_work.load(Ordering::Relaxed) <= self.most_work {
             return None;
         }
         let (task, _) = largest(&self.work);
         let task = &ir.tasks[task];
-        let own = task.fewshot.as_ref().is_some_and(|f| f.select == crate::ir::Select::PerCase);
+        let own = task.fewshot.as_ref().is_some_and(|f| f.select == Select::PerCase);
         let message = format!(
             "the rows of all tasks take more work than a plan over {} rows may, `{}` the most",
             self.rows, task.name
@@ -140,6 +153,24 @@ impl Effort {
             false => ("prompt", "do less in loops of its templates, or choose fewer tasks or rows"),
         };
         Some(Fault::new("too-much-work", message).at("tasks", &task.name, field).hint(hint))
+    }
+
+    fn too_many_draws(&self, ir: &Ir) -> Fault {
+        let counts = self.draws.iter().enumerate();
+        let (index, most) =
+            counts.max_by_key(|(index, n)| (**n, usize::MAX - index)).unwrap_or((0, &0));
+        let task = &ir.tasks[index];
+        let alone = *most > bounds::DRAWS as u64;
+        let who = if alone { "its cases" } else { "the cases of all tasks" };
+        let message = format!(
+            "{who} draw examples from so many rows that it takes {} keys, and a plan makes at most \
+             {}",
+            if alone { *most } else { self.draws.iter().sum() },
+            bounds::DRAWS
+        );
+        let hint = "draw from fewer rows (`rows` of their dataset), set `select = \"random\"`, or \
+                    choose fewer cases";
+        Fault::new("too-much-work", message).at("tasks", &task.name, "fewshot").hint(hint)
     }
 
     fn too_many(&self, ir: &Ir) -> Fault {
@@ -156,6 +187,16 @@ impl Effort {
             return Fault::new("too-many-requests", message)
                 .at("tasks", &task.name, "")
                 .hint("choose fewer tasks and models by a suite, or a tier with fewer cases");
+        }
+        if task.kind == Kind::Perplexity {
+            let message = format!(
+                "the texts are scored in windows of `max_length` tokens, {} and more of them, which \
+                 are more requests than are planned: {limit}",
+                most / models
+            );
+            return Fault::new("too-many-requests", message)
+                .at("tasks", &task.name, "")
+                .hint("raise `max_length` of the model, or choose a tier with fewer cases");
         }
         let (what, field, hint) = match known(task) {
             Some((count, field)) => {
@@ -174,6 +215,40 @@ impl Effort {
     }
 }
 
+/// Keys that each task's draws take: one for each case and row to draw from. Draws that are
+/// remembered are made once whatever the tasks and models.
+fn draws(ir: &Ir, datasets: &[Option<Loaded>], whole: bool) -> Vec<u64> {
+    let (mut out, mut seen) = (vec![0; ir.tasks.len()], BTreeSet::new());
+    let mut remembered: BTreeMap<usize, usize> = BTreeMap::new();
+    for (index, task) in ir.tasks.iter().enumerate() {
+        let Some(fewshot) = task.fewshot.as_ref().filter(|f| f.select == Select::PerCase) else {
+            continue;
+        };
+        let (Some(loaded), Some(pool)) = (&datasets[task.dataset], &datasets[fewshot.dataset])
+        else {
+            continue;
+        };
+        let cases = match whole {
+            true => loaded.selection.rows.len(),
+            false => loaded.selection.kept_by(&ir.tier),
+        };
+        let held = remembered.entry(fewshot.dataset).or_default();
+        if seen.insert((task.dataset, fewshot.dataset, fewshot.k, fewshot.seed)) {
+            *held += cases * room(fewshot.k);
+        } else if *held <= REMEMBERED {
+            continue;
+        }
+        let models = match *held <= REMEMBERED || whole {
+            true => 1,
+            false => ir.cells.iter().filter(|cell| cell.task == index).count().max(1),
+        };
+        out[index] = (cases as u64)
+            .saturating_mul(pool.selection.rows.len() as u64)
+            .saturating_mul(models as u64);
+    }
+    out
+}
+
 /// Cases of all tasks, each once whatever the models.
 fn cases(ir: &Ir, datasets: &[Option<Loaded>]) -> usize {
     let own = ir.tasks.iter().filter_map(|task| datasets[task.dataset].as_ref());
@@ -190,7 +265,8 @@ fn known(task: &Task) -> Option<(usize, &'static str)> {
     }
 }
 
-fn largest(counts: &[AtomicU64]) -> (usize, u64) {
+/// The largest count and where it is, the first of several.
+pub fn largest(counts: &[AtomicU64]) -> (usize, u64) {
     let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
     counts.enumerate().max_by_key(|(index, count)| (*count, usize::MAX - index)).unwrap_or((0, 0))
 }

@@ -54,6 +54,11 @@ const WAVE: usize = 64;
 /// One in this many cases is encoded whole as well, to prove the cuts.
 const PROOF_SHARE: u64 = 64;
 
+/// Bytes that a case may encode besides as many as its row has: a usual prompt with examples.
+const FREE_BYTES: usize = 1 << 16;
+/// Work of encoding one byte more. A tokenizer takes some millions a second.
+const WORK_OF_BYTE: u64 = 20;
+
 /// Why an expansion was not made.
 pub enum Stop {
     /// The inputs have faults.
@@ -189,6 +194,9 @@ impl<'a> Worker<'a> {
             };
             let forged = if case.marked.is_some() { FORGED } else { 0 };
             out.flags.push(forged | flag_of(case.reading));
+            if let Err(stop) = self.encoding(&case, *position) {
+                return Err(if faults.is_empty() { stop } else { Stop::Faults(faults) });
+            }
             let asked = match self.input.task.kind {
                 Kind::MultipleChoice => self.choices(&case, &mut out, &mut buffer),
                 Kind::Generate => self.prompt(&case, &mut out, &mut buffer),
@@ -228,15 +236,25 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Count the choices of a case, where the spec does not say how many there are.
-    fn ask(&self, choices: usize) -> Result<(), Stop> {
-        match (&self.input.effort, &self.input.task.choices) {
-            (Some(share), Some(Choices::Template(_))) => {
-                let asked = share.effort.ask(share.task, choices.saturating_mul(share.copies));
-                asked.map_err(|_| Stop::Spent)
-            }
-            _ => Ok(()),
-        }
+    /// Pay for what is encoded for this case alone, beyond its own row: a prefix that cases share is
+    /// encoded once, but examples of which a case leaves out one are another text for each.
+    fn encoding(&self, case: &Case, position: u32) -> Result<(), Stop> {
+        let (context, continuations) = case.asked();
+        let shared = match case.marked.is_none() && context.starts_with(&self.prefix.text) {
+            true => self.prefix.text.len(),
+            false => 0,
+        };
+        let bytes = context.len() - shared + continuations.iter().map(String::len).sum::<usize>();
+        let row = self.input.selection.rows[position as usize];
+        let free = FREE_BYTES + self.input.table.size(row as usize);
+        self.spend(WORK_OF_BYTE * bytes.saturating_sub(free) as u64)
+    }
+
+    /// Count requests of a case that the spec does not tell.
+    fn ask(&self, requests: usize) -> Result<(), Stop> {
+        let Some(share) = &self.input.effort else { return Ok(()) };
+        let asked = share.effort.ask(share.task, requests.saturating_mul(share.copies));
+        asked.map_err(|_| Stop::Spent)
     }
 
     /// Encode a context once; its tail is reused by every continuation.
@@ -262,7 +280,9 @@ impl<'a> Worker<'a> {
     fn choices(&self, case: &Case, out: &mut Expansion, buffer: &mut Vec<u8>) -> Result<(), Stop> {
         // the reference harness moves trailing white space of the context to the continuation
         let (whole, continuations) = case.asked();
-        self.ask(continuations.len())?;
+        if let Some(Choices::Template(_)) = &self.input.task.choices {
+            self.ask(continuations.len())?;
+        }
         let stem = whole.trim_end_matches(python_space);
         let moved = &whole[stem.len()..];
         let empty = stem.is_empty();
@@ -359,6 +379,8 @@ impl<'a> Worker<'a> {
         let leads = ids.len();
         ids.extend(scored);
         let window = self.input.max_length;
+        // one was counted before
+        self.ask((ids.len() - leads).div_ceil(window) - 1)?;
         let mut done = leads;
         while done < ids.len() {
             let end = ids.len().min(done + window);

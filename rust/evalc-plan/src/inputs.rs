@@ -7,7 +7,7 @@ use crate::ir::{Dataset, Ir, Task};
 use crate::json_row::inner_rows;
 use crate::memo::Memo;
 use crate::rows::Table;
-use crate::select::{columns, select, Selection};
+use crate::select::{columns, select, Looks, Selection};
 use crate::tokens::Encoder;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -38,22 +38,34 @@ fn used_datasets(ir: &Ir) -> Vec<bool> {
 /// Every dataset that a task uses, and what is wrong with the others.
 pub fn load_datasets(ir: &Ir, memo: &Memo) -> (Vec<Option<Loaded>>, Vec<Fault>) {
     let used = used_datasets(ir);
+    let read = |(dataset, used): (&Dataset, bool)| match used {
+        true => Table::load(dataset).map(Some).map_err(|fault| vec![fault]),
+        false => Ok(None),
+    };
+    let tables: Vec<Result<Option<Table>, Vec<Fault>>> =
+        ir.datasets.par_iter().zip(used).map(read).collect();
+    let (tables, mut faults) = split(tables);
+    let looks = Looks::new(&ir.datasets, &tables);
     let loaded: Vec<Result<Option<Loaded>, Vec<Fault>>> = ir
         .datasets
         .par_iter()
-        .zip(used)
-        .map(|(dataset, used)| {
-            if !used {
-                return Ok(None);
-            }
-            let table = Table::load(dataset).map_err(|fault| vec![fault])?;
-            let selection = select(dataset, &table, memo)?;
+        .zip(tables)
+        .enumerate()
+        .map(|(index, (dataset, table))| {
+            let Some(table) = table else { return Ok(None) };
+            let selection = select(index, dataset, &table, memo, &looks)?;
             let columns = columns(&table).map_err(|fault| vec![fault])?;
             trusted(dataset, &columns)?;
             Ok(Some(Loaded { table, selection, columns }))
         })
         .collect();
-    split(loaded)
+    let (loaded, more) = split(loaded);
+    // those of reading and of looking stand in the order of their kinds, as they are found
+    faults.extend(more);
+    if faults.is_empty() {
+        faults.extend(looks.fault(&ir.datasets));
+    }
+    (loaded, faults)
 }
 
 /// Refuse trust in columns that are not there.

@@ -1,6 +1,7 @@
 //! The resolved form of a spec: nothing optional but what is honestly absent, paths absolute.
 
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Version of the Ir that this planner reads.
 pub const VERSION: u32 = 1;
@@ -253,7 +254,7 @@ pub struct Setting {
     /// Upper bound of new tokens.
     pub max_new_tokens: usize,
     /// Stop strings, sorted, unique.
-    pub stop: Vec<String>,
+    pub stop: Arc<[String]>,
     /// 0 is greedy.
     pub temperature: f64,
     /// Nucleus mass.
@@ -265,10 +266,10 @@ pub struct Setting {
     /// Repeat index; 0 when greedy.
     pub slot: usize,
     /// End-of-sequence ids, sorted.
-    pub eos_ids: Vec<u32>,
+    pub eos_ids: Arc<[u32]>,
     /// What the text of an answer owes to its tokenizer, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub corrections: Vec<Correction>,
+    #[serde(skip_serializing_if = "<[Correction]>::is_empty")]
+    pub corrections: Arc<[Correction]>,
 }
 
 /// A part of how the text of an answer is made, which stands in the keys of those generations
@@ -305,18 +306,21 @@ impl Generate {
         let mut eos_ids = eos_ids.to_vec();
         eos_ids.sort_unstable();
         eos_ids.dedup();
+        // lists are the same for all samples, of which there may be thousands
+        let (stop, eos_ids): (Arc<[String]>, Arc<[u32]>) = (stop.into(), eos_ids.into());
+        let corrections: Arc<[Correction]> = corrections.into();
         let slots = if greedy { 1 } else { self.repeats };
         (0..slots)
             .map(|slot| Setting {
                 max_new_tokens: self.max_new_tokens,
-                stop: stop.clone(),
+                stop: Arc::clone(&stop),
                 temperature: self.temperature,
                 top_p: if greedy { 1.0 } else { self.top_p },
                 top_k: if greedy { 0 } else { self.top_k },
                 seed: if greedy { 0 } else { self.seed },
                 slot,
-                eos_ids: eos_ids.clone(),
-                corrections: corrections.to_vec(),
+                eos_ids: Arc::clone(&eos_ids),
+                corrections: Arc::clone(&corrections),
             })
             .collect()
     }

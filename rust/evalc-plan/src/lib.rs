@@ -20,6 +20,7 @@ pub mod ids;
 pub mod inputs;
 pub mod ir;
 pub mod json_row;
+pub mod lanes;
 pub mod marks;
 pub mod memo;
 pub mod memo_file;

@@ -49,7 +49,7 @@ impl Plan {
         let (mut datasets, mut faults) = load_datasets(&ir, &memo);
         let (encoders, more) = load_encoders(&ir);
         faults.extend(more);
-        let effort = Effort::new(&ir, &datasets);
+        let effort = Effort::new(&ir, &datasets, false);
         let (expansions, fresh) = match effort.fault(&ir) {
             Some(fault) => {
                 faults.push(fault);
@@ -106,7 +106,7 @@ impl Plan {
         };
         let (datasets, mut faults) = load_datasets(&ir, &Memo::new(None));
         let mut warnings = Vec::new();
-        let effort = Effort::new(&ir, &datasets);
+        let effort = Effort::new(&ir, &datasets, true);
         for task in 0..ir.tasks.len() {
             match write_all(&ir, &datasets, task, &effort) {
                 Ok(more) => warnings.extend(more),

@@ -108,6 +108,11 @@ impl Table {
         self.bytes.len()
     }
 
+    /// Bytes of row `index`.
+    pub fn size(&self, index: usize) -> usize {
+        (self.rows[index].end - self.rows[index].start) as usize
+    }
+
     /// Whether there are no rows; never true of a loaded table.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

@@ -1,10 +1,12 @@
 //! Which rows of a dataset become cases, under which id, in which order.
 
+use crate::bounds;
 use crate::digest::{content_id, order_key, Digest};
 use crate::effort::{self, measured};
 use crate::fault::Fault;
 use crate::ir::{Dataset, Tier};
 use crate::json_row::to_json;
+use crate::lanes::Ids;
 use crate::memo::{by_digest, ByDigest, KnownRows, Memo, RowDigest};
 use crate::pyjson::python_str;
 use crate::rows::Table;
@@ -12,8 +14,10 @@ use crate::template::Template;
 use crate::texts::Texts;
 use minijinja::Value;
 use rayon::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Rows of a dataset that pass its filter, with unique ids, in file order.
 pub struct Selection {
@@ -23,7 +27,22 @@ pub struct Selection {
     pub ids: Texts,
     /// Digest of each row's bytes.
     pub digests: Vec<RowDigest>,
+    /// What draws from it share.
+    pub draws: Draws,
 }
+
+/// The ids to draw from as they are hashed, and what was drawn: every model of a task draws alike.
+#[derive(Default)]
+pub struct Draws {
+    ids: OnceLock<Ids>,
+    drawn: Mutex<HashMap<Drawing, Drawn>>,
+}
+
+/// How many rows are drawn by what, and the row that is left out.
+type Drawing = (usize, String, Option<u32>);
+
+/// Positions that were drawn, once they are.
+type Drawn = Arc<OnceLock<Vec<u32>>>;
 
 /// What is known of a row: where it is known, or its new id if the filter passes it.
 enum Looked {
@@ -31,11 +50,16 @@ enum Looked {
     New(Option<String>),
 }
 
-/// Work of one hash that a draw sorts by.
-const HASH_WORK: u64 = 2;
-
 /// Keys of a draw that are held beside twice those that are drawn.
 const SPARE: usize = 256;
+
+/// Room for the draws from a dataset that are remembered, in positions.
+pub const REMEMBERED: usize = 1 << 22;
+
+/// Room that one draw takes.
+pub fn room(k: usize) -> usize {
+    k + 32
+}
 
 /// Rows looked at before the columns of a dataset are believed to be known.
 const COLUMN_SAMPLE: usize = 64;
@@ -56,14 +80,84 @@ pub fn columns(table: &Table) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
+/// What `where` and `id` of all datasets take together: each may be cheap, and there may be many.
+pub struct Looks {
+    most: u64,
+    spent: AtomicU64,
+    by: Vec<AtomicU64>,
+    rows: usize,
+}
+
+impl Looks {
+    /// Nothing taken yet, of what rows and bytes allow: those of a file count once, and each row
+    /// that is looked at a little.
+    pub fn new(datasets: &[Dataset], tables: &[Option<Table>]) -> Looks {
+        let mut files: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        let mut looks = 0;
+        for (dataset, table) in datasets.iter().zip(tables) {
+            let Some(table) = table else { continue };
+            let count = range(dataset, table).len();
+            looks += count;
+            let (rows, bytes) = files.entry(dataset.path.as_str()).or_default();
+            *rows = count.max(*rows);
+            *bytes = table.bytes();
+        }
+        let rows = files.values().map(|(rows, _)| rows).sum();
+        let bytes = files.values().map(|(_, bytes)| bytes).sum();
+        let more = bounds::WORK_OF_CASE * looks.min(bounds::CASES_OF_WORK);
+        Looks {
+            most: effort::most_work(rows, bytes) + more as u64,
+            spent: AtomicU64::new(0),
+            by: datasets.iter().map(|_| AtomicU64::new(0)).collect(),
+            rows,
+        }
+    }
+
+    fn pay(&self, dataset: usize, work: u64) {
+        self.by[dataset].fetch_add(work, Ordering::Relaxed);
+        self.spent.fetch_add(work, Ordering::Relaxed);
+    }
+
+    fn over(&self) -> bool {
+        self.spent.load(Ordering::Relaxed) > self.most
+    }
+
+    /// Where the bound was reached: the dataset that took most.
+    pub fn fault(&self, datasets: &[Dataset]) -> Option<Fault> {
+        if !self.over() {
+            return None;
+        }
+        let message =
+            format!("`where` and `id` of all datasets take more work than {} rows may", self.rows);
+        let (index, _) = effort::largest(&self.by);
+        let name = &datasets[index].name;
+        let hint = "do less in loops of its templates, or read fewer `rows` or datasets";
+        Some(Fault::new("too-much-work", message).at("datasets", name, "").hint(hint))
+    }
+}
+
+/// The rows of a table that a dataset is made of.
+fn range(dataset: &Dataset, table: &Table) -> Range<usize> {
+    let (start, stop) = dataset.rows.unwrap_or((0, None));
+    let stop = stop.unwrap_or(usize::MAX).min(table.len());
+    start.min(stop)..stop
+}
+
 /// Apply `rows`, `where` and `id` of a dataset to its table; rows that the memo knows are not read.
-pub fn select(dataset: &Dataset, table: &Table, memo: &Memo) -> Result<Selection, Vec<Fault>> {
+/// Where the bound of `looks` is reached there is no fault: it has one for all datasets.
+pub fn select(
+    index: usize,
+    dataset: &Dataset,
+    table: &Table,
+    memo: &Memo,
+    looks: &Looks,
+) -> Result<Selection, Vec<Fault>> {
     let name = Memo::rows_name(dataset);
     let known = memo.rows(&name);
     let rows = match known {
         Some(known) if known.file == *table.digest() => known,
         known => {
-            let rows = look(dataset, table, &known.unwrap_or_default())?;
+            let rows = look((index, dataset), table, &known.unwrap_or_default(), looks)?;
             memo.keep_rows(&name, &rows);
             rows
         }
@@ -74,6 +168,7 @@ pub fn select(dataset: &Dataset, table: &Table, memo: &Memo) -> Result<Selection
         rows: kept.clone().map(|index| (start + index) as u32).collect(),
         digests: kept.map(|index| rows.digests[index]).collect(),
         ids: rows.ids,
+        draws: Draws::default(),
     };
     if selection.rows.is_empty() {
         let message = format!("no row of `{}` is selected", dataset.origin);
@@ -86,23 +181,24 @@ pub fn select(dataset: &Dataset, table: &Table, memo: &Memo) -> Result<Selection
 }
 
 /// Digest every row of the range; filter and name those that `known` has not.
-fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows, Vec<Fault>> {
+fn look(
+    (number, dataset): (usize, &Dataset),
+    table: &Table,
+    known: &KnownRows,
+    looks: &Looks,
+) -> Result<KnownRows, Vec<Fault>> {
     let compile = |source: &Option<String>, field: &str| {
         source.as_deref().map(Template::compile).transpose().map_err(|fault| {
             vec![crate::cases::template_fault(&fault, "datasets", &dataset.name, field, None)]
         })
     };
     let (condition, id) = (compile(&dataset.condition, "where")?, compile(&dataset.id, "id")?);
-    let (start, stop) = dataset.rows.unwrap_or((0, None));
-    let stop = stop.unwrap_or(usize::MAX).min(table.len());
-    let range = start.min(stop)..stop;
+    let range = range(dataset, table);
     let digests: Vec<RowDigest> =
         range.clone().into_par_iter().with_min_len(64).map(|row| table.row_digest(row)).collect();
     let moved = digests.iter().zip(&known.digests).any(|(now, before)| now != before)
         || digests.len() > known.digests.len();
     let before = if moved { by_digest(&known.digests) } else { ByDigest::default() };
-    let (spent, most) = (AtomicU64::new(0), effort::most_work(range.len(), table.bytes()));
-    let pay = |work| spent.fetch_add(work, Ordering::Relaxed);
     let looked: Vec<Result<Looked, Fault>> = range
         .into_par_iter()
         .zip(&digests)
@@ -115,7 +211,7 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
             if let Some(place) = before.get(digest) {
                 return Ok(Looked::Known(*place));
             }
-            if spent.load(Ordering::Relaxed) > most {
+            if looks.over() {
                 return Ok(Looked::New(None));
             }
             let row = table.row(index)?;
@@ -127,7 +223,7 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
             };
             if let Some(condition) = &condition {
                 let (value, work) = measured(|| condition.eval(&row));
-                pay(work);
+                looks.pay(number, work);
                 let value = value.map_err(|f| fail(f, "where"))?;
                 if !truthy(&value) {
                     return Ok(Looked::New(None));
@@ -136,7 +232,7 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
             Ok(Looked::New(Some(match &id {
                 Some(id) => {
                     let (value, work) = measured(|| id.eval(&row));
-                    pay(work);
+                    looks.pay(number, work);
                     let value = value.map_err(|f| fail(f, "id"))?;
                     if value.is_none() {
                         return Err(Fault::new("bad-id", "`id` is null")
@@ -150,13 +246,10 @@ fn look(dataset: &Dataset, table: &Table, known: &KnownRows) -> Result<KnownRows
             })))
         })
         .collect();
-    if spent.load(Ordering::Relaxed) > most && looked.iter().all(Result::is_ok) {
-        let message = format!("`where` and `id` take more work than {} rows may", digests.len());
-        return Err(vec![Fault::new("too-much-work", message)
-            .at("datasets", &dataset.name, "")
-            .hint("do less in loops of its templates, or read fewer `rows`")]);
+    let cut = looks.over();
+    if cut && looked.iter().all(Result::is_ok) {
+        return Err(Vec::new());
     }
-    let cut = spent.load(Ordering::Relaxed) > most;
     put_together(*table.digest(), digests, looked, known, cut)
 }
 
@@ -274,30 +367,35 @@ impl Selection {
         positions
     }
 
-    /// The first `k` positions of a seeded draw, those in `skip` left out.
+    /// The first `k` positions of a seeded draw, row `skip` left out.
     pub fn draw(&self, k: usize, seed: &str, skip: Option<u32>) -> Vec<u32> {
-        effort::spend(self.rows.len() as u64 * HASH_WORK);
-        let mut text = format!("{seed}\0");
-        let start = text.len();
+        let drawn = {
+            let mut all = self.draws.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+            if (all.len() + 1) * room(k) > REMEMBERED {
+                drop(all);
+                return self.draw_now(k, seed, skip);
+            }
+            Arc::clone(all.entry((k, seed.to_owned(), skip)).or_default())
+        };
+        drawn.get_or_init(|| self.draw_now(k, seed, skip)).clone()
+    }
+
+    fn draw_now(&self, k: usize, seed: &str, skip: Option<u32>) -> Vec<u32> {
+        let ids = self.draws.ids.get_or_init(|| Ids::new(&self.ids));
         let mut first: Vec<(u128, u32)> = Vec::new();
         let mut beyond = u128::MAX; // no key behind this one is among the first
-        for (position, id) in self.ids.iter().enumerate() {
-            if Some(self.rows[position]) == skip {
-                continue;
+        ids.keys(&self.ids, &format!("{seed}\0"), |key, position| {
+            if key > beyond || Some(self.rows[position as usize]) == skip {
+                return beyond;
             }
-            text.truncate(start);
-            text.push_str(id);
-            let key = order_key(0, &text);
-            if key > beyond {
-                continue;
-            }
-            first.push((key, position as u32));
+            first.push((key, position));
             if first.len() > 2 * k + SPARE {
                 first.select_nth_unstable(k);
                 first.truncate(k);
                 beyond = first.iter().map(|(key, _)| *key).max().unwrap_or(0);
             }
-        }
+            beyond
+        });
         first.sort_unstable();
         first.truncate(k);
         first.into_iter().map(|(_, position)| position).collect()
@@ -309,7 +407,12 @@ mod tests {
     use super::*;
 
     fn selection(n: usize) -> Selection {
-        Selection { rows: (0..n as u32).collect(), ids: named(0..n), digests: vec![[0; 16]; n] }
+        Selection {
+            rows: (0..n as u32).collect(),
+            ids: named(0..n),
+            digests: vec![[0; 16]; n],
+            draws: Draws::default(),
+        }
     }
 
     fn named(numbers: impl Iterator<Item = usize>) -> Texts {
@@ -342,6 +445,26 @@ mod tests {
         };
         let (before, after) = (names(&all, 50), names(&fewer, 49));
         assert!(after.iter().all(|id| before.contains(id)));
+    }
+
+    #[test]
+    fn a_draw_is_the_rows_of_the_smallest_keys() {
+        let long = |n: usize| "x".repeat(n * 7 % 1_100) + &n.to_string();
+        for (n, ids) in [(3_000, named(0..3_000)), (900, Texts::default())] {
+            let mut ids = ids;
+            (ids.len()..n).for_each(|i| ids.push(&long(i)));
+            let all = Selection { ids, ..selection(n) };
+            for (seed, skip) in [("", None), ("7", Some(3)), ("7\0a case of some length", None)] {
+                let mut keys: Vec<(u128, u32)> = (0..n as u32)
+                    .filter(|p| Some(*p) != skip)
+                    .map(|p| (order_key(0, &format!("{seed}\0{}", all.ids.get(p as usize))), p))
+                    .collect();
+                keys.sort_unstable();
+                let wanted: Vec<u32> = keys.iter().take(20).map(|(_, p)| *p).collect();
+                assert_eq!(all.draw(20, seed, skip), wanted, "{seed}");
+                assert_eq!(all.draw(20, seed, skip), wanted, "{seed}");
+            }
+        }
     }
 
     #[test]

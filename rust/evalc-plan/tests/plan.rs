@@ -185,7 +185,7 @@ fn sampled_repeats_are_requests_of_their_own_and_greedy_ones_are_one() {
     assert_ne!(keys(&plan(generate(0.7, 0))), keys(&plan(generate(0.7, 5))));
     let mut sampled = plan(generate(0.7, 0));
     assert_eq!(sampled.settings().len(), 4);
-    assert_eq!(sampled.settings()[0].eos_ids, [8, 9]);
+    assert_eq!(*sampled.settings()[0].eos_ids, [8, 9]);
     assert_eq!(sampled.summary().expect("no fault").total.decode_tokens_bound, 96);
     let packs = packs(&mut sampled, 10_000, 100);
     assert_eq!(packs.len(), 4, "settings never share a pack");
