@@ -342,11 +342,30 @@ def products() -> Iterator[Bomb]:
         "models times rows": (spec(rest=models), few, True),
         "tasks times bytes": (spec(rest=tasks), long * 5, False),
         "examples of every case": (spec(task=own.format(10_000, "")), rows, False),
-        "examples of every case, few of many": (spec(task=own.format(5, "")), rows, False),
+        "examples of every case, few of many": (spec(task=own.format(5, "")), rows * 2, False),
         "long examples times rows": (spec(task=shots.format(1_000, "x" * 16_000)), rows, False),
         "work on every row": (spec(prompt=f"'{slow}'"), rows, False),
         "work on every row, which fails": (spec(prompt=f"'{fails}'"), rows, False),
         "work on the id of every row": (spec(dataset=f"id = '{slow}'"), rows, False),
+    }
+    sums = "{% set ns = namespace(x=0) %}{% for i in range(99999) %}{% set ns.x = ns.x + i %}"
+    loop = sums + "{% endfor %}{{ true }}"
+    looks = "[datasets.d{n}]\npath = 'd.jsonl'\nwhere = '{loop}'\n"
+    looked = "".join(
+        looks.format(n=n, loop=loop) + task.format(n=n).replace("'d'", f"'d{n}'")
+        for n in range(200)
+    )
+    left = shots.format(10_000, "").replace("k =", "select = 'random', k =")
+    cut = spec(task="overflow = 'truncate'\n" + left)
+    texts = b"".join(b'{"q": "%d %s"}\n' % (n, b"what is it " * 180) for n in range(10_001))
+    stopped = repeats.replace("}", f", stop = {[str(n) for n in range(4_000)]} }}")
+    groups = f"slices = {[f'{{{{ q }}}} {n}' for n in range(40_000)]}"
+    kinds |= {
+        "filters of many datasets": (spec(rest=looked), b"\n".join(rows.split(b"\n")[:40]), False),
+        "long examples but its own": (cut, texts, False),
+        "long examples but its own, encoded": (cut, texts, True),
+        "stops times repeats": (spec(task=stopped), few, True),
+        "slices times rows": (spec(task=groups), few, False),
     }
     for name, (text, data, model) in kinds.items():
         yield Bomb(name, spec=text, files=(("d.jsonl", data),), model=model)

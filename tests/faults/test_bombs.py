@@ -128,6 +128,18 @@ def test_cases_times_repeats_have_a_bound(workspace: Workspace) -> None:
     assert "1700 cases times 10000 repeats" in refused(workspace, "too-many-requests")
 
 
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [
+        ([str(n) for n in range(65)], "has 65 values; it may have at most 64"),
+        (["x" * 257], "has 257 characters; it may have at most 256"),
+    ],
+)
+def test_stops_have_a_bound(stop: list[str], said: str, workspace: Workspace) -> None:
+    workspace.write(SUMS.replace('stop = ["\\n"]', f"stop = {stop}"))
+    assert said in refused(workspace, "wrong-value")
+
+
 def test_a_name_that_no_file_system_holds_is_refused(workspace: Workspace) -> None:
     workspace.write(SUMS.replace("sums.jsonl", "x" * 300 + ".jsonl"))
     assert "too long" in refused(workspace, "wrong-value")
@@ -217,11 +229,16 @@ PRODUCTS = {
     "choices of a template, written": "take more work than a plan over 20000 rows may",
     "tasks times bytes": "take more work than a plan over 5 rows may",
     "examples of every case": 'set `select = "random"`',
-    "examples of every case, few of many": 'set `select = "random"`',
+    "examples of every case, few of many": "it takes 1600000000 keys",
     "long examples times rows": "[too-much-work]",
     "work on every row": "[too-much-work]",
     "work on every row, which fails": "1 // 0",
-    "work on the id of every row": "`where` and `id` take more work",
+    "work on the id of every row": "`where` and `id` of all datasets take more work",
+    "filters of many datasets": "`where` and `id` of all datasets take more work",
+    "long examples but its own": "[too-much-work]",
+    "long examples but its own, encoded": "[too-much-work]",
+    "stops times repeats": "has 4000 values; it may have at most 64",
+    "slices times rows": "[too-much-work]",
     "a prompt of 16 MB": "[context-too-long]",
     "49,000 unknown tables": "49000 errors; 200 of them are shown",
     "12,000 tasks with faults": "errors; 200 of them are shown",
@@ -243,6 +260,29 @@ def test_wide_rows_are_read(name: str, tmp_path: Path) -> None:
     ended = bombs.run(bomb, tmp_path)
     assert ended.code == 0, ended.said
     assert ended.megabytes < bombs.MEGABYTES, ended
+
+
+def test_examples_of_every_case_are_drawn_where_there_are_as_many_rows_as_in_mmlu(
+    workspace: Workspace,
+) -> None:
+    shots = "{ dataset = 'sums', k = 5, select = 'per_case', template = '{{ question }}\\n' }"
+    workspace.write(SUMS.replace("generate =", f"fewshot = {shots}\ngenerate ="))
+    workspace.rows("sums.jsonl", sum_rows(14_042))
+    done = workspace.call("check")
+    assert done.code == 0, done.err
+
+
+def test_windows_of_a_text_have_a_bound(workspace: Workspace) -> None:
+    workspace.write(
+        "max_length = 1\n[datasets.d]\npath = 'd.jsonl'\n"
+        "[tasks.t]\ndataset = 'd'\ntype = 'perplexity'\nprompt = '{{ q }}'\n"
+        "metrics = ['word_perplexity']\n"
+    )
+    workspace.rows("d.jsonl", [{"q": "a " * 2_500_000}])
+    done = workspace.call("plan", "specs")
+    assert done.code == 2, done.out
+    assert "scored in windows of `max_length` tokens" in done.err
+    assert "raise `max_length`" in done.err
 
 
 def test_a_plan_of_many_requests_is_made_where_there_are_rows_for_them(

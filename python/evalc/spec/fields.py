@@ -205,6 +205,7 @@ Quote = Annotated[str, AfterValidator(as_quote), Field(json_schema_extra={"maxLe
 Location = Annotated[str, AfterValidator(as_location)]
 Date = Annotated[str, BeforeValidator(as_date), Field(json_schema_extra={"format": "date"})]
 Text = Annotated[str, Field(min_length=1)]
+Stop = Annotated[str, Field(min_length=1, max_length=256)]
 
 Choices = Annotated[
     Annotated[Template, Tag("<text>")]

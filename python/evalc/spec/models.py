@@ -20,6 +20,7 @@ from evalc.spec.fields import (
     Quote,
     Regex,
     Rows,
+    Stop,
     Target,
     Template,
     Text,
@@ -124,8 +125,8 @@ class GenerateSpec(Table):
 
     max_new_tokens: Annotated[int, Field(gt=0, le=1_000_000)] = 256
     """Longest answer in tokens."""
-    stop: list[Text] = []
-    """Texts that end an answer; they are not part of it."""
+    stop: Annotated[list[Stop], Field(max_length=64)] = []
+    """Texts that end an answer, at most 64 of 256 characters; they are not part of it."""
     temperature: Annotated[float, Field(ge=0, le=100)] = 0.0
     """0 always takes the likeliest token."""
     top_p: Share = 1.0

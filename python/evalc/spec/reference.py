@@ -169,7 +169,9 @@ def _data_bounds() -> str:
     )
     lines += ["", "A plan is bounded by the rows of all its files together:", ""]
     lines += ["| what | at most |", "|---|---|", f"| requests of a plan | {requests} |"]
-    lines += [f"| work on templates, rows and examples | {work} |", ""]
+    lines += [f"| work on templates, rows and examples | {work} |"]
+    draws = f"{bounds['draws']:,} (cases times the rows that each draws from)"
+    lines += [f"| draws with `per_case` | {draws} |", ""]
     lines += [
         "More is an error (`too-many-requests`, `too-much-work`). Work is counted in instructions"
     ]

@@ -271,6 +271,10 @@ def _value(
         return "wrong-value", f"is {said}; it must be {words_} `{context[name]}`", None
     if kind in ("too_short", "string_too_short"):
         return "wrong-value", "is empty", "write at least one value"
+    if kind in ("too_long", "string_too_long"):
+        most, of = context["max_length"], "values" if kind == "too_long" else "characters"
+        said = f"has {len(value)} {of}; it may have at most {most}"
+        return "wrong-value", said, "leave some out"
     if kind == "finite_number":
         return "wrong-value", f"is `{value}`; it must be a finite number", None
     wanted = WANTED.get(kind, said)
