@@ -6,6 +6,7 @@ module answers as soon as it is imported itself, which only a process that is th
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 
@@ -24,6 +25,14 @@ def _early(number: int, _frame: FrameType | None) -> None:
         os._exit(128 + number)
 
 
+def _late() -> None:
+    """All is done, and the exit code is settled: Python would let the process die by a signal."""
+    for number in SAID:
+        signal.signal(number, signal.SIG_IGN)
+
+
+# the first that is registered is called last
+atexit.register(_late)
 for _number in SAID:
     if signal.getsignal(_number) is not signal.SIG_IGN:  # as in the background of a shell
         signal.signal(_number, _early)

@@ -76,6 +76,43 @@ def test_a_signal_while_evalc_is_imported_is_answered_without_a_traceback(
     assert done.err == ("interrupted\n" if name == "SIGINT" else "terminated\n")
 
 
+LATE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Late:
+    def __del__(self, kill=os.kill, me=os.getpid(), number=getattr(signal, sys.argv.pop(1))):
+        kill(me, number)
+late = Late()
+from evalc.entry import main
+main()
+"""
+"""The command line, with a signal that comes when Python has given up its handlers."""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["check", "nowhere"], 2)])
+def test_a_signal_when_all_is_done_leaves_the_exit_code(
+    workspace: Workspace, name: str, arguments: list[str], code: int
+) -> None:
+    done = workspace.python(LATE, name, *arguments)
+    assert done.code == code, done.err
+
+
+def test_a_report_after_an_interrupted_run_says_how_to_go_on(workspace: Workspace) -> None:
+    """It said that the budget ended, of which there was none."""
+    floor = '[gates.floor]\nmetric = "quiz.acc"\nhalf_width = 0.001\n'
+    workspace.write(QUIZ, floor)
+    workspace.rows("quiz.jsonl", quiz_rows(ROWS))
+    process = workspace.start("exec", "specs", script=SMALL_PACKS)
+    while not workspace.records() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=120) == 130
+    said = workspace.call("report", "specs").text
+    assert "the run was not finished before it was decided; `evalc exec` goes on" in said
+    assert "budget ended" not in said
+
+
 def test_a_background_job_goes_on_where_ctrl_c_is_ignored(workspace: Workspace) -> None:
     script = EARLY.replace("default_int_handler", "SIG_IGN")
     done = workspace.python(script, "click", "SIGINT")

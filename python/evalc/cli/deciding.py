@@ -41,6 +41,7 @@ from evalc.score import CellScores
 from evalc.score.cells import IntArray
 from evalc.spec.models import TierSpec
 
+UNFINISHED = "the run was not finished before it was decided; `evalc exec` goes on with it"
 ESCALATE = "escalate:"
 FULL = "full"
 NO_BUDGET = TierSpec()
@@ -249,8 +250,20 @@ class Decisions:
         while more:
             self.look()
             more = bool(self.escalate())
-        found = [*(self._entry(gate) for gate in self._gates), *self._races.entries()]
+        found = [*(self._entry(gate) for gate in self._gates), *self._raced()]
         return sorted(found, key=lambda entry: (entry["gate"], entry["model"]))
+
+    def _raced(self) -> list[GateEntry]:
+        """The verdict of every race; of one that is open, whether its run ended too early."""
+        entries = self._races.entries()
+        for entry in entries:
+            if entry["state"] == "inconclusive" and entry["why"] is None:
+                models = [candidate["model"] for candidate in entry["candidates"]]
+                cells = enumerate(self._planned.selection.cells)
+                own = [c for c, (m, task) in cells if task == entry["task"] and m in models]
+                if any(self._interrupted(cell) for cell in own):
+                    entry["why"] = UNFINISHED
+        return entries
 
     def add_rounds(self, entries: Sequence[GateEntry]) -> None:
         """Give the conditions of what `gates` returned the course of their looks."""
@@ -312,6 +325,8 @@ class Decisions:
             beside = beyond(self._baseline(gate) or {})
             fault = "has scores outside 0 to 1" if beside else "has answered none of its cases"
             why = f"`{gate.spec.baseline}` {fault}"
+        elif state.state == "open" and self._interrupted(gate.cell):
+            why = UNFINISHED
         found: GateEntry = {
             "gate": gate.gate,
             "model": gate.model,
@@ -329,6 +344,13 @@ class Decisions:
         if (part := self._baselines.recorded(gate)) is not None:
             found["recorded"] = part
         return found
+
+    def _interrupted(self, cell: int) -> bool:
+        """Whether a cell is answered in part and no budget can have ended it there."""
+        tier, agenda, scores = self._tier(cell), self._agendas.get(cell), self._scores.get(cell)
+        if agenda is None or scores is None or not scores.cell.answered().any():
+            return False
+        return tier.seconds is None and tier.dollars is None and len(agenda.wanted()) > 0
 
     def _condition(self, gate: GateCell, key: str, trial: Trial) -> ConditionEntry:
         foreseen = expected(key, gate.spec, len(trial.cases), self._baselines.value(gate))

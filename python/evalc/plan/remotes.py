@@ -30,7 +30,7 @@ from evalc.plan.lock import COMMIT, NAME, Entry, LockedFile, read_lock, write_lo
 from evalc.plan.splits import converted_files, file_format, named_files
 from evalc.spec import Folder
 
-INGEST_VERSION = 2
+INGEST_VERSION = 3
 """Raise when some files are ingested as other JSON Lines."""
 Loc = tuple[str, str, str]
 Key = tuple[Kind, str]
