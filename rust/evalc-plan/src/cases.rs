@@ -33,10 +33,10 @@ const BYTES_OF_PROMPT: u64 = 64;
 const SHORT_PROMPT: usize = 1 << 18;
 
 /// Bytes beyond that for one unit of work.
-const BYTES_OF_LONG_PROMPT: u64 = 16;
+const BYTES_OF_LONG_PROMPT: u64 = 8;
 
 /// Work of one text of a list, besides what its template does.
-const TEXT_WORK: u64 = 20;
+const TEXT_WORK: u64 = 40;
 
 /// Work of a choice that a template gives.
 const CHOICE_WORK: u64 = 10;
