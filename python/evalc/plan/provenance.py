@@ -196,9 +196,10 @@ class Provenance:
 def task_parts(ir: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
     """A task of the Ir by the keys of the spec, datasets by the paths that a user knows.
 
-    Without its program, which judges answers and asks nothing.
+    Without its program and what its hooks are shown: they judge answers and ask nothing.
     """
-    parts = {key: value for key, value in task.items() if key not in ("name", "kind", "program")}
+    left_out = ("name", "kind", "program", "shown")
+    parts = {key: value for key, value in task.items() if key not in left_out}
     parts["type"] = task["kind"]
     parts["dataset"] = ir["datasets"][task["dataset"]]["origin"]
     if task["fewshot"] is not None:
