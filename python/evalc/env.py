@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -203,3 +204,8 @@ def hold_streams() -> None:
             os.fstat(stream)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def temporary_folder() -> str:
+    """Where programs put files that nobody keeps."""
+    return os.environ.get("TMPDIR") or tempfile.gettempdir()

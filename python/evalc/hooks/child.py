@@ -134,7 +134,9 @@ class Child:
         failed = None
         try:
             find_first(wanted["root"], wanted["modules"])
-            self._imports.expect(wanted["root"], wanted["modules"], wanted["places"])
+            self._imports.expect(
+                wanted["root"], wanted["modules"], wanted["places"], wanted["temporary"]
+            )
             self._kind, self._function = wanted["takes"], function_of(wanted["name"])
             self._imports.require()
         except BaseException as error:  # whatever the user's module raises while it is imported

@@ -139,7 +139,8 @@ class Imports:
         library = os.path.dirname(os.__file__)  # noqa: PTH120
         sites = (one for one in sys.path if os.path.basename(one) in SITES)  # noqa: PTH119
         self._always = _real([os.path.join(evalc, "evalc"), library, *sites])  # noqa: PTH118
-        self._made = _real([tempfile_folder(), *_hidden()])
+        self._hidden = _real(_hidden())
+        self._made: tuple[str, ...] = ()
         self._own: frozenset[str] = frozenset()
         self._places: tuple[str, ...] = ()
         self._root = ""
@@ -147,13 +148,17 @@ class Imports:
         self.stray: str | None = None
         sys.addaudithook(self._hear)
 
-    def expect(self, root: str, names: Iterable[str], places: Iterable[str]) -> None:
+    def expect(
+        self, root: str, names: Iterable[str], places: Iterable[str], temporary: str
+    ) -> None:
         """The hook that comes next has the modules `names` under `root`, and packages that are
-        installed in place at `places`."""
+        installed in place at `places`. Under `temporary`, and in caches of the user's, compilers
+        of other libraries put code that they have made."""
         files = (file_under(root, name) for name in names)
         self._own = frozenset(os.path.realpath(file) for file in files if file)
         self._places = _real(places)
         self._root = os.path.realpath(root)
+        self._made = (*_real([temporary]), *self._hidden)
         self._fine.clear()
         self.stray = None
 
@@ -186,13 +191,8 @@ class Imports:
         return _is_under(file, (self._root,)) or not _is_under(file, self._made)
 
 
-def tempfile_folder() -> str:
-    """Where compilers of other libraries put code that they have made."""
-    return os.environ.get("TMPDIR", "/tmp")
-
-
 def _hidden() -> list[str]:
-    """Folders of caches in the user's home, for the same."""
+    """Folders of caches in the user's home."""
     home = os.path.expanduser("~")  # noqa: PTH111
     try:
         names = os.listdir(home)  # noqa: PTH208

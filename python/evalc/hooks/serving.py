@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from evalc import env
 from evalc.hooks.child import LOADING, TOLD
 from evalc.hooks.crew import CREW, not_started
 from evalc.hooks.frames import VERSION
@@ -32,6 +33,7 @@ class Serving:
             "root": str(hook.root),
             "modules": list(hook.modules),
             "places": list(hook.places),
+            "temporary": env.temporary_folder(),
             "takes": hook.takes,
         }
         self.worker.posted()
