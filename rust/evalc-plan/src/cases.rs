@@ -1,30 +1,26 @@
 //! Rows to cases: the texts that a row asks under a task.
 
+mod judges;
 mod marking;
+mod shots;
 mod target;
 
 use crate::chat::{ChatTemplate, Message};
 use crate::control::Controls;
 use crate::effort;
-use crate::fault::{closest, many, Fault};
-use crate::ir::{Choices, Fewshot, Kind, Model, Select, Task};
-use crate::json_row;
+use crate::fault::{closest, Fault};
+use crate::ir::{Choices, Kind, Model, Task};
 use crate::pyjson::python_str;
-use crate::rows::Table;
-use crate::select::Selection;
 use crate::template::{Template, TemplateFault, Variable};
 use crate::tokens::Encoder;
+use judges::{COMPLETION, PROGRAM_NAMES};
 use marking::Texts;
 use minijinja::value::ValueKind;
 use minijinja::Value;
+use shots::Shots;
+pub use shots::Source;
 pub use target::Reading;
 use target::{target, Target};
-
-/// Work of writing one example, besides what its template does.
-const SHOT_WORK: u64 = 40;
-
-/// Bytes of examples for one unit of work, where a case has its own: they are encoded for it alone.
-const BYTES_OF_OWN_SHOTS: u64 = 2;
 
 /// Bytes of a prompt for one unit of work: it is copied.
 const BYTES_OF_PROMPT: u64 = 64;
@@ -109,35 +105,9 @@ struct Guard<'a> {
     trusted: &'a [String],
 }
 
-/// What a program sees besides the columns of the row.
-const PROGRAM_NAMES: [&str; 3] = [COMPLETION, "prompt", "target"];
-
-/// The one of them that goes before a column of its name.
-const COMPLETION: &str = "completion";
-
 enum ChoiceTemplates {
     One(Box<Template>),
     Many(Vec<Template>),
-}
-
-/// Where shots come from.
-pub struct Source<'a> {
-    /// Table of the shots.
-    pub table: &'a Table,
-    /// Its selected rows.
-    pub selection: &'a Selection,
-    /// Whether it is the table of the cases too, so that a case must not be its own shot.
-    pub own: bool,
-    /// Columns that may write control tokens.
-    pub trusted: &'a [String],
-}
-
-struct Shots<'a> {
-    template: Template,
-    source: Source<'a>,
-    /// Rendered shots in drawing order, one more than needed where a case may have to be skipped;
-    /// empty when every case draws its own.
-    fixed: Vec<(u32, String)>,
 }
 
 /// Place a template's fault in the spec and, for a rendering fault, in the data.
@@ -301,68 +271,6 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn draw(&self, template: Template, source: Source<'a>) -> Result<Shots<'a>, Vec<Fault>> {
-        let fewshot = self.task.fewshot.as_ref().expect("a task with shots");
-        let spare = usize::from(source.own);
-        let available = source.selection.rows.len();
-        if available < fewshot.k + spare {
-            let message =
-                format!("{} asked of {}", many(fewshot.k, "shot"), many(available, "row"));
-            return Err(vec![Fault::new("too-few-shots", message)
-                .at("tasks", &self.task.name, "fewshot.k")
-                .hint("lower `k`, or draw from a larger dataset")]);
-        }
-        let wanted = fewshot.k + spare;
-        let positions: Vec<u32> = match fewshot.select {
-            Select::First => (0..wanted as u32).collect(),
-            Select::Random => source.selection.draw(wanted, &fewshot.seed.to_string(), None),
-            Select::PerCase => Vec::new(),
-        };
-        let mut shots = Shots { template, source, fixed: Vec::new() };
-        for position in positions {
-            let row = shots.source.selection.rows[position as usize];
-            let text = self.shot(&shots, row).map_err(|fault| vec![fault])?;
-            shots.fixed.push((row, text));
-        }
-        Ok(shots)
-    }
-
-    fn shot(&self, shots: &Shots<'_>, row: u32) -> Result<String, Fault> {
-        let table = shots.source.table;
-        effort::spend(SHOT_WORK);
-        let value = shots.source.selection.value(table, row)?;
-        shots.template.render(&value).map_err(|fault| {
-            let place = Some((table.origin(), table.line(row as usize)));
-            let fault = template_fault(&fault, "tasks", &self.task.name, "fewshot.template", place);
-            table.explained(fault, row as usize)
-        })
-    }
-
-    fn shots(&self, row: u32, id: &str) -> Result<String, Fault> {
-        let (Some(shots), Some(fewshot)) = (&self.shots, &self.task.fewshot) else {
-            return Ok(String::new());
-        };
-        let skip = shots.source.own.then_some(row);
-        if fewshot.select != Select::PerCase {
-            let kept = shots.fixed.iter().filter(|(r, _)| Some(*r) != skip).take(fewshot.k);
-            let texts: Vec<&str> = kept.map(|(_, text)| text.as_str()).collect();
-            return Ok(texts.join(&fewshot.separator));
-        }
-        let rows = self.drawn(shots, fewshot, row, id).into_iter();
-        let texts = rows.map(|r| self.shot(shots, r)).collect::<Result<Vec<_>, _>>()?;
-        let text = texts.join(&fewshot.separator);
-        effort::spend(text.len() as u64 / BYTES_OF_OWN_SHOTS);
-        Ok(text)
-    }
-
-    /// Rows of the shots that a case draws for itself.
-    fn drawn(&self, shots: &Shots<'_>, fewshot: &Fewshot, row: u32, id: &str) -> Vec<u32> {
-        let skip = shots.source.own.then_some(row);
-        let seed = format!("{}\0{id}", fewshot.seed);
-        let positions = shots.source.selection.draw(fewshot.k, &seed, skip);
-        positions.iter().map(|p| shots.source.selection.rows[*p as usize]).collect()
-    }
-
     /// Write the case of one row. `place` is the row's file and line, for faults.
     pub fn write(
         &self,
@@ -416,37 +324,6 @@ impl<'a> Writer<'a> {
             Some(ChoiceTemplates::Many(templates)) => templates.len(),
             _ => 0,
         }
-    }
-
-    /// Names of the columns that the program which judges an answer reads.
-    pub fn program_reads(&self) -> Vec<&str> {
-        self.reads.iter().map(|variable| variable.name.as_str()).collect()
-    }
-
-    /// Whether a function that is given the row sees all of it.
-    fn shown_whole(&self, row: &Value, place: (&str, usize)) -> Result<(), Fault> {
-        let Some(field) = &self.task.shown else { return Ok(()) };
-        let Some(column) = json_row::invalid(row) else { return Ok(()) };
-        let fault = TemplateFault::missing(&column, (0, 0));
-        let mut fault = template_fault(&fault, "tasks", &self.task.name, field, Some(place));
-        fault.span = None;
-        Err(fault.note("this function is given whole rows"))
-    }
-
-    /// Whether a row has what the program will read; an answer is not there yet to write it with.
-    fn program_has(&self, row: &Value, place: (&str, usize)) -> Result<(), Fault> {
-        // what is there but cannot be kept is not what a default is for
-        let lacks = |variable: &&Variable| {
-            let spare = variable.guarded || PROGRAM_NAMES.contains(&variable.name.as_str());
-            match row.get_attr(&variable.name).map(|value| value.kind()) {
-                Ok(ValueKind::Invalid) => true,
-                Ok(ValueKind::Undefined) | Err(_) => !spare,
-                Ok(_) => false,
-            }
-        };
-        let Some(lacking) = self.reads.iter().find(lacks) else { return Ok(()) };
-        let fault = TemplateFault::missing(&lacking.name, lacking.span);
-        Err(template_fault(&fault, "tasks", &self.task.name, "code.program", Some(place)))
     }
 
     /// Description, shots and prompt.

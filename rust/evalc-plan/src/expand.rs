@@ -1,11 +1,14 @@
 //! Cases to requests: tokenise, split context and continuation, digest.
 
+mod room;
+mod windows;
+
 use crate::cases::{Case, Writer};
 use crate::digest::{setting_digest, Digest, RequestHasher, NO_SETTING};
 use crate::effort::{measured, Effort};
-use crate::expansion::{flag_of, Expansion, Request, FORGED, SPLIT_WORD, TRUNCATED};
+use crate::expansion::{flag_of, Expansion, Request, FORGED, SPLIT_WORD};
 use crate::fault::{abridge, Fault};
-use crate::ir::{Choices, Kind, Overflow, Setting, Task};
+use crate::ir::{Choices, Kind, Setting, Task};
 use crate::memo::{KnownCases, RowDigest};
 use crate::order;
 use crate::prefix::{case, encode, encode_case, leading, Prefix};
@@ -361,81 +364,12 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Disjoint windows in which every token of the text is scored once, with one token of
-    /// context and as much more as fits for the last window (the reference harness's protocol).
-    fn windows(&self, case: &Case, out: &mut Expansion, buffer: &mut Vec<u8>) -> Result<(), Stop> {
-        let (text, asked) = (&case.continuations[0], &case.asked().1[0]);
-        let mut ids = self.input.encoder.empty_context_ids.clone();
-        ids.truncate(1);
-        let scored = encode_case(self.input, case, asked)?;
-        if scored.is_empty() {
-            return Err(Stop::Faults(vec![Fault::new(
-                "empty-continuation",
-                "a text has no tokens",
-            )
-            .at("tasks", &self.input.task.name, "prompt")
-            .hint("filter empty texts with `where`")]));
-        }
-        let leads = ids.len();
-        ids.extend(scored);
-        let window = self.input.max_length;
-        // one was counted before
-        self.ask((ids.len() - leads).div_ceil(window) - 1)?;
-        let mut done = leads;
-        while done < ids.len() {
-            let end = ids.len().min(done + window);
-            let start = if done == leads { 0 } else { end.saturating_sub(window + 1) };
-            let tail = out.push(&ids[start..done]);
-            let cont = out.push(&ids[done..end]);
-            let mut hasher = RequestHasher::new(false);
-            hasher.ids(&ids[start..end], buffer);
-            out.digests.push(hasher.finish((end - done) as u64, &NO_SETTING));
-            out.requests.push(Request::new(false, tail, cont, 0));
-            out.choice_chars.push(0);
-            out.choice_bytes.push(0);
-            done = end;
-        }
-        out.text_words.push(words(text));
-        out.text_bytes.push(text.len() as u32);
-        Ok(())
-    }
-
     fn start(&self, context: &Context) -> RequestHasher {
         if context.prefixed {
             self.hasher.clone()
         } else {
             RequestHasher::new(self.input.task.kind == Kind::Generate)
         }
-    }
-
-    /// Make room for `after` more tokens within `limit`, or say that there is none.
-    fn fit(
-        &self,
-        context: &mut Context,
-        after: usize,
-        limit: usize,
-        out: &mut Expansion,
-    ) -> Result<(), Stop> {
-        let shared = if context.prefixed { self.prefix.ids.len() } else { 0 };
-        let length = shared + context.tail.len();
-        if length + after <= limit {
-            return Ok(());
-        }
-        let task = self.input.task;
-        if task.overflow == Overflow::Error || after >= limit {
-            return Err(Stop::Faults(vec![too_long(task, length, after, limit)]));
-        }
-        let drop = length + after - limit;
-        if context.prefixed {
-            let mut whole = self.prefix.ids.clone();
-            whole.append(&mut context.tail);
-            context.tail = whole;
-            context.prefixed = false;
-        }
-        context.tail.drain(..drop);
-        let last = out.flags.len() - 1;
-        out.flags[last] |= TRUNCATED;
-        Ok(())
     }
 
     /// Whether this context is in the sample that is encoded whole as well.
@@ -484,59 +418,4 @@ pub fn split(encoder: &Encoder, case: &Case) -> Option<(String, String)> {
     let after = parts.into_iter().find(splits)?;
     let skipped = stem.chars().count().saturating_sub(SHOWN);
     Some((stem.chars().skip(skipped).collect(), after.chars().take(SHOWN).collect()))
-}
-
-/// The fault of a case of `length` tokens and `after` more where `limit` fit. Where those leave no
-/// room for a prompt at all, a shorter one would not help.
-fn too_long(task: &Task, length: usize, after: usize, limit: usize) -> Fault {
-    let generates = task.kind == Kind::Generate;
-    if after >= limit && generates {
-        let message = format!(
-            "`max_new_tokens` of {after} leaves no room for a prompt: the model takes {limit} \
-             tokens in all"
-        );
-        return Fault::new("context-too-long", message)
-            .at("tasks", &task.name, "generate.max_new_tokens")
-            .hint(format!("lower `max_new_tokens` below {limit}"));
-    }
-    if after >= limit {
-        let message =
-            format!("a choice of {after} tokens leaves no room for a prompt in {limit} tokens");
-        return Fault::new("context-too-long", message)
-            .at("tasks", &task.name, "choices")
-            .hint("shorten the choices, or filter such rows with `where`");
-    }
-    let need = length + after;
-    let (parts, more) = match generates {
-        true => (format!(" ({length} of the prompt, {after} new)"), "lower `max_new_tokens`, "),
-        false => (String::new(), ""),
-    };
-    let message = format!("a case needs {need} tokens{parts} where the model takes {limit}");
-    Fault::new("context-too-long", message).at("tasks", &task.name, "prompt").hint(format!(
-        "shorten the prompt, use fewer shots, {more}or set `overflow = \"truncate\"`"
-    ))
-}
-
-/// Pieces of `re.split(r"\s+", text)`, the reference harness's count of words.
-fn words(text: &str) -> u32 {
-    let mut runs = 0;
-    let mut inside = false;
-    for c in text.chars() {
-        let space = python_space(c);
-        runs += u32::from(space && !inside);
-        inside = space;
-    }
-    runs + 1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn words_are_counted_as_a_split_on_white_space_counts_them() {
-        assert_eq!(words("a b"), 2);
-        assert_eq!(words(" a  b\n"), 4);
-        assert_eq!(words(""), 1);
-    }
 }

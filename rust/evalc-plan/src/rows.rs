@@ -1,6 +1,8 @@
 //! Data files: JSON Lines, CSV and TSV, plain or compressed, as random-access rows.
 
 mod delimited;
+mod lacking;
+mod list;
 mod packed;
 
 use crate::bounds;
@@ -9,10 +11,11 @@ use crate::effort;
 use crate::fault::Fault;
 use crate::first_bytes::foreign;
 use crate::ir::{Compression, Dataset, Format};
-use crate::json_row::{self, LeftOut};
+use crate::json_row;
 use crate::memo::RowDigest;
 use crate::quoting::{Flaw, Quotes};
 use delimited::{delimiter, quote, Header, Record};
+pub use list::read_all;
 use minijinja::value::ValueKind;
 use minijinja::Value;
 use packed::decompress;
@@ -218,56 +221,6 @@ impl Table {
         }
     }
 
-    /// Columns that a row has, but no value of that could be kept as it stands.
-    pub fn left_out(&self, index: usize) -> Vec<LeftOut> {
-        let row = self.rows[index];
-        match (self.format, self.slice(row)) {
-            (Format::Jsonl, Ok(slice)) => {
-                json_row::parse(&slice).map(|row| row.left_out).unwrap_or_default()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// The fault of a row. Where a column is said to be missing that the row has, it says what
-    /// stands there instead.
-    pub fn explained(&self, fault: Fault, index: usize) -> Fault {
-        let line = self.line(index);
-        let of_row = (fault.file.as_deref(), fault.line) == (Some(self.origin()), Some(line));
-        if fault.code != "missing-column" || !of_row {
-            return fault;
-        }
-        let lacking = format!("the row on line {line} has no ");
-        let said = |column: &LeftOut| fault.message == lacking.clone() + &quoted(&column.name);
-        match self.left_out(index).iter().find(|column| said(column)) {
-            None => fault,
-            Some(column) => Fault { message: self.odd(column, line), ..self.told(fault, column) },
-        }
-    }
-
-    /// The fault of a row without a column.
-    pub fn lacking(&self, index: usize, column: &str) -> Fault {
-        let line = self.line(index);
-        Fault::new("missing-column", format!("the row on line {line} has no `{column}`"))
-            .in_file(&self.origin, Some(line))
-    }
-
-    /// The headline of a number that cannot be kept.
-    fn odd(&self, column: &LeftOut, line: usize) -> String {
-        format!("the row on line {line} has {} in `{}`", column.what, column.name)
-    }
-
-    /// A fault with what there is to know about such a number, and what to do.
-    fn told(&self, fault: Fault, column: &LeftOut) -> Fault {
-        let fault = match self.converted && column.what == "NaN" {
-            true => fault.note("bytes that are no text, and times beyond year 9999, are NaN too"),
-            false => fault,
-        };
-        fault
-            .note("such a number cannot be printed or handed on as it stands")
-            .hint("write it as a text, or `null` where there is no value")
-    }
-
     fn record(&self, slice: &[u8], line: u32) -> Result<Value, Fault> {
         let mut record = csv::StringRecord::new();
         let read = self.reader(slice, false).read_record(&mut record);
@@ -469,60 +422,10 @@ fn not_utf8(slice: &[u8], line: u32) -> Option<String> {
     Some(format!("line {line} is not UTF-8 text: byte {column} of it is `0x{:02x}`", slice[at]))
 }
 
-fn quoted(name: &str) -> String {
-    format!("`{name}`")
-}
-
 /// The fault of a file that is no longer what was planned from.
 pub fn changed(origin: &str) -> Fault {
     Fault::new("data-unreadable", format!("`{origin}` was changed while it was planned"))
         .hint("run the command again")
-}
-
-/// Every row of a file, as one JSON array; `format` and `compression` as the Ir names them.
-///
-/// Rows with a number that cannot be kept are passed on as they are written, or are faults where
-/// `origin` names the file for whom nothing may be lost.
-pub fn read_all(
-    path: &str,
-    format: &str,
-    compression: &str,
-    quote: Option<&str>,
-    origin: Option<&str>,
-) -> Result<String, Vec<Fault>> {
-    let ir = serde_json::json!({
-        "name": "", "path": path, "format": format, "compression": compression, "quote": quote,
-        "origin": origin.unwrap_or(path), "rows": null, "where": null, "id": null,
-    });
-    let bad_ir = |error: serde_json::Error| vec![Fault::new("bad-ir", error.to_string())];
-    let dataset: Dataset = serde_json::from_value(ir).map_err(bad_ir)?;
-    let table = Table::load(&dataset).map_err(|fault| vec![fault])?;
-    let (mut text, mut faults) = (String::from("["), Vec::new());
-    for index in 0..table.len() {
-        let row = table.row(index).map_err(|fault| vec![fault])?;
-        if index > 0 {
-            text.push(',');
-        }
-        match (json_row::invalid(&row), origin) {
-            (None, _) => {
-                let json = json_row::to_json(&row).map_err(bad_ir)?;
-                text.push_str(&json.to_string());
-            }
-            (Some(_), None) => {
-                let row = table.rows[index];
-                let slice = &table.bytes[row.start as usize..row.end as usize];
-                text.push_str(std::str::from_utf8(slice).unwrap_or("null").trim());
-            }
-            (Some(name), Some(_)) => {
-                let fault = table.lacking(index, &name).at("datasets", "", "prepare");
-                faults.push(table.explained(fault, index));
-            }
-        }
-    }
-    match faults.is_empty() {
-        true => Ok(text + "]"),
-        false => Err(crate::fault::abridge(faults, false)),
-    }
 }
 
 fn too_long(origin: &str, line: usize) -> Fault {

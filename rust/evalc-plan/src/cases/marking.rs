@@ -133,9 +133,7 @@ impl Writer<'_> {
         let rows: Vec<u32> = if fewshot.select == Select::PerCase {
             self.drawn(shots, fewshot, index, id)
         } else {
-            let skip = shots.source.own.then_some(index);
-            let kept = shots.fixed.iter().filter(|(row, _)| Some(*row) != skip);
-            kept.take(fewshot.k).map(|(row, _)| *row).collect()
+            shots.kept(index).take(fewshot.k).map(|(row, _)| *row).collect()
         };
         let texts = rows.iter().map(|row| {
             let value = shots.source.selection.value(shots.source.table, *row)?;
