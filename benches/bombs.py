@@ -27,6 +27,8 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from bomb_products import products
+from bomb_specs import Bomb, deep, spec
 from bomb_templates import chains, templates
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -35,58 +37,6 @@ from tiny_models import write_model
 SECONDS = 10.0
 WAIT = 60.0
 MEGABYTES = 1024
-
-SPEC = """evalc = 1
-[datasets.d]
-path = "{path}"
-{dataset}
-[tasks.t]
-dataset = "d"
-type = "generate"
-prompt = {prompt}
-target = "x"
-metrics = [{metrics}]
-{task}
-[tiers.small]
-cases = 1
-{rest}
-"""
-
-
-@dataclass(frozen=True)
-class Bomb:
-    """A template over a row, a folder with a spec that is checked, or a call of a function.
-
-    With `model` the folder is planned for a tiny one. `fine` may also succeed.
-    """
-
-    name: str
-    template: str | None = None
-    row: str = '{"q": "What is it?"}'
-    chat: bool = False
-    spec: str | None = None
-    call: str | None = None
-    files: tuple[tuple[str, bytes], ...] = ()
-    model: bool = False
-    fine: bool = False
-
-
-def spec(  # noqa: PLR0917
-    path: str = "d.jsonl",
-    dataset: str = "",
-    prompt: str = "'{{ q }}'",
-    metrics: str = '"exact_match"',
-    task: str = "",
-    rest: str = "",
-) -> str:
-    """A spec of one task with something put in."""
-    return SPEC.format(
-        path=path, dataset=dataset, prompt=prompt, metrics=metrics, task=task, rest=rest
-    )
-
-
-def deep(depth: int, *, key: str = "a") -> str:
-    return '{"q": ' + f'{{"{key}": ' * depth + "1" + "}" * depth + "}"
 
 
 def numbers() -> Iterator[tuple[str, str]]:
@@ -307,78 +257,6 @@ def texts() -> Iterator[Bomb]:
     }
     for name, text in tables.items():
         yield Bomb(name, spec=text, files=row, fine=True)
-
-
-def products() -> Iterator[Bomb]:
-    """What is small by itself, and large times the rows, tasks or models that there are."""
-    rows = b"".join(b'{"q": "What is %d?"}\n' % n for n in range(20_000))
-    few = rows[: 3_000 * 20]
-    choices = "type = 'multiple_choice'\nchoices = '{{ range(100000) | list }}'"
-    listed = f"type = 'multiple_choice'\nchoices = {[str(n) for n in range(20_000)]}"
-    shots = "fewshot = {{ dataset = 'd', k = {}, template = '{{{{ q }}}}{}' }}"
-    own = shots.replace("k =", "select = 'per_case', k =")
-    repeats = "generate = { repeats = 10000, temperature = 1.0 }"
-    slow = "{% for a in range(60000) %}{% if a == 0 %}{{ q }}{% endif %}{% endfor %}"
-    fails = "{% for a in range(60000) %}{% if a == 59999 %}{{ 1 // 0 }}{% endif %}{% endfor %}"
-    task = "[tasks.t{n}]\ndataset = 'd'\ntype = 'generate'\nprompt = '{{{{ q }}}}'\n"
-    task += "target = 'x'\nmetrics = ['exact_match']\ngenerate = {{ max_new_tokens = 4 }}\n"
-    tasks = "".join(task.format(n=n) for n in range(5_000))
-    models = "".join(f"[models.m{n}]\npath = 'm'\n" for n in range(2_000))
-    long = b'{"q": "' + b"x " * 500_000 + b'"}\n'
-    wide = b"q" + b"".join(b",c%d" % n for n in range(16_000)) + b"\n"
-    keys = b'{"q": 1' + b"".join(b', "c%d": 1' % n for n in range(16_000)) + b"}\n"
-    pick = {
-        name: spec(metrics="'acc'")
-        .replace('type = "generate"', text)
-        .replace('target = "x"', "target = '0'")
-        for name, text in (("choices", choices), ("listed", listed))
-    }
-    kinds: dict[str, tuple[str, bytes, bool]] = {
-        "choices of a template times rows": (pick["choices"], few, True),
-        "choices of a template, written": (pick["choices"], rows, False),
-        "choices of a list times rows": (pick["listed"], few, True),
-        "repeats times rows": (spec(task=repeats), few, True),
-        "tasks times rows": (spec(rest=tasks), few, True),
-        "models times rows": (spec(rest=models), few, True),
-        "tasks times bytes": (spec(rest=tasks), long * 5, False),
-        "examples of every case": (spec(task=own.format(10_000, "")), rows, False),
-        "examples of every case, few of many": (spec(task=own.format(5, "")), rows * 2, False),
-        "long examples times rows": (spec(task=shots.format(1_000, "x" * 16_000)), rows, False),
-        "work on every row": (spec(prompt=f"'{slow}'"), rows, False),
-        "work on every row, which fails": (spec(prompt=f"'{fails}'"), rows, False),
-        "work on the id of every row": (spec(dataset=f"id = '{slow}'"), rows, False),
-    }
-    sums = "{% set ns = namespace(x=0) %}{% for i in range(99999) %}{% set ns.x = ns.x + i %}"
-    loop = sums + "{% endfor %}{{ true }}"
-    looks = "[datasets.d{n}]\npath = 'd.jsonl'\nwhere = '{loop}'\n"
-    looked = "".join(
-        looks.format(n=n, loop=loop) + task.format(n=n).replace("'d'", f"'d{n}'")
-        for n in range(200)
-    )
-    left = shots.format(10_000, "").replace("k =", "select = 'random', k =")
-    cut = spec(task="overflow = 'truncate'\n" + left)
-    texts = b"".join(b'{"q": "%d %s"}\n' % (n, b"what is it " * 180) for n in range(10_001))
-    stopped = repeats.replace("}", f", stop = {[str(n) for n in range(4_000)]} }}")
-    groups = f"slices = {[f'{{{{ q }}}} {n}' for n in range(40_000)]}"
-    kinds |= {
-        "filters of many datasets": (spec(rest=looked), b"\n".join(rows.split(b"\n")[:40]), False),
-        "long examples but its own": (cut, texts, False),
-        "long examples but its own, encoded": (cut, texts, True),
-        "stops times repeats": (spec(task=stopped), few, True),
-        "slices times rows": (spec(task=groups), few, False),
-    }
-    for name, (text, data, model) in kinds.items():
-        yield Bomb(name, spec=text, files=(("d.jsonl", data),), model=model)
-    body = wide + (b"1" + b",1" * 16_000 + b"\n") * 1_000
-    yield Bomb("wide rows, CSV", spec=spec("d.csv"), files=(("d.csv", body),), fine=True)
-    yield Bomb("wide rows, JSON", spec=spec(), files=(("d.jsonl", keys * 1_000),), fine=True)
-    prompt = b'{"q": "' + b"lorem ipsum, dolor " * 850_000 + b'"}\n'
-    yield Bomb("a prompt of 16 MB", spec=spec(), files=(("d.jsonl", prompt),), model=True)
-    for name, given in {
-        "49,000 unknown tables": "".join(f"[u{n}]\n" for n in range(49_000)),
-        "12,000 tasks with faults": "".join(f"[tasks.f{n}]\ndataset = 1\n" for n in range(12_000)),
-    }.items():
-        yield Bomb(name, spec=spec(rest=given), files=(("d.jsonl", few),))
 
 
 def functions() -> Iterator[Bomb]:

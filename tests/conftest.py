@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ import pytest
 # before torch is imported, here and in children: threads that spin while they wait take the cores
 # from each other where several tests or other work run at once (289 s instead of 60 s for one file)
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# a shell's background job ignores Ctrl-C, and so would every command that the tests interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from evalc.plan.tokenizers import bundle
 from tiny_models import CHATML, write_model

@@ -221,7 +221,7 @@ def test_an_override_that_is_deep_or_long_has_a_diagnostic(
 
 
 PRODUCTS = {
-    "choices of a template times rows": "the choices of its cases are more requests",
+    "choices of a template times rows": "offer fewer choices",
     "choices of a list times rows": "cases times 20000 choices are more requests",
     "repeats times rows": "cases times 10000 repeats are more requests",
     "tasks times rows": "all tasks and models together ask for more requests",

@@ -134,6 +134,12 @@ pub fn template_fault(
         "missing-column" => {
             out.hint("add the column to that row, or filter such rows with `where`")
         }
+        "template-failed" if field == "where" => {
+            out.hint("write it so that it holds for such rows")
+        }
+        "template-failed" => {
+            out.hint("write it so that it holds for such rows, or filter them with `where`")
+        }
         _ => out,
     }
 }

@@ -148,9 +148,16 @@ impl Effort {
             "the rows of all tasks take more work than a plan over {} rows may, `{}` the most",
             self.rows, task.name
         );
-        let (field, hint) = match own {
-            true => ("fewshot", "lower `k`, draw from fewer rows, or set `select = \"random\"`"),
-            false => ("prompt", "do less in loops of its templates, or choose fewer tasks or rows"),
+        let (field, hint) = match &task.choices {
+            _ if own => {
+                ("fewshot", "lower `k`, draw from fewer rows, or set `select = \"random\"`")
+            }
+            Some(Choices::Template(_)) => (
+                "prompt",
+                "do less in loops of its templates, offer fewer choices, or choose fewer tasks or \
+                 rows",
+            ),
+            _ => ("prompt", "do less in loops of its templates, or choose fewer tasks or rows"),
         };
         Some(Fault::new("too-much-work", message).at("tasks", &task.name, field).hint(hint))
     }

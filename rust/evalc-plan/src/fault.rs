@@ -125,7 +125,7 @@ pub fn abridge(faults: Vec<Fault>, cut: bool) -> Vec<Fault> {
     }
     for ((fault, lines), more) in kept.iter_mut().zip(lines).zip(dropped) {
         if lines.len() > 1 {
-            fault.notes.push(in_rows(&lines));
+            fault.notes.push(in_rows(&lines, cut));
         }
         if more > 0 {
             let more = if cut { String::new() } else { format!("{more} ") };
@@ -154,8 +154,9 @@ fn cause(fault: &Fault) -> String {
     plain.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }
 
-/// `20 rows are like this: lines 1, 2, 3, 4, 5 and 15 more`.
-fn in_rows(lines: &[usize]) -> String {
+/// `20 rows are like this: lines 1, 2, 3, 4, 5 and 15 more`; `at least` so many where `cut` says that
+/// not all rows were looked at.
+fn in_rows(lines: &[usize], cut: bool) -> String {
     const SHOWN: usize = 5;
     let count = lines.len();
     let first: Vec<String> = lines.iter().take(SHOWN).map(usize::to_string).collect();
@@ -163,7 +164,8 @@ fn in_rows(lines: &[usize]) -> String {
         Some((last, before)) if count <= SHOWN => format!("{} and {last}", before.join(", ")),
         _ => format!("{} and {} more", first.join(", "), count - SHOWN),
     };
-    format!("{count} rows are like this: lines {listed}")
+    let least = if cut { "at least " } else { "" };
+    format!("{least}{count} rows are like this: lines {listed}")
 }
 
 #[cfg(test)]
