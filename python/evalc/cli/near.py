@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import click
+
+from evalc.diagnostics.near import nearest
 
 
 class Near(click.Group):
@@ -15,7 +15,7 @@ class Near(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command; one that is nearly right is proposed."""
         name, known = args[0], self.list_commands(ctx)
-        near = get_close_matches(name, known, n=1)
+        near = nearest(name, known)
         if name not in known and near and not name.startswith("-"):
-            ctx.fail(f"No such command '{name}'. Did you mean '{near[0]}'?")
+            ctx.fail(f"No such command '{name}'. Did you mean '{near}'?")
         return super().resolve_command(ctx, args)

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from evalc.diagnostics import Place
-from evalc.spec.fields import nearest
+from evalc.diagnostics.near import nearest
 
 MOST = 2000
 """Names of a folder that are looked at."""

@@ -8,11 +8,9 @@ diagnostic with a place.
 from __future__ import annotations
 
 import datetime
-import difflib
 import functools
 import re
 import warnings
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Discriminator, Field, Tag
@@ -32,12 +30,6 @@ HUB = re.compile(r"hf:[^/@\s]+/[^/@\s]+(/[^@\s]+)?(@[^@\s]+)?")
 def fault(code: str, message: str, **context: Any) -> PydanticCustomError:
     """An error that pydantic collects, with `message` kept apart from its own templates."""
     return PydanticCustomError(code, "{message}", {"message": message, **context})
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The word a user most likely meant, or None when none is close."""
-    close = difflib.get_close_matches(word.lower(), {w.lower(): w for w in words}, n=1, cutoff=0.6)
-    return {w.lower(): w for w in words}[close[0]] if close else None
 
 
 def as_template(text: str) -> str:

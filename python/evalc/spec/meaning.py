@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from evalc.spec.fields import as_function, compiled, nearest
+from evalc.diagnostics.near import nearest
+from evalc.spec.fields import as_function, compiled
 from evalc.spec.findings import Findings
 from evalc.spec.index import Loc
 from evalc.spec.metrics import CODE, Metric, is_counted, metric, metrics_of, slice_index, slice_name

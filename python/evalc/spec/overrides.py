@@ -10,7 +10,7 @@ import tomli
 
 from evalc import _core
 from evalc.diagnostics import Diagnostic
-from evalc.spec.fields import nearest
+from evalc.diagnostics.near import nearest
 from evalc.spec.index import Entry, Loc
 from evalc.spec.merge import LISTS, Merged
 from evalc.spec.models import Spec

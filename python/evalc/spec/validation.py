@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from evalc.spec.fields import NAME, nearest
+from evalc.diagnostics.near import nearest
+from evalc.spec.fields import NAME
 from evalc.spec.findings import Findings
 from evalc.spec.index import Loc, Step
 from evalc.spec.models import Table

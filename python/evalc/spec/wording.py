@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from evalc.diagnostics import MOST_SHOWN, Diagnostic, Place
 from evalc.diagnostics.catalogue import CATALOGUE
-from evalc.spec.fields import nearest
+from evalc.diagnostics.near import nearest
 from evalc.spec.index import Index, Loc, Step
 from evalc.spec.models import ExtractSpec, Table
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
+from evalc.diagnostics.near import nearest
 from evalc.score.cells import Kind
 from evalc.score.columns import Direction, Measured
 from evalc.score.faults import fault
@@ -64,9 +64,9 @@ def parse_metric(name: str, kind: Kind) -> Metric:
     """The metric a task names. Raises `Faults` (`unknown-metric`, `misplaced-metric`)."""
     named = parsed(name)
     if named is None:
-        near = get_close_matches(name, KNOWN, n=1)
+        near = nearest(name, KNOWN)
         fits = ", ".join(f"`{fit}`" for fit in metrics_of(kind))
-        hint = f"did you mean `{near[0]}`?" if near else f"use one of {fits}"
+        hint = f"did you mean `{near}`?" if near else f"use one of {fits}"
         raise fault("unknown-metric", f"there is no metric `{name}`", hint=hint)
     if named.is_hook:
         return Metric(lambda inputs, _: hook_metric(inputs, name))
