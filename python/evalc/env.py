@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,13 +16,18 @@ def prepare_accelerator() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def prepare_threads() -> None:
-    """Let threads that wait sleep; has to precede the import of torch.
+SPINS = "10000"
+"""How often a waiting thread looks again before it sleeps; GNU's default is 300,000.
 
-    They spin otherwise, and take the cores from those they wait for where a machine has other work:
-    one run took 17 minutes beside two others that takes 90 s alone.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+Threads that spin for long take the cores from those they wait for where a machine has other work,
+threads that sleep at once lose time everywhere: benches/RESULTS.md, "Waiting threads".
+"""
+
+
+def prepare_threads() -> None:
+    """Let threads that wait sleep soon; has to precede the import of torch."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 LAST_NS = 253_402_300_799 * 10**9
@@ -208,4 +212,6 @@ def hold_streams() -> None:
 
 def temporary_folder() -> str:
     """Where programs put files that nobody keeps."""
+    import tempfile  # noqa: PLC0415  costs milliseconds, rarely wanted
+
     return os.environ.get("TMPDIR") or tempfile.gettempdir()

@@ -63,6 +63,7 @@ try:
     main(sys.argv[1:])
 finally:
     heavy = {"pydantic", "numpy", "tomli", "evalc.spec", "evalc.plan"}
+    heavy |= {"difflib", "subprocess", "tempfile", "traceback"}
     print(sorted(set(sys.modules) & heavy), file=sys.stderr)
 """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from typing import Any
 
 import click
@@ -137,6 +136,8 @@ def _failed(error: Exception, arguments: list[str]) -> int:
         return ExitCode.FAILURE
     # a bug of ours: still no traceback unless it is asked for
     if env.wants_traceback():
+        import traceback  # noqa: PLC0415  costs milliseconds, rarely wanted
+
         output.talk_lines("".join(traceback.format_exception(error)))
         return ExitCode.FAILURE
     output.talk(f"internal error: {type(error).__name__}: {error}")

@@ -12,7 +12,6 @@ import io
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -111,6 +110,8 @@ class Watch:
     """
 
     def __init__(self, encoding: str) -> None:
+        import subprocess  # noqa: PLC0415  costs milliseconds, rarely wanted
+
         read, write = os.pipe()
         self.out, self.err = os.dup(1), os.dup(2)
         command = [sys.executable, "-I", "-S", "-c", WATCH, str(Path(visible.__file__)), encoding]
@@ -130,6 +131,8 @@ class Watch:
         """Put back what was there, once all has been passed on."""
         os.dup2(self.out, 1)
         os.dup2(self.err, 2)
+        import subprocess  # noqa: PLC0415
+
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(SECONDS)
         if self._process.poll() is None:

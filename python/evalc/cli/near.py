@@ -15,7 +15,8 @@ class Near(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command; one that is nearly right is proposed."""
         name, known = args[0], self.list_commands(ctx)
-        near = nearest(name, known)
-        if name not in known and near and not name.startswith("-"):
+        meant = name in known or name.startswith("-")
+        near = None if meant else nearest(name, known)
+        if near:
             ctx.fail(f"No such command '{name}'. Did you mean '{near}'?")
         return super().resolve_command(ctx, args)
