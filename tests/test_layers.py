@@ -24,12 +24,13 @@ ORDER = (
     ("score",),
     ("decide",),
     ("report",),
+    ("run",),
     ("cli",),
     ("entry",),
 )
 """Rooms from the ground up; those of one line know nothing of each other."""
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
-WITHOUT_EXEC = ("score", "decide", "report", "cli")
+WITHOUT_EXEC = ("score", "decide", "report", "run", "cli")
 """`cli.executing` reaches exec by importlib, when there is something to run."""
 HEAVY = ("torch", "transformers", "peft", "accelerate")
 PRINTERS = (PACKAGE / "cli" / "output.py",)

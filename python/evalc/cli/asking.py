@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from evalc.cli import output
-from evalc.cli.meter import RunMeter
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned
 from evalc.plan.sources import ModelSource, in_turn
+from evalc.run.listener import Listener
 from evalc.store import Store
 
 PACK_TOKENS = {"cpu": 16384, "cuda": 65536}
@@ -26,7 +25,6 @@ Commit = Callable[[list[bytes], list[bytes]], None]
 
 def room(name: str) -> Any:
     """A module of `evalc.exec`, which imports torch and transformers. Raises Faults without."""
-    output.watch_descriptors()
     try:
         return importlib.import_module(f"evalc.exec.{name}")
     except ImportError as error:
@@ -45,15 +43,16 @@ def to_ask(planned: Planned, passes: int = 1) -> list[ModelSource]:
     return [s for s in sources for _ in range(passes if loads[s.load] > 1 else 1)]
 
 
-def ask_again(planned: Planned, store: Store, collect: Commit) -> None:
+def ask_again(planned: Planned, store: Store, collect: Commit, listener: Listener) -> None:
     """Ask what remains of a plan and hand the answers to `collect`.
 
     A request that fails has no answer. The store is only read.
     """
+    listener.loading()
     loop, failed = room("loop"), room("outcomes").FailedRequests
     turns = in_turn([model.source for model in planned.models])
     bases = room("bases").Bases(to_ask(planned))
-    with RunMeter(output.talker(), planned, planned.priced(store)) as meter:
+    with listener.progress(planned, planned.priced(store)) as meter:
         for index in turns:
             model = planned.models[index]
             meter.asking(model.source.name)

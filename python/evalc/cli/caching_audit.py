@@ -13,6 +13,7 @@ from rich.table import Table
 
 from evalc.cli import output
 from evalc.cli.asking import ask_again
+from evalc.cli.meter import METERED
 from evalc.cli.options import request, selection_options
 from evalc.cli.session import opened
 from evalc.cli.sizes import Share, share_option
@@ -21,6 +22,7 @@ from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.plan import Planned
+from evalc.run.listener import Listener
 from evalc.store import Store
 from evalc.store.answers import read_answers
 from evalc.store.environment import KEY_BYTES
@@ -68,8 +70,8 @@ def audit_command(
     apart. The sampled records' share has Wilson's 95 % interval. Of multiple choice, the other
     choices of a sampled case are asked too, so that its argmax can be compared.
     """
-    with opened(request(arguments)) as (planned, store):
-        audit = _audit(planned, store, sample, seed, tolerance)
+    with opened(request(arguments), METERED) as (planned, store):
+        audit = _audit(planned, store, sample, seed, tolerance, METERED)
     if as_json:
         output.document(audit)
     else:
@@ -100,8 +102,8 @@ def _cells(planned: Planned) -> list[_Cell]:
     return cells
 
 
-def _audit(
-    planned: Planned, store: Store, sample: Share, seed: int, tolerance: float
+def _audit(  # noqa: PLR0917  an audit's terms
+    planned: Planned, store: Store, sample: Share, seed: int, tolerance: float, listener: Listener
 ) -> dict[str, Any]:
     hits = np.frombuffer(planned.hits, np.uint8) != 0
     places = np.flatnonzero(hits)
@@ -116,7 +118,7 @@ def _audit(
     whole = {index: _whole(cell, chosen, hits) for index, cell in enumerate(cells)}
     asked = np.unique(np.concatenate([chosen, *(_requests(cells[i], w) for i, w in whole.items())]))
     cached = _cached(planned, store, cells, asked)
-    fresh = _asked(planned, store, asked)
+    fresh = _asked(planned, store, asked, listener)
     flips = _Audited(planned, cached, fresh, tolerance)
     return {
         "schema": SCHEMA,
@@ -168,7 +170,7 @@ def _cached(planned: Planned, store: Store, cells: Sequence[_Cell], asked: Indic
     return found
 
 
-def _asked(planned: Planned, store: Store, asked: Indices) -> Payloads:
+def _asked(planned: Planned, store: Store, asked: Indices, listener: Listener) -> Payloads:
     """Ask again, with everything but `asked` taken for answered; nothing is stored."""
     answered = np.ones(len(planned.keys) // KEY_BYTES, np.uint8)
     answered[asked] = 0
@@ -178,7 +180,7 @@ def _asked(planned: Planned, store: Store, asked: Indices) -> Payloads:
     def collect(keys: list[bytes], payloads: list[bytes]) -> None:
         found.update(zip(keys, payloads, strict=True))
 
-    ask_again(planned, store, collect)
+    ask_again(planned, store, collect, listener)
     return {p: found[k] for p in asked.tolist() if (k := _key(planned, p)) in found}
 
 

@@ -14,7 +14,9 @@ from evalc.cli.files import is_file
 from evalc.cli.options import Request, html_option, request, selection_options
 from evalc.cli.pages import require_page, write_page
 from evalc.cli.results import Results
+from evalc.cli.scoring import Scorer
 from evalc.cli.session import folder_of, opened
+from evalc.cli.terminal import TERMINAL
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan.neighbours import near_path
@@ -51,8 +53,8 @@ def diff_command(  # noqa: PLR0917  click passes them by name
     models = tuple(name for name, report in sides.items() if report is None)
     if models:
         wanted = {**arguments, "models": (*arguments.get("models", ()), *models)}
-        with opened(request(wanted)) as (planned, store):
-            results = Results.of(planned, store, allow_code_execution=False)
+        with opened(request(wanted), TERMINAL) as (planned, store):
+            results = Results.of(Scorer(planned, store, False, listener=TERMINAL))
             live, cells = results.report(cases=True), results.scores
     left, right = (sides[name] or live for name in (a, b))
     first, second = _model(left, a, sides[a]), _model(right, b, sides[b])

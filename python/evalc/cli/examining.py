@@ -18,12 +18,14 @@ from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS, room
 from evalc.cli.examined import told
 from evalc.cli.options import Request, request, selection_options
 from evalc.cli.session import folder_of
+from evalc.cli.terminal import TERMINAL
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan.digests import Digests
 from evalc.plan.hooks import code_of_models, refuse_code
 from evalc.plan.ir import ResolvedModel, resolve_model
 from evalc.plan.sources import in_turn
+from evalc.run.listener import Listener
 from evalc.score.sandbox import bubblewrap
 from evalc.spec import Folder, select
 from evalc.store import Store
@@ -45,7 +47,7 @@ def doctor_command(as_json: bool, **arguments: Any) -> int:
     with 1 when a model cannot be run or the cache cannot be used.
     """
     asked = request(arguments)
-    document = _examination(asked)
+    document = _examination(asked, TERMINAL)
     found: list[Diagnostic] = document.pop("found")
     if as_json:
         output.document(document)
@@ -56,7 +58,7 @@ def doctor_command(as_json: bool, **arguments: Any) -> int:
     return ExitCode.DONE if document["sound"] else ExitCode.FAILURE
 
 
-def _examination(asked: Request) -> dict[str, Any]:
+def _examination(asked: Request, listener: Listener) -> dict[str, Any]:
     """The document, and under `found` its diagnostics as they are."""
     folder = _folder(asked)
     names = _names(folder, asked) if folder else []
@@ -65,7 +67,7 @@ def _examination(asked: Request) -> dict[str, Any]:
     found: list[Diagnostic] = []
     with ExitStack() as stack:
         store, cache = _cache(asked, stack, found)
-        machine = {**_machine(found, asking=bool(names)), "cache": cache}
+        machine = {**_machine(found, listener, asking=bool(names)), "cache": cache}
         models = _models(folder, names, asked, Digests(store), found) if folder else []
     errors = [each for each in found if each.severity == "error"]
     return {
@@ -113,10 +115,11 @@ def _cache(
     }
 
 
-def _machine(found: list[Diagnostic], asking: bool) -> dict[str, Any]:
+def _machine(found: list[Diagnostic], listener: Listener, asking: bool) -> dict[str, Any]:
     """Versions and devices; without torch no device is known, an error where a model is asked."""
     devices: list[dict[str, Any]] = []
     try:
+        listener.loading()
         devices = room("doctor").devices()
     except Faults as faults:
         found += [_lowered(each, asking) for each in faults.diagnostics]

@@ -16,7 +16,7 @@ from evalc.cli import output
 from evalc.cli.asking import PROBES, room, to_ask
 from evalc.cli.ci import faults_for_ci
 from evalc.cli.expecting import with_decisions
-from evalc.cli.meter import RunMeter
+from evalc.cli.meter import METERED
 from evalc.cli.options import (
     Request,
     junit_option,
@@ -42,6 +42,7 @@ from evalc.plan.ir import ResolvedModel
 from evalc.plan.provenance import Provenance
 from evalc.plan.why import Ledger, logged
 from evalc.plan.why import record as log
+from evalc.run.listener import Listener, Progress
 from evalc.score.sandbox import Sandbox
 from evalc.store import Store
 from evalc.store.leases import Lease
@@ -97,23 +98,28 @@ def exec_command(  # noqa: PLR0917  click passes them by name
         path = pinned_path(asked)
         if record is not None:
             require_name(record)
-        asked, since = settled(asked, junit)
+        asked, since = settled(asked, junit, listener=METERED)
         if since is not None and since.nothing:
             return _nothing(asked, since, how, record, no_report)
-        with repeated(path, asked) if path else leased(asked, warn=True) as (planned, store, lease):
+        with (
+            repeated(path, asked, METERED) if path else leased(asked, METERED, warn=True) as (
+                planned,
+                store,
+                lease,
+            )
+        ):
             wanted.of(planned)
-            tell_shadowed(planned, store, record)
-            scorer = Scorer(planned, store, allow_code_execution, sandbox)
+            tell_shadowed(planned, store, METERED, record)
+            scorer = Scorer(planned, store, allow_code_execution, sandbox, METERED)
             if not no_report:
                 scorer.warn_of_programs()
             _ask_all(planned, store, lease, scorer, record)
+            scorer = Scorer(planned, store, allow_code_execution, sandbox, METERED)
             if not no_report:
-                return show_report(
-                    planned, store, how, since, allow_code_execution, record, sandbox
-                )
+                return show_report(scorer, how, since, record)
             if record is not None:
-                results = Results.of(planned, store, allow_code_execution, record, sandbox)
-                keep_result(results.report(cases=True), store, record)
+                results = Results.of(scorer, record)
+                keep_result(results.report(cases=True), store, record, METERED)
             return ExitCode.DONE
 
 
@@ -129,24 +135,25 @@ def _nothing(
 def _ask_all(
     planned: Planned, store: Store, lease: Lease, scorer: Scorer, record: str | None
 ) -> None:
-    turns = turns_of(planned, scorer, record)
+    turns = turns_of(planned, scorer, record, METERED)
     if turns.remain():
         lease.hold(held(planned))
-        _run(planned, store, turns)
+        _run(planned, store, turns, METERED)
         return
     output.talk(f"nothing to run: {turns.ended}")
     names = [model.source.name for model in planned.models]
     log(Provenance(planned, store), store, Ledger(planned, store).hits, names)
 
 
-def _run(planned: Planned, store: Store, turns: Turns) -> None:
+def _run(planned: Planned, store: Store, turns: Turns, listener: Listener) -> None:
+    listener.loading()
     progress = room("progress")
     priced = planned.priced(store)
     priced = with_decisions(priced, planned.folder, planned.selection, store)
     began, tallies = time.monotonic(), []
     provenance, ledger = Provenance(planned, store), Ledger(planned, store)
     bases = room("bases").Bases(to_ask(planned, turns.passes))
-    with RunMeter(output.talker(), planned, priced) as meter:
+    with listener.progress(planned, priced) as meter:
         for index in turns.models():
             model = planned.models[index]
             with logged(provenance, store, ledger, model.source.name):
@@ -166,7 +173,7 @@ def _ask(  # noqa: PLR0917  what a model's turns share
     packs: Sequence[Any],
     ledger: Ledger,
     turns: Turns,
-    meter: RunMeter,
+    meter: Progress,
     tally: Any,
     bases: Any,
 ) -> None:

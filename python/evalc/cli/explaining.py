@@ -14,6 +14,7 @@ from evalc.cli import output
 from evalc.cli.options import Request, rehash_option, request, selection_options
 from evalc.cli.reason_words import changed
 from evalc.cli.session import folder_of, opened
+from evalc.cli.terminal import TERMINAL
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
@@ -53,7 +54,7 @@ def explain_command(what: str, as_json: bool, **arguments: Any) -> int:
 
 
 def _explained(asked: Request, folder: Folder, what: str, task: bool) -> dict[str, Any]:
-    with opened(asked) as (planned, store):
+    with opened(asked, TERMINAL) as (planned, store):
         provenance = Provenance(planned, store)
         reasons = Reasons(provenance, store)
         if task:

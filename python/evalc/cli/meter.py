@@ -8,8 +8,10 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from evalc.cli import output
 from evalc.cli.output import Talker
 from evalc.cli.plan_table import SHOWN_TASKS, count, duration
+from evalc.cli.terminal import Terminal
 from evalc.diagnostics.amounts import many
 from evalc.diagnostics.visible import visible
 from evalc.plan import Planned
@@ -131,6 +133,17 @@ class RunMeter:
         if self._ended < FEW:
             return bound
         return min(bound, float(waiting * self._decode.done / self._ended))
+
+
+class Metered(Terminal):
+    """The terminal, with a bar while models are asked."""
+
+    def progress(self, planned: Planned, priced: dict[str, Any]) -> RunMeter:
+        """A bar, or a line now and then where stderr is no terminal."""
+        return RunMeter(output.talker(), planned, priced)
+
+
+METERED = Metered()
 
 
 class _Work:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from evalc import env
 
@@ -41,7 +42,11 @@ FORMATS = click.Choice(["terminal", "line", "json", "github"])
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asked for."""
+    """What the command line asked for.
+
+    `cache_given` where `--cache` named the cache. Relative paths in `overrides` start from `base`,
+    by default the working directory.
+    """
 
     paths: tuple[Path, ...]
     overrides: tuple[str, ...]
@@ -54,6 +59,8 @@ class Request:
     rehash: bool = False
     no_cache: bool = False
     since: str | None = None
+    cache_given: bool = False
+    base: Path | None = None
 
 
 def default_path() -> Path:
@@ -187,8 +194,16 @@ def request(arguments: dict[str, Any]) -> Request:
         tasks=names("tasks"),
         tier=arguments.pop("tier", None),
         cache=arguments.pop("cache"),
+        cache_given=_given("cache"),
         no_hooks=arguments.pop("no_hooks", False),
         rehash=arguments.pop("rehash", False),
         no_cache=arguments.pop("no_cache", False),
         since=arguments.pop("since", None),
     )
+
+
+def _given(parameter: str) -> bool:
+    """Whether the command line names a parameter of the command that runs."""
+    context = click.get_current_context(silent=True)
+    source = context.get_parameter_source(parameter) if context else None
+    return source is ParameterSource.COMMANDLINE

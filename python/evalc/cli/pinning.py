@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
-from click.core import ParameterSource
-
 from evalc.cli import output
 from evalc.cli.expecting import with_decisions
 from evalc.cli.options import Request, default_path
 from evalc.cli.plan_table import plan_table
 from evalc.cli.session import leased, opened, with_reasons
+from evalc.cli.terminal import TERMINAL
 from evalc.diagnostics import Diagnostic, Faults, render
 from evalc.errors import ExitCode
 from evalc.plan import Planned
 from evalc.plan.outline import Outline
 from evalc.plan.pinned import is_pinned, pins, read_pinned, write_pinned
 from evalc.plan.staleness import changes, refusal
+from evalc.run.listener import SILENT, Listener
 from evalc.store import Store
 from evalc.store.leases import Lease
 
 
 def pin(path: Path, asked: Request) -> dict[str, Any]:
     """Plan a request and write it into a file; returns the priced plan."""
-    with opened(asked) as (planned, store):
+    with opened(asked, TERMINAL) as (planned, store):
         reasons = Outline.of(planned, store).reasons
         plan = with_reasons(planned.priced(store), reasons)
         plan = with_decisions(plan, planned.folder, planned.selection, store)
@@ -48,7 +46,7 @@ def _write(path: Path, asked: Request, planned: Planned, store: Store, plan: Any
         "tasks": list(asked.tasks),
         "tier": asked.tier,
         "no_hooks": asked.no_hooks,
-        "cache": str(asked.cache) if _cache_given() else None,
+        "cache": str(asked.cache) if asked.cache_given else None,
     }
     write_pinned(path, ask, pins(planned, store), plan)
     output.talk(f"written: `{path}`; run exactly this with `evalc exec {path}`")
@@ -73,13 +71,15 @@ def refuse_selection(asked: Request, path: Path, others: bool) -> None:
 
 
 @contextmanager
-def repeated(path: Path, asked: Request) -> Iterator[tuple[Planned, Store, Lease]]:
+def repeated(
+    path: Path, asked: Request, listener: Listener = SILENT
+) -> Iterator[tuple[Planned, Store, Lease]]:
     """Plan what a pinned plan planned, and refuse with exit code 5 unless all is as it was.
 
     `asked` adds `--rehash`, `--no-code` and, when it was given, `--cache`.
     """
     content = read_pinned(path)
-    with _again(content, asked, path) as (planned, store, lease):
+    with _again(content, asked, path, listener) as (planned, store, lease):
         now = pins(planned, store)
         if found := changes(content, now, planned):
             raise refusal(path, found, content["pins"]["specs"], now["specs"])
@@ -88,14 +88,12 @@ def repeated(path: Path, asked: Request) -> Iterator[tuple[Planned, Store, Lease
 
 @contextmanager
 def _again(
-    content: Mapping[str, Any], asked: Request, path: Path
+    content: Mapping[str, Any], asked: Request, path: Path, listener: Listener
 ) -> Iterator[tuple[Planned, Store, Lease]]:
     """A plan of the same request. What makes planning fail is a change too."""
     ask = content["ask"]
-    if ask["overrides"] and Path(ask["directory"]).is_dir():
-        # relative paths in `--set` start from where the plan was made
-        os.chdir(ask["directory"])
-    cache = asked.cache if _cache_given() or ask["cache"] is None else Path(ask["cache"])
+    directory = Path(ask["directory"])
+    cache = asked.cache if asked.cache_given or ask["cache"] is None else Path(ask["cache"])
     again = replace(
         asked,
         paths=tuple(Path(p) for p in ask["paths"]),
@@ -105,11 +103,13 @@ def _again(
         tasks=tuple(ask["tasks"]),
         tier=ask["tier"],
         cache=cache,
+        # where the plan was made, if that is on this machine
+        base=directory if directory.is_dir() else None,
         no_hooks=asked.no_hooks or ask["no_hooks"],
     )
     with ExitStack() as stack:
         try:
-            found = stack.enter_context(leased(again))
+            found = stack.enter_context(leased(again, listener))
         except Faults as faults:
             refused = all(found.code == "hook-refused" for found in faults.diagnostics)
             if faults.exit_code != ExitCode.USAGE or (asked.no_hooks and refused):
@@ -125,7 +125,7 @@ def show(path: Path, asked: Request, as_json: bool) -> tuple[dict[str, Any], boo
     plan: dict[str, Any] = content["plan"]
     found: tuple[Diagnostic, ...] = ()
     try:
-        with repeated(path, asked):
+        with repeated(path, asked, TERMINAL):
             pass
     except Faults as faults:
         found = faults.diagnostics
@@ -139,8 +139,3 @@ def show(path: Path, asked: Request, as_json: bool) -> tuple[dict[str, Any], boo
         for diagnostic in found[1:] or found:
             output.talk(f"  {diagnostic.message}")
     return plan, bool(found)
-
-
-def _cache_given() -> bool:
-    source = click.get_current_context().get_parameter_source("cache")
-    return source is ParameterSource.COMMANDLINE

@@ -18,6 +18,7 @@ from evalc.cli.options import (
     since_option,
 )
 from evalc.cli.plan_table import plan_table
+from evalc.cli.terminal import TERMINAL
 from evalc.cli.told import ToldFile
 from evalc.errors import ExitCode
 
@@ -66,7 +67,7 @@ def plan_command(
 
 def _chosen(asked: Request, out: Path | None) -> dict[str, Any]:
     """The priced plan at the tier that triggers choose, and why; empty where they say `none`."""
-    asked, since = room("since").settled(asked)
+    asked, since = room("since").settled(asked, listener=TERMINAL)
     priced = room("since").nothing() if since.nothing else _planned(asked, out)
     return {**priced, "since": since.as_json()}
 
@@ -78,7 +79,7 @@ def _planned(asked: Request, out: Path | None) -> dict[str, Any]:
 def _priced(asked: Request) -> dict[str, Any]:
     """The priced plan, told again if it can be."""
     told = None if asked.rehash else ToldFile.of(asked).recall()
-    return told or room("session").outlined(asked)
+    return told or room("session").outlined(asked, TERMINAL)
 
 
 def _pinned(out: Path, asked: Request) -> dict[str, Any]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evalc import env
-from evalc.cli import output
 from evalc.decide.gates import gate_cells
-from evalc.diagnostics import Diagnostic, Faults, render
+from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.amounts import many
 from evalc.plan import Planned
 from evalc.report import Report, to_json, words
 from evalc.report.shape import whole
+from evalc.run.listener import Listener
 from evalc.store import Store
 from evalc.store.recorded import NAME, is_recorded, record_result
 
@@ -24,16 +23,16 @@ def require_name(name: str) -> None:
         raise Faults([Diagnostic("bad-name", message, hint=hint)])
 
 
-def tell_shadowed(planned: Planned, store: Store, recording: str | None = None) -> None:
+def tell_shadowed(
+    planned: Planned, store: Store, listener: Listener, recording: str | None = None
+) -> None:
     """Warn of recorded results in whose place gates compare with models of their names.
 
     `recording` is what the run records its result under. That is no fault: where another spec has
     no such model, its gates compare with the result.
     """
     if found := list(_shadowed(planned, store, recording)):
-        output.diagnostics(found, "terminal")
-        if env.on_github():
-            output.say(render(found, "github", root=env.github_workspace()))
+        listener.warn(found, annotate=True)
 
 
 def _shadowed(planned: Planned, store: Store, recording: str | None) -> Iterator[Diagnostic]:
@@ -52,12 +51,12 @@ def _shadowed(planned: Planned, store: Store, recording: str | None) -> Iterator
         yield Diagnostic("shadowed-result", message, folder.place(loc), "warning", hint=hint)
 
 
-def keep_result(report: Report, store: Store, name: str) -> None:
+def keep_result(report: Report, store: Store, name: str, listener: Listener) -> None:
     """Record a report that lists its cases, and say of which results it has a part."""
     store.require_writable()
     record_result(store, name, to_json(report).encode())
     scored = sum(result["scored"] for result in report["results"])
-    output.talk(f"recorded as `{name}`: {many(scored, 'scored case')}")
+    listener.note(f"recorded as `{name}`: {many(scored, 'scored case')}")
     parts = [
         f"{result['task']} ({result['model']}) on {result['scored']:,} of "
         f"{many(whole(result), 'case')}"
@@ -65,7 +64,7 @@ def keep_result(report: Report, store: Store, name: str) -> None:
         if result["scored"] < whole(result)
     ]
     if parts:
-        output.talk(
+        listener.note(
             f"warning: gates compare with `{name}` on a part of its cases alone, as it has "
             f"{words.first(parts)}; a full run records all"
         )

@@ -22,15 +22,15 @@ from evalc.cli.options import (
 from evalc.cli.pages import require_page, write_page
 from evalc.cli.recording import keep_result, tell_shadowed
 from evalc.cli.results import Results
+from evalc.cli.scoring import Scorer
 from evalc.cli.session import folder_of, opened
 from evalc.cli.since import Since, settled
-from evalc.plan import Planned
+from evalc.cli.terminal import TERMINAL
 from evalc.report import Report, build_report, report_markdown, report_view, to_json
 from evalc.report.html import report_page
 from evalc.report.verdicts import exit_code
 from evalc.score.sandbox import Sandbox
 from evalc.spec import Folder
-from evalc.store import Store
 
 
 @click.command("report")
@@ -54,13 +54,14 @@ def report_command(allow_code_execution: bool, sandbox: Sandbox | None, **argume
         raise click.UsageError("--html and --junit name the same file")
     with faults_for_ci(how.junit) as wanted:
         require_page(how.html)
-        asked, since = settled(request(arguments), how.junit, how.html)
+        asked, since = settled(request(arguments), how.junit, how.html, listener=TERMINAL)
         if since is not None and since.nothing:
             return show_nothing(folder_of(asked), since, how)
-        with opened(asked) as (planned, store):
+        with opened(asked, TERMINAL) as (planned, store):
             wanted.of(planned)
-            tell_shadowed(planned, store)
-            return show_report(planned, store, how, since, allow_code_execution, sandbox=sandbox)
+            tell_shadowed(planned, store, TERMINAL)
+            scorer = Scorer(planned, store, allow_code_execution, sandbox, TERMINAL)
+            return show_report(scorer, how, since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +76,19 @@ class Telling:
     junit: Path | None = None
 
 
-def show_report(  # noqa: PLR0917  what a report is made of
-    planned: Planned,
-    store: Store,
-    how: Telling,
-    since: Since | None,
-    allow_code_execution: bool = False,
-    record: str | None = None,
-    sandbox: Sandbox | None = None,
+def show_report(
+    scorer: Scorer, how: Telling, since: Since | None, record: str | None = None
 ) -> int:
     """Score, record and show; returns the exit code that the gates ask for.
 
     What is recorded takes the place of a baseline of that name after it was compared with it.
     """
-    results = Results.of(planned, store, allow_code_execution, record, sandbox)
+    results = Results.of(scorer, record)
     named = (how.html, how.cases, record)
     report = results.report(how.as_json or any(each is not None for each in named))
     if record is not None:
-        keep_result(report, store, record)
-    return _show(report, planned.folder, since, how, results)
+        keep_result(report, scorer.store, record, TERMINAL)
+    return _show(report, scorer.planned.folder, since, how, results)
 
 
 def show_nothing(folder: Folder, since: Since, how: Telling) -> int:

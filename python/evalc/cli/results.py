@@ -15,7 +15,6 @@ from evalc.report import Report, build_report
 from evalc.report.html import report_page
 from evalc.report.shape import GateEntry
 from evalc.score import CellScores
-from evalc.score.sandbox import Sandbox
 from evalc.store import Store
 from evalc.store.runs import recorded_runs
 
@@ -31,19 +30,11 @@ class Results:
     decisions: Decisions | None
 
     @classmethod
-    def of(
-        cls,
-        planned: Planned,
-        store: Store,
-        allow_code_execution: bool,
-        recording: str | None = None,
-        sandbox: Sandbox | None = None,
-    ) -> Results:
+    def of(cls, scorer: Scorer, recording: str | None = None) -> Results:
         """Score the cells and take every look; `recording` as for `Decisions`."""
-        scorer = Scorer(planned, store, allow_code_execution, sandbox)
         scores, unscored = scorer.all()
-        decisions = Decisions(scorer, recording) if goes_by_rounds(planned) else None
-        return cls(planned, store, scores, unscored, decisions)
+        decisions = Decisions(scorer, recording) if goes_by_rounds(scorer.planned) else None
+        return cls(scorer.planned, scorer.store, scores, unscored, decisions)
 
     def report(self, cases: bool) -> Report:
         """The report, with `cases` every case listed."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evalc.cli import output
 from evalc.diagnostics import Faults
 from evalc.diagnostics.amounts import many
 from evalc.hooks.crew import take_told
 from evalc.plan import Planned
 from evalc.plan.hooks import limits_of
+from evalc.run.listener import SILENT, Listener
 from evalc.score import CellScores, score_cell
 from evalc.score.cache import ScoreCache
 from evalc.score.gather import gather, scoring_of
@@ -28,9 +28,11 @@ class Scorer:
         store: Store,
         allow_code_execution: bool,
         sandbox: Sandbox | None = None,
+        listener: Listener = SILENT,
     ) -> None:
         self.planned, self.store = planned, store
         self._allow, self._sandbox = allow_code_execution, sandbox
+        self._listener = listener
         self._cache, self._damaged = ScoreCache(store), store.damaged
 
     def cell(self, index: int) -> CellScores | None:
@@ -61,7 +63,9 @@ class Scorer:
         if judged and not self._allow:
             more = f" and {many(len(judged) - 3, 'more task')}" if len(judged) > 3 else ""
             named = ", ".join(f"`{name}`" for name in judged[:3])
-            output.talk(f"note: {named}{more} will have no scores of programs: {NOT_ALLOWED}")
+            self._listener.note(
+                f"note: {named}{more} will have no scores of programs: {NOT_ALLOWED}"
+            )
 
     def all(self) -> tuple[list[CellScores], list[tuple[str, str, str]]]:
         """Scores of every cell, and (model, task, why) of those whose programs may not run."""
@@ -77,15 +81,15 @@ class Scorer:
 
     def _tell(self) -> None:
         for line in take_told():
-            output.talk(f"note: {line}")
+            self._listener.note(f"note: {line}")
         if damaged := self.store.damaged - self._damaged:
-            output.talk(
+            self._listener.note(
                 f"warning: {many(damaged, 'damaged value')} found in the cache while scoring, and "
                 "put into quarantine; scores among them were computed again"
             )
         if self._cache.unwritten:
             why = self._cache.unwritten.diagnostics[0].message
-            output.talk(f"warning: scores are not kept for the next report: {why}")
+            self._listener.note(f"warning: scores are not kept for the next report: {why}")
 
 
 def _extract_roots(planned: Planned, task: str) -> dict[str, Path]:

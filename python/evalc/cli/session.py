@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from evalc import env
-from evalc.cli import output
 from evalc.cli.expecting import with_decisions
 from evalc.cli.options import Request, default_path
 from evalc.cli.told import ToldFile
@@ -27,6 +26,7 @@ from evalc.plan.planned import plan_resolved
 from evalc.plan.pricing import priced
 from evalc.plan.remotes import Remotes
 from evalc.plan.uses import remember_uses, uses
+from evalc.run.listener import SILENT, Listener
 from evalc.spec import Folder, Selection, doubts, load, select
 from evalc.store import Store
 from evalc.store.footprint import Footprint
@@ -36,7 +36,7 @@ from evalc.store.recorded import copy_recorded
 
 def folder_of(asked: Request) -> Folder:
     """The checked spec."""
-    return load(asked.paths or (default_path(),), asked.overrides)
+    return load(asked.paths or (default_path(),), asked.overrides, asked.base)
 
 
 @contextmanager
@@ -60,39 +60,41 @@ def _store(asked: Request) -> Iterator[Store]:
 
 
 @contextmanager
-def opened(asked: Request) -> Iterator[tuple[Planned, Store]]:
+def opened(asked: Request, listener: Listener = SILENT) -> Iterator[tuple[Planned, Store]]:
     """Open the store and plan the selection; nothing is collected before the block ends."""
-    with leased(asked) as (planned, store, _):
+    with leased(asked, listener) as (planned, store, _):
         yield planned, store
 
 
 @contextmanager
-def leased(asked: Request, *, warn: bool = False) -> Iterator[tuple[Planned, Store, Lease]]:
+def leased(
+    asked: Request, listener: Listener = SILENT, *, warn: bool = False
+) -> Iterator[tuple[Planned, Store, Lease]]:
     """Open the store and plan the selection; nothing is collected before `lease` holds it.
 
     With `warn` what the selected tasks hardly mean is told, as `plan` does.
     """
-    with _resolved(asked, whole=True) as (folder, selection, ir, store, lease):
+    with _resolved(asked, listener, whole=True) as (folder, selection, ir, store, lease):
         if warn:
-            _tell_doubts(folder, selection)
+            _tell_doubts(folder, selection, listener)
         planned = plan_resolved(folder, selection, ir, asked.cache, store)
-        _warn_of_damage(store)
+        _warn_of_damage(store, listener)
         yield planned, store, lease
 
 
-def outlined(asked: Request) -> dict[str, Any]:
+def outlined(asked: Request, listener: Listener = SILENT) -> dict[str, Any]:
     """Outline the plan of the selection: the priced plan with reasons.
 
     What is remembered of it is taken where nothing has changed; then nothing is planned.
     """
     began = env.clock_ns()
-    with _resolved(asked) as (folder, selection, ir, store, _):
-        doubtful = _tell_doubts(folder, selection)
+    with _resolved(asked, listener) as (folder, selection, ir, store, _):
+        doubtful = _tell_doubts(folder, selection, listener)
         file = OutlineFile.of(ir, folder, asked.cache, store)
         found = file.recall() if file and not asked.rehash else None
         if found is None:
             planned = plan_resolved(folder, selection, ir, asked.cache, store)
-            _warn_of_damage(store)
+            _warn_of_damage(store, listener)
             found = Outline.of(planned, store)
         told = with_reasons(priced(folder, selection, ir, found.summary, store), found.reasons)
         told = with_decisions(told, folder, selection, store)
@@ -105,10 +107,10 @@ def outlined(asked: Request) -> dict[str, Any]:
     return told
 
 
-def _tell_doubts(folder: Folder, selection: Selection) -> list[Diagnostic]:
+def _tell_doubts(folder: Folder, selection: Selection, listener: Listener) -> list[Diagnostic]:
     """Warn of what the spec says of the selected tasks and hardly means."""
     found = doubts(folder, (task for _, task in selection.cells))
-    output.diagnostics(found, "terminal")
+    listener.warn(found)
     return found
 
 
@@ -143,7 +145,7 @@ def _footprint(
 
 @contextmanager
 def _resolved(
-    asked: Request, whole: bool = False
+    asked: Request, listener: Listener, whole: bool = False
 ) -> Iterator[tuple[Folder, Selection, Ir, Store, Lease]]:
     """The selection, resolved; `whole` beyond the tier where its cases are asked in rounds.
 
@@ -160,9 +162,9 @@ def _resolved(
         ir = resolve(folder, selection, asked.cache, store, asked.rehash, whole=whole)
         remember_uses(ir, asked.cache, store)
         for line in ir.locked:
-            output.talk(line)
+            listener.note(line)
         for line in take_told():
-            output.talk(f"note: {line}")
+            listener.note(f"note: {line}")
         yield folder, selection, ir, store, lease
 
 
@@ -175,9 +177,9 @@ def with_reasons(
     return priced
 
 
-def _warn_of_damage(store: Store) -> None:
+def _warn_of_damage(store: Store, listener: Listener) -> None:
     if store.damaged:
-        output.talk(
+        listener.note(
             f"warning: {many(store.damaged, 'damaged value')} found in the cache, put into "
             "quarantine, and counted as never asked"
         )

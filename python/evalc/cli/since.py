@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalc.cli import output
 from evalc.cli.options import Request, default_path
 from evalc.cli.session import folder_of
 from evalc.decide.gates import with_baselines
@@ -19,6 +18,7 @@ from evalc.plan.changed import Change, changes
 from evalc.plan.history import History, history
 from evalc.plan.pricing import nothing_priced
 from evalc.plan.triggers import Choice, choose
+from evalc.run.listener import SILENT, Listener
 from evalc.spec import Folder, select
 from evalc.spec.load import load_contents
 from evalc.spec.references import FULL, NONE
@@ -72,7 +72,9 @@ class Since:
         return f"{past}; tier `{self.choice.tier}` by the trigger at {file}:{line}, as {why}"
 
 
-def settled(asked: Request, *files: Path | None) -> tuple[Request, Since | None]:
+def settled(
+    asked: Request, *files: Path | None, listener: Listener = SILENT
+) -> tuple[Request, Since | None]:
     """The request with its tier chosen, and what chose it; as it is without `--since`.
 
     The cache and the `files` that are to be written are evalc's own, no change of the repository.
@@ -90,7 +92,7 @@ def settled(asked: Request, *files: Path | None) -> tuple[Request, Since | None]
         hint = "add some, as docs/ci.md shows, or name a tier with `--tier`"
         raise Faults([Diagnostic("no-triggers", message, hint=hint)])
     since = _since(folder, asked, [asked.cache, *filter(None, files)])
-    output.talk(since.told())
+    listener.note(since.told())
     return replace(asked, tier=since.choice.tier, since=None), since
 
 

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from evalc.cli import output
 from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS
 from evalc.cli.deciding import Decisions, goes_by_rounds
 from evalc.cli.scoring import Scorer
 from evalc.plan import Planned
 from evalc.plan.sources import in_turn
 from evalc.plan.why import Ledger
+from evalc.run.listener import SILENT, Listener
 from evalc.score.cells import IntArray
 
 CACHED = "every answer is in the cache"
@@ -47,14 +47,16 @@ class Turns(Protocol):
         """Whether a later turn may generate."""
 
 
-def turns_of(planned: Planned, scorer: Scorer, recording: str | None = None) -> Turns:
+def turns_of(
+    planned: Planned, scorer: Scorer, recording: str | None = None, listener: Listener = SILENT
+) -> Turns:
     """The turns of a run. Raises Faults for what its gates cannot compare with."""
     if not goes_by_rounds(planned):
         return AtOnce(planned)
     decisions = Decisions(scorer, recording)
     for gate in decisions.unjudged:
-        output.talk(f"{gate.gate} is not judged: {gate.why}")
-    return ByRounds(planned, decisions)
+        listener.note(f"{gate.gate} is not judged: {gate.why}")
+    return ByRounds(planned, decisions, listener)
 
 
 def _packs(planned: Planned, model: int) -> Sequence[Any]:
@@ -103,8 +105,8 @@ class ByRounds:
     and afterwards what is.
     """
 
-    def __init__(self, planned: Planned, decisions: Decisions) -> None:
-        self._planned, self._decisions = planned, decisions
+    def __init__(self, planned: Planned, decisions: Decisions, listener: Listener = SILENT) -> None:
+        self._planned, self._decisions, self._listener = planned, decisions, listener
         self.passes = PASSES if decisions.races else 1
         self._asked: Mapping[int, IntArray] = {}
         self._turn: int | None = None
@@ -127,7 +129,7 @@ class ByRounds:
             self._decisions.look()
             if any(len(self._missing(self._decisions.wanted(name), hits)) for name in names):
                 return True
-            if not _told(self._decisions):
+            if not self._escalates():
                 return False
 
     def models(self) -> Sequence[int]:
@@ -135,7 +137,7 @@ class ByRounds:
         sources = [model.source for model in self._planned.models]
         first = self._decisions.first()
         order = sorted(in_turn(sources), key=lambda place: sources[place].name not in first)
-        return _Again(order, self._decisions, lambda: self._rounds)
+        return _Again(order, self._decisions, self._escalates, lambda: self._rounds)
 
     def packs(self, model: int, ledger: Ledger) -> Sequence[Any]:
         """The packs of a model's next round."""
@@ -155,6 +157,13 @@ class ByRounds:
         self._rounds += bool(found)
         self._planned.handle.subtract(ledger.hits.tobytes())
         return found
+
+    def _escalates(self) -> bool:
+        """Whether a gate goes on to a larger budget, which is said."""
+        lines = self._decisions.escalate()
+        for line in lines:
+            self._listener.note(line)
+        return bool(lines)
 
     def _twins(self, model: int) -> list[int]:
         """Indices of the models that are this one by another name, itself among them."""
@@ -179,14 +188,6 @@ class ByRounds:
         distinct = np.unique(np.concatenate(parts))
         missing: IntArray = distinct[hits[distinct] == 0]
         return missing
-
-
-def _told(decisions: Decisions) -> bool:
-    """Whether a gate goes on to a larger budget, which is said."""
-    lines = decisions.escalate()
-    for line in lines:
-        output.talk(line)
-    return bool(lines)
 
 
 class _Chained(Sequence[Any]):
@@ -216,9 +217,14 @@ class _Again(Sequence[int]):
     """
 
     def __init__(
-        self, order: Sequence[int], decisions: Decisions, rounds: Callable[[], int]
+        self,
+        order: Sequence[int],
+        decisions: Decisions,
+        escalates: Callable[[], bool],
+        rounds: Callable[[], int],
     ) -> None:
-        self._order, self._decisions, self._rounds = list(order), decisions, rounds
+        self._order, self._decisions = list(order), decisions
+        self._escalates, self._rounds = escalates, rounds
 
     def __len__(self) -> int:
         return len(self._order)
@@ -234,4 +240,4 @@ class _Again(Sequence[int]):
             asked = self._rounds() > before
             more = asked and self._decisions.unfinished()
             if not more:
-                more = _told(self._decisions)
+                more = self._escalates()

@@ -44,23 +44,27 @@ class Examined:
     faults: list[Diagnostic]
 
 
-def load(paths: Sequence[Path], overrides: Sequence[str] = ()) -> Folder:
+def load(paths: Sequence[Path], overrides: Sequence[str] = (), base: Path | None = None) -> Folder:
     """Read, merge and check spec files.
 
     A path is a file, or a folder whose `*.toml` (not those of folders inside it) are read. An
-    override is the text after `--set`.
+    override is the text after `--set`; relative paths in it start from `base`, by default the
+    working directory.
 
     Raises:
         Faults: everything that is wrong, in the order of the files. Nothing else was read.
     """
-    return _sound(examine(paths, overrides))
+    return _sound(examine(paths, overrides, base))
 
 
-def examine(paths: Sequence[Path], overrides: Sequence[str] = ()) -> Examined:
+def examine(
+    paths: Sequence[Path], overrides: Sequence[str] = (), base: Path | None = None
+) -> Examined:
     """The same as far as it goes: every fault, and what of the spec can be looked at further."""
     faults: list[Diagnostic] = []
     files = spec_files(paths, faults)
-    return _examined(files, [read(path, faults) for path in files], overrides, faults)
+    documents = [read(path, faults) for path in files]
+    return _examined(files, documents, overrides, faults, base)
 
 
 def load_contents(contents: Mapping[Path, bytes], overrides: Sequence[str] = ()) -> Folder:
@@ -85,10 +89,11 @@ def _examined(
     documents: Sequence[Document | None],
     overrides: Sequence[str],
     faults: list[Diagnostic],
+    base: Path | None = None,
 ) -> Examined:
     readable = [document for document in documents if document is not None]
     tables = merged(readable)
-    override(overrides, tables)
+    override(overrides, tables, base)
     complete = not faults
     spec, findings = _checked(tables, complete)
     faults += [*tables.faults, *findings.diagnostics]

@@ -31,15 +31,15 @@ SINGULAR = {
 }
 
 
-def override(texts: Sequence[str], into: Merged) -> None:
+def override(texts: Sequence[str], into: Merged, base: Path | None = None) -> None:
     """Apply `key=value` texts in order; faults are collected in `into.faults`.
 
     A value is read as TOML, and as plain text when it is not TOML. Relative paths in it start
-    from the working directory.
+    from `base`, by default the working directory.
     """
     for text in texts:
         readable = text.encode(errors="replace").decode()
-        source = SourceFile(LABEL, FLAG + readable, Path.cwd(), inline=True)
+        source = SourceFile(LABEL, FLAG + readable, base or Path.cwd(), inline=True)
         parsed = _parsed(text) if readable == text else "is not UTF-8"
         if isinstance(parsed, str):
             message = f"`{source.text}` {parsed}"
