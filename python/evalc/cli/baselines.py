@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evalc.cli.files import is_file
 from evalc.decide.gates import Baseline, GateCell
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.report import Report, from_json
@@ -15,6 +14,7 @@ from evalc.score import CellScores
 from evalc.spec import Folder
 from evalc.spec.wording import did_you_mean
 from evalc.store import Store
+from evalc.store.files import is_file
 from evalc.store.recorded import recorded_names, recorded_result
 
 

@@ -10,19 +10,13 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import (
-    FORMATS,
-    cache_option,
-    default_path,
-    no_code_option,
-    request,
-    spec_options,
-)
+from evalc.cli.options import FORMATS, cache_option, no_code_option, request, spec_options
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.amounts import many
 from evalc.plan import check_data
 from evalc.plan.hooks import all_hooks
 from evalc.plan.inspected import wrong_hooks
+from evalc.run.request import default_path
 from evalc.spec import doubts, examine
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.files import is_file
-from evalc.cli.options import Request, html_option, request, selection_options
+from evalc.cli.options import html_option, request, selection_options
 from evalc.cli.pages import require_page, write_page
 from evalc.cli.results import Results
 from evalc.cli.scoring import Scorer
@@ -22,7 +21,9 @@ from evalc.errors import ExitCode
 from evalc.plan.neighbours import near_path
 from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view, from_json
 from evalc.report.html import report_page
+from evalc.run.request import Request
 from evalc.score import CellScores
+from evalc.store.files import is_file
 
 
 @click.command("diff")

@@ -16,7 +16,7 @@ from evalc import __version__, env
 from evalc.cli import output
 from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS, room
 from evalc.cli.examined import told
-from evalc.cli.options import Request, request, selection_options
+from evalc.cli.options import request, selection_options
 from evalc.cli.session import folder_of
 from evalc.cli.terminal import TERMINAL
 from evalc.diagnostics import Diagnostic, Faults
@@ -26,6 +26,7 @@ from evalc.plan.hooks import code_of_models, refuse_code
 from evalc.plan.ir import ResolvedModel, resolve_model
 from evalc.plan.sources import in_turn
 from evalc.run.listener import Listener
+from evalc.run.request import Request
 from evalc.score.sandbox import bubblewrap
 from evalc.spec import Folder, select
 from evalc.store import Store

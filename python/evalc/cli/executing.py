@@ -18,7 +18,6 @@ from evalc.cli.ci import faults_for_ci
 from evalc.cli.expecting import with_decisions
 from evalc.cli.meter import METERED
 from evalc.cli.options import (
-    Request,
     junit_option,
     refuse_programs,
     rehash_option,
@@ -43,6 +42,7 @@ from evalc.plan.provenance import Provenance
 from evalc.plan.why import Ledger, logged
 from evalc.plan.why import record as log
 from evalc.run.listener import Listener, Progress
+from evalc.run.request import Request
 from evalc.score.sandbox import Sandbox
 from evalc.store import Store
 from evalc.store.leases import Lease

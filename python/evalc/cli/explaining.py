@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import Request, rehash_option, request, selection_options
+from evalc.cli.options import rehash_option, request, selection_options
 from evalc.cli.reason_words import changed
 from evalc.cli.session import folder_of, opened
 from evalc.cli.terminal import TERMINAL
@@ -21,6 +21,7 @@ from evalc.errors import ExitCode
 from evalc.plan.explanations import case_explanation, find_case, task_explanation
 from evalc.plan.provenance import Provenance, short
 from evalc.plan.reasons import Reasons
+from evalc.run.request import Request
 from evalc.spec import Folder
 from evalc.spec.matching import is_pattern
 from evalc.spec.wording import did_you_mean

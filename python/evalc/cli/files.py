@@ -21,14 +21,6 @@ def write_file(path: Path, text: str) -> None:
         raise Faults([fault], exit_code=ExitCode.FAILURE) from None
 
 
-def is_file(path: Path) -> bool:
-    """Whether a text is the path of a file; one that can be no path is not."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
 def replaceable(path: Path) -> bool:
     """Whether a file is there, or nothing is."""
     return path.is_file() or not path.exists()

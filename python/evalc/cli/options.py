@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from evalc import env
+from evalc.run.request import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,34 +38,6 @@ class Location(click.Path):
 SHOWN = 60
 PLACE, FILE = Location(), Location(dir_okay=False)
 FORMATS = click.Choice(["terminal", "line", "json", "github"])
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the command line asked for.
-
-    `cache_given` where `--cache` named the cache. Relative paths in `overrides` start from `base`,
-    by default the working directory.
-    """
-
-    paths: tuple[Path, ...]
-    overrides: tuple[str, ...]
-    suites: tuple[str, ...]
-    models: tuple[str, ...]
-    tasks: tuple[str, ...]
-    tier: str | None
-    cache: Path
-    no_hooks: bool = False
-    rehash: bool = False
-    no_cache: bool = False
-    since: str | None = None
-    cache_given: bool = False
-    base: Path | None = None
-
-
-def default_path() -> Path:
-    """`specs` where there is such a folder, else the working directory."""
-    return Path("specs") if Path("specs").is_dir() else Path()
 
 
 def _cache(_: click.Context, __: click.Parameter, value: str | None) -> Path:

@@ -11,7 +11,6 @@ from typing import Any
 
 from evalc.cli import output
 from evalc.cli.expecting import with_decisions
-from evalc.cli.options import Request, default_path
 from evalc.cli.plan_table import plan_table
 from evalc.cli.session import leased, opened, with_reasons
 from evalc.cli.terminal import TERMINAL
@@ -22,6 +21,7 @@ from evalc.plan.outline import Outline
 from evalc.plan.pinned import is_pinned, pins, read_pinned, write_pinned
 from evalc.plan.staleness import changes, refusal
 from evalc.run.listener import SILENT, Listener
+from evalc.run.request import Request, default_path
 from evalc.store import Store
 from evalc.store.leases import Lease
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from evalc import env
 from evalc.cli.expecting import with_decisions
-from evalc.cli.options import Request, default_path
 from evalc.cli.told import ToldFile
 from evalc.decide.gates import by_rounds, with_baselines
 from evalc.diagnostics import Diagnostic, Faults
@@ -27,6 +26,7 @@ from evalc.plan.pricing import priced
 from evalc.plan.remotes import Remotes
 from evalc.plan.uses import remember_uses, uses
 from evalc.run.listener import SILENT, Listener
+from evalc.run.request import Request, default_path
 from evalc.spec import Folder, Selection, doubts, load, select
 from evalc.store import Store
 from evalc.store.footprint import Footprint

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evalc import _core, env
-from evalc.cli.options import Request, default_path
+from evalc.run.request import Request, default_path
 from evalc.store import Store
 from evalc.store.footprint import Footprint
 from evalc.store.memos import read_memo, write_memo
