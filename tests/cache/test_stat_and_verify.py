@@ -43,7 +43,7 @@ def test_an_unfinished_run_names_its_model_too(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.quiz()
-    monkeypatch.setattr("evalc.cli.executing._write_run", _interrupt)
+    monkeypatch.setattr("evalc.run.execute._write_run", _interrupt)
     assert workspace.call("exec", "specs").code == 130
     (entry,) = workspace.call("cache", "stat", "--json").json["namespaces"]
     assert (entry["models"], entry["runs"]) == (["m"], 0)

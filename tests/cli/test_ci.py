@@ -98,7 +98,7 @@ def test_an_interrupted_run_leaves_no_verdict_in_the_junit_file(
         raise KeyboardInterrupt
 
     file = judged.root / "evalc.xml"
-    monkeypatch.setattr("evalc.cli.executing._ask_all", interrupt)
+    monkeypatch.setattr("evalc.run.execute.ask_all", interrupt)
     assert judged.call("exec", "--tier", "small", "--junit", file).code == 130
     assert outcomes(file) == {"run": "error"}
 

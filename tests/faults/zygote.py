@@ -28,6 +28,7 @@ from typing import Any
 import transformers
 
 from evalc.cli import executing, main, session, turns
+from evalc.run import execute
 from evalc.exec import bases, loop
 from evalc.plan import why
 
@@ -85,8 +86,8 @@ def child(asked: dict[str, Any], stages: int) -> None:
     staged(say, why.Ledger, "commit", "commit", "committed")
     journaled(os.open(asked["journal"], os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     staged(say, why, "record", "why-log")
-    staged(say, executing, "_remember", "speed")
-    staged(say, executing, "_write_run", "manifest")
+    staged(say, execute, "_remember", "speed")
+    staged(say, execute, "_write_run", "manifest")
     staged(say, executing, "show_report", "report", "end")
     turns.PACK_REQUESTS.update(cpu=PACK_REQUESTS)
     code = 1

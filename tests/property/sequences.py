@@ -21,7 +21,7 @@ from edits import EDITS
 from evaluations import Evaluation, start
 from oracle import Request, requests
 
-from evalc.cli import executing
+from evalc.run import execute
 from evalc.plan import digests, tokenizers
 from workspaces import Done, Workspace
 
@@ -173,11 +173,11 @@ class Sequence:
         return {**report, "runs": []}
 
     def _call(self, command: str, cache: Path, *more: str) -> dict[str, Any]:
-        room, executing.room = executing.room, self.engine.room
+        room, execute.room = execute.room, self.engine.room
         try:
             done: Done = self.workspace.call(command, "specs", "--json", "--cache", cache, *more)
         finally:
-            executing.room = room
+            execute.room = room
         assert done.code == 0, f"`{command}` failed: {done.text}"
         found: dict[str, Any] = json.loads(done.out)
         return found

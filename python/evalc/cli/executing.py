@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from evalc import __version__, env
 from evalc.cli import output
-from evalc.cli.asking import PROBES, room, to_ask
 from evalc.cli.ci import faults_for_ci
-from evalc.cli.expecting import with_decisions
 from evalc.cli.meter import METERED
 from evalc.cli.options import (
     junit_option,
@@ -26,29 +19,17 @@ from evalc.cli.options import (
     selection_options,
     since_option,
 )
-from evalc.cli.pinning import pinned_path, repeated
 from evalc.cli.recording import keep_result, require_name, tell_shadowed
 from evalc.cli.reporting import Telling, show_nothing, show_report
 from evalc.cli.results import Results
 from evalc.cli.scoring import Scorer
 from evalc.cli.session import folder_of, leased
 from evalc.cli.since import Since, settled
-from evalc.cli.turns import Turns, turns_of
 from evalc.errors import ExitCode
-from evalc.plan import Planned, cost
-from evalc.plan.citing import citations, held, remember_namespace
-from evalc.plan.ir import ResolvedModel
-from evalc.plan.provenance import Provenance
-from evalc.plan.why import Ledger, logged
-from evalc.plan.why import record as log
-from evalc.run.listener import Listener, Progress
+from evalc.run import execute
+from evalc.run.pinned import pinned_path, repeated
 from evalc.run.request import Request
 from evalc.score.sandbox import Sandbox
-from evalc.store import Store
-from evalc.store.leases import Lease
-from evalc.store.runs import run_name
-
-RUN_SCHEMA = "evalc.run/1"
 
 
 @click.command("exec")
@@ -113,7 +94,7 @@ def exec_command(  # noqa: PLR0917  click passes them by name
             scorer = Scorer(planned, store, allow_code_execution, sandbox, METERED)
             if not no_report:
                 scorer.warn_of_programs()
-            _ask_all(planned, store, lease, scorer, record)
+            execute.ask_all(scorer, lease, record, METERED)
             scorer = Scorer(planned, store, allow_code_execution, sandbox, METERED)
             if not no_report:
                 return show_report(scorer, how, since, record)
@@ -130,142 +111,3 @@ def _nothing(
     if record is not None:
         output.talk(f"nothing is recorded as `{record}`: the tier is `none`")
     return ExitCode.DONE if no_report else show_nothing(folder_of(asked), since, how)
-
-
-def _ask_all(
-    planned: Planned, store: Store, lease: Lease, scorer: Scorer, record: str | None
-) -> None:
-    turns = turns_of(planned, scorer, record, METERED)
-    if turns.remain():
-        lease.hold(held(planned))
-        _run(planned, store, turns, METERED)
-        return
-    output.talk(f"nothing to run: {turns.ended}")
-    names = [model.source.name for model in planned.models]
-    log(Provenance(planned, store), store, Ledger(planned, store).hits, names)
-
-
-def _run(planned: Planned, store: Store, turns: Turns, listener: Listener) -> None:
-    listener.loading()
-    progress = room("progress")
-    priced = planned.priced(store)
-    priced = with_decisions(priced, planned.folder, planned.selection, store)
-    began, tallies = time.monotonic(), []
-    provenance, ledger = Provenance(planned, store), Ledger(planned, store)
-    bases = room("bases").Bases(to_ask(planned, turns.passes))
-    with listener.progress(planned, priced) as meter:
-        for index in turns.models():
-            model = planned.models[index]
-            with logged(provenance, store, ledger, model.source.name):
-                packs = turns.packs(index, ledger)
-                if not packs:
-                    continue
-                remember_namespace(planned, store, model, packs)
-                tallies.append(progress.Tally())
-                with _remembered(planned, store, model, tallies[-1]):
-                    _ask(planned, index, packs, ledger, turns, meter, tallies[-1], bases)
-    _write_run(planned, store, priced, tallies, time.monotonic() - began)
-
-
-def _ask(  # noqa: PLR0917  what a model's turns share
-    planned: Planned,
-    index: int,
-    packs: Sequence[Any],
-    ledger: Ledger,
-    turns: Turns,
-    meter: Progress,
-    tally: Any,
-    bases: Any,
-) -> None:
-    """Ask one model, turn after turn, until nothing more is wanted of it."""
-    meter.asking(planned.models[index].source.name)
-    with room("loop").asking(
-        planned.models[index].source,
-        packs,
-        planned.settings,
-        planned.keys,
-        meter,
-        tokenizer_probe=planned.handle.probes(index, PROBES),
-        tally=tally,
-        bases=bases,
-        generates=turns.generates(index),
-    ) as model:
-        while packs:
-            if failures := model.ask(packs, ledger.commit):
-                raise room("outcomes").FailedRequests(failures)
-            packs = turns.packs(index, ledger)
-
-
-@contextmanager
-def _remembered(planned: Planned, store: Store, model: ResolvedModel, tally: Any) -> Iterator[None]:
-    """Keep the speed that is measured in the block for the next plan's estimate.
-
-    Of a run that was stopped too, where it had come as far as a commit.
-    """
-    try:
-        yield
-    except BaseException:
-        # what stopped the run is what the user has to hear of
-        with suppress(Exception):
-            _remember(planned, store, model, tally)
-        raise
-    _remember(planned, store, model, tally)
-
-
-def _remember(planned: Planned, store: Store, model: ResolvedModel, tally: Any) -> None:
-    """Record a speed: what was done and the seconds it took.
-
-    Operations are the plan's, over the distinct tokens, so that an engine which computes more than
-    those is recorded as slower, which is what a prediction from distinct tokens needs. Of a run
-    that did not end, they are taken in proportion to the requests that were answered.
-    """
-    cells = [c for c in planned.summary["cells"] if c["model"] == model.source.name]
-    to_run = sum(cell["to_run"] for cell in cells)
-    if not tally.requests or not to_run:
-        return
-    whole = sum(cost.prefill_flops(model.shape, cell) for cell in cells)
-    speed = cost.Speed(
-        prefill_flops=whole * min(1.0, tally.requests / to_run),
-        prefill_seconds=tally.prefill_seconds,
-        decode_tokens=tally.decode_tokens,
-        decode_seconds=tally.decode_seconds,
-        setup_seconds=tally.setup_seconds,
-        setups=1.0 if tally.setup_seconds else 0.0,
-    )
-    cost.record(store, model.identity, env.hardware(model.source.device), speed)
-
-
-def _write_run(
-    planned: Planned, store: Store, priced: dict[str, Any], tallies: list[Any], seconds: float
-) -> None:
-    """The manifest is written last: its presence says that the run is complete."""
-    now = env.clock()
-    total = priced["total"]
-    expected = total.get("expected", total["estimate"])
-    usd = planned.folder.spec.cost.usd_per_hour
-    cites, sets = citations(planned)
-    manifest = {
-        "schema": RUN_SCHEMA,
-        "name": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "evalc": __version__,
-        "tier": priced["tier"],
-        "cells": [list(cell) for cell in planned.selection.cells],
-        "models": priced["models"],
-        "cites": cites,
-        "asked": sum(tally.requests for tally in tallies),
-        "seconds": round(seconds, 3),
-        "setup_seconds": round(sum(tally.setup_seconds for tally in tallies), 3),
-        "prefill_seconds": round(sum(tally.prefill_seconds for tally in tallies), 3),
-        "decode_seconds": round(sum(tally.decode_seconds for tally in tallies), 3),
-        "predicted_seconds": round(expected["seconds"], 3),
-        "whole_seconds": round(total["estimate"]["seconds"], 3),
-        "predicted_basis": total["estimate"]["basis"],
-        "prefill_tokens": sum(tally.prefill_tokens for tally in tallies),
-        "planned": total["to_run"],
-        "prefill_tokens_unshared": total["prefill_tokens_unshared"],
-        "prefill_tokens_distinct": total["prefill_tokens"],
-        "decode_tokens": sum(tally.decode_tokens for tally in tallies),
-        "peak_memory": max((tally.peak_memory for tally in tallies), default=0),
-        "usd": None if usd is None else seconds / 3600 * usd,
-    }
-    store.write_run(run_name(store, now), json.dumps(manifest, ensure_ascii=False).encode(), sets)

@@ -43,7 +43,7 @@ def plan_command(
     """Show what an evaluation would ask, what the cache answers, and what the rest costs."""
     asked = request(arguments)
     if shown is not None:
-        priced, stale = room("pinning").show(shown, asked, as_json)
+        priced, stale = importlib.import_module("evalc.cli.pinning").show(shown, asked, as_json)
         if stale and detailed_exitcode:
             return ExitCode.STALE_PLAN
     else:
@@ -78,10 +78,10 @@ def _priced(asked: Request) -> dict[str, Any]:
 
 def _pinned(out: Path, asked: Request) -> dict[str, Any]:
     """The priced plan, written into a file; it goes by nothing that is remembered."""
-    priced: dict[str, Any] = room("pinning").pin(out, asked)
+    priced: dict[str, Any] = room("pinned").pin(out, asked, TERMINAL)
     return priced
 
 
 def room(name: str) -> Any:
     """A module that plans, imported when there is something to plan."""
-    return importlib.import_module(f"evalc.cli.{name}")
+    return importlib.import_module(f"evalc.run.{name}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import click
+
+from evalc.run.share import Share
 
 UNITS = {
     unit + suffix: base**power
@@ -27,20 +26,6 @@ def size_option(_: click.Context, __: click.Parameter, value: str | None) -> int
     if size < 0:
         raise click.BadParameter(f"`{value}` is not a size; write it as 500M or 1.5GiB")
     return size
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many of a number of things: a share of them, or so many."""
-
-    text: str
-    share: float | None
-    number: int
-
-    def of(self, total: int) -> int:
-        """At least one, at most all."""
-        wanted = self.number if self.share is None else math.ceil(self.share * total)
-        return min(total, max(1, wanted))
 
 
 def share_option(_: click.Context, __: click.Parameter, value: str) -> Share:
