@@ -26,13 +26,13 @@ import numpy as np
 import torch
 
 from engine_vs_lm_eval import WORK, planned_work, work_options
-from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS
 from evalc.exec.forest import Targets, needed
 from evalc.exec.linears import product, reordered
 from evalc.exec.loop import Asking, asking
 from evalc.exec.packs import Ids, Pack, PackColumns
 from evalc.exec.progress import Silence, Tally
 from evalc.plan import Planned
+from evalc.run.backends import PACK_REQUESTS, PACK_TOKENS
 
 TASKS = ("mmlu", "truthfulqa_mc1", "hellaswag", "hellaswag_10shot")
 SQUARE = 2048

@@ -29,10 +29,10 @@ from typing import Any
 
 import torch
 
-from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS
 from evalc.exec.loop import execute
 from evalc.exec.progress import Silence, Tally
 from evalc.plan import Planned, plan
+from evalc.run.backends import PACK_REQUESTS, PACK_TOKENS
 from evalc.spec import load, select
 from evalc.store import Store
 

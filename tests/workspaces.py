@@ -61,7 +61,8 @@ def sum_rows(count: int) -> list[dict[str, str]]:
 
 SMALL_PACKS = """
 import sys
-from evalc.cli import main, turns
+from evalc.cli import main
+from evalc.run import turns
 turns.PACK_REQUESTS.update(cpu=16, cuda=16)
 main(sys.argv[1:])
 """

@@ -115,7 +115,7 @@ def test_a_run_that_was_stopped_leaves_the_rates_of_what_it_did(
         cost.prefill_flops(workspace.planned().models[0].shape, cell)
         for cell in plan(workspace)["cells"]
     )
-    monkeypatch.setattr("evalc.cli.turns.PACK_REQUESTS", {"cpu": 8, "cuda": 8})
+    monkeypatch.setattr("evalc.run.turns.PACK_REQUESTS", {"cpu": 8, "cuda": 8})
     original, commits = Ledger.commit, []
 
     def stopped(ledger: Ledger, keys: list[bytes], payloads: list[bytes]) -> None:

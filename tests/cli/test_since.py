@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from repositories import commit, git, repository
 
-from evalc.cli.since import Since, settled
 from evalc.run.request import Request
+from evalc.run.since import Since, settled
 from workspaces import QUIZ, SUMS, Done, Workspace, quiz_rows, sum_rows
 
 TIERS = "[tiers.smoke]\ncases = 2\n[tiers.most]\ncases = 4\n"

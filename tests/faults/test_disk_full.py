@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evalc.cli import turns
+from evalc.run import turns
 from workspaces import QUIZ, SUMS, Done, Workspace, quiz_rows, sum_rows
 
 ROWS = 40
@@ -21,7 +21,8 @@ SIZES = (64, 80, 96, 112, 128, 160, 192, 512)
 """Kilobytes of a disk on which it is."""
 LIMITED = """
 import resource, sys
-from evalc.cli import main, turns
+from evalc.cli import main
+from evalc.run import turns
 turns.PACK_REQUESTS.update(cpu=8)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 main(sys.argv[2:])

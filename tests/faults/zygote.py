@@ -27,10 +27,10 @@ from typing import Any
 
 import transformers
 
-from evalc.cli import executing, main, session, turns
-from evalc.run import execute
+from evalc.cli import executing, main
 from evalc.exec import bases, loop
 from evalc.plan import why
+from evalc.run import execute, session, turns
 
 STAGES = (
     *("start", "planning", "planned", "loading", "checking", "forward", "commit", "committed"),

@@ -46,8 +46,8 @@ ROWS = [
 
 def budget(monkeypatch: pytest.MonkeyPatch, tokens: int, requests: int) -> None:
     """Packs of at most so many tokens and requests."""
-    monkeypatch.setattr("evalc.cli.turns.PACK_TOKENS", {"cpu": tokens, "cuda": tokens})
-    monkeypatch.setattr("evalc.cli.turns.PACK_REQUESTS", {"cpu": requests, "cuda": requests})
+    monkeypatch.setattr("evalc.run.turns.PACK_TOKENS", {"cpu": tokens, "cuda": tokens})
+    monkeypatch.setattr("evalc.run.turns.PACK_REQUESTS", {"cpu": requests, "cuda": requests})
     monkeypatch.setitem(DEFAULT_TOKENS, "cpu", tokens)
 
 

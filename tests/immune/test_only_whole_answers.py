@@ -45,8 +45,8 @@ def test_a_run_killed_in_a_pack_goes_on_under_another_budget(
     left = workspace.records()
     assert 0 < len(left) < 150
     assert manifests(workspace) == []
-    monkeypatch.setattr("evalc.cli.turns.PACK_REQUESTS", {"cpu": 7})
-    monkeypatch.setattr("evalc.cli.turns.PACK_TOKENS", {"cpu": 300})
+    monkeypatch.setattr("evalc.run.turns.PACK_REQUESTS", {"cpu": 7})
+    monkeypatch.setattr("evalc.run.turns.PACK_TOKENS", {"cpu": 300})
     assert asked(workspace) == 150 - len(left), "something was lost, or asked twice"
     assert asked(whole) == 150
     assert likelihoods(workspace) == likelihoods(whole)

@@ -46,7 +46,7 @@ def test_a_full_map_is_said_and_what_was_committed_stays(
     workspace.both(200)
     with monkeypatch.context() as patch:
         patch.setattr(environment, "MAP_BYTES", 1 << 17)
-        patch.setattr("evalc.cli.turns.PACK_REQUESTS", {"cpu": 16})
+        patch.setattr("evalc.run.turns.PACK_REQUESTS", {"cpu": 16})
         assert "cannot be written" in said(workspace, "cache-full")
     kept = len(workspace.records())
     assert to_run(workspace) == 1000 - kept

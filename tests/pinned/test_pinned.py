@@ -286,7 +286,7 @@ def test_an_interrupted_run_of_a_plan_can_be_gone_on_with(
     pinned: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("evalc.cli.turns.PACK_REQUESTS", {"cpu": 4, "cuda": 4})
+        patch.setattr("evalc.run.turns.PACK_REQUESTS", {"cpu": 4, "cuda": 4})
         patch.setattr("evalc.plan.why.record", _stop)
         assert pinned.call("exec", "p.plan").code == 130
     done = refused(pinned, "have been answered since", "run `evalc exec` with the same selection")

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from oracle import EOS, Request, content, generation, likelihood
 
-from evalc.cli import asking
 from evalc.exec import progress
 from evalc.exec.packs import PackColumns
 from evalc.plan.sources import ModelSource
+from evalc.run import backends as asking
 from evalc.store.environment import KEY_BYTES
 from evalc.store.records import Likelihood
 
@@ -33,7 +33,7 @@ class CountingEngine:
         self.asked: list[Request] = []
 
     def room(self, name: str) -> Any:
-        """What `evalc.cli.asking.room` gives, without torch."""
+        """What `evalc.run.backends.room` gives, without torch."""
         rooms = {
             "loop": SimpleNamespace(asking=self.asking),
             "bases": SimpleNamespace(Bases=list),
@@ -77,7 +77,7 @@ class WatchedEngine:
         self.asked: list[Request] = []
 
     def room(self, name: str) -> Any:
-        """What `evalc.cli.asking.room` gives."""
+        """What `evalc.run.backends.room` gives."""
         return SimpleNamespace(asking=self.asking) if name == "loop" else asking.room(name)
 
     @contextmanager

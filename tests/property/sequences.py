@@ -21,8 +21,8 @@ from edits import EDITS
 from evaluations import Evaluation, start
 from oracle import Request, requests
 
-from evalc.run import execute
 from evalc.plan import digests, tokenizers
+from evalc.run import execute
 from workspaces import Done, Workspace
 
 STEPS = (2, 4)
@@ -39,7 +39,7 @@ class Engine(Protocol):
     asked: list[Request]
 
     def room(self, name: str) -> Any:
-        """What `evalc.cli.asking.room` gives."""
+        """What `evalc.run.backends.room` gives."""
 
 
 @dataclass

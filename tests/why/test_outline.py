@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from evalc.cli.told import ToldFile
 from evalc.plan import planned as planning
+from evalc.run.plan_memo import ToldFile
 from evalc.store import Store
 from evalc.store.environment import CITATIONS, RECORDS, WHY
 from workspaces import QUIZ, SUMS, Workspace, quiz_rows

@@ -246,7 +246,7 @@ def interrupted(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr("evalc.store.Store.commit", stopping)
-        patch.setattr("evalc.cli.turns.PACK_REQUESTS", {"cpu": 4, "cuda": 4})
+        patch.setattr("evalc.run.turns.PACK_REQUESTS", {"cpu": 4, "cuda": 4})
         assert workspace.call("exec", "--no-report").code == 130
 
 

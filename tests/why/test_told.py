@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from evalc.cli import session
 from evalc.plan import cost
+from evalc.run import session
 from evalc.store import Store, footprint, marks
 from evalc.store.footprint import Footprint
 from tiny_models import write_rows
@@ -235,7 +235,7 @@ def test_a_damaged_file_and_one_of_another_evalc_are_not_believed(
     file.write_bytes(file.read_bytes()[:-1])
     assert told.call("plan").code == 0
     assert len(worked) == 1
-    monkeypatch.setattr("evalc.cli.told.PACKAGE", told.specs)
+    monkeypatch.setattr("evalc.run.plan_memo.PACKAGE", told.specs)
     assert told.call("plan").code == 0
     assert len(worked) == 2
 

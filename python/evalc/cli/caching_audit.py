@@ -11,11 +11,11 @@ from rich.table import Table
 from evalc.cli import output
 from evalc.cli.meter import METERED
 from evalc.cli.options import request, selection_options
-from evalc.cli.session import opened
 from evalc.cli.sizes import share_option
 from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.run.audit import audit
+from evalc.run.session import opened
 from evalc.run.share import Share
 
 TOLERANCE = 1e-3

@@ -12,9 +12,6 @@ import click
 from evalc.cli import output
 from evalc.cli.options import html_option, request, selection_options
 from evalc.cli.pages import require_page, write_page
-from evalc.cli.results import Results
-from evalc.cli.scoring import Scorer
-from evalc.cli.session import folder_of, opened
 from evalc.cli.terminal import TERMINAL
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
@@ -22,6 +19,9 @@ from evalc.plan.neighbours import near_path
 from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view, from_json
 from evalc.report.html import report_page
 from evalc.run.request import Request
+from evalc.run.results import Results
+from evalc.run.scorer import Scorer
+from evalc.run.session import folder_of, opened
 from evalc.score import CellScores
 from evalc.store.files import is_file
 

@@ -19,16 +19,16 @@ from evalc.cli.options import (
     selection_options,
     since_option,
 )
-from evalc.cli.recording import keep_result, require_name, tell_shadowed
 from evalc.cli.reporting import Telling, show_nothing, show_report
-from evalc.cli.results import Results
-from evalc.cli.scoring import Scorer
-from evalc.cli.session import folder_of, leased
-from evalc.cli.since import Since, settled
 from evalc.errors import ExitCode
 from evalc.run import execute
 from evalc.run.pinned import pinned_path, repeated
+from evalc.run.recording import keep_result, require_name, tell_shadowed
 from evalc.run.request import Request
+from evalc.run.results import Results
+from evalc.run.scorer import Scorer
+from evalc.run.session import folder_of, leased
+from evalc.run.since import Since, settled
 from evalc.score.sandbox import Sandbox
 
 

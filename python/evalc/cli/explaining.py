@@ -13,7 +13,6 @@ import click
 from evalc.cli import output
 from evalc.cli.options import rehash_option, request, selection_options
 from evalc.cli.reason_words import changed
-from evalc.cli.session import folder_of, opened
 from evalc.cli.terminal import TERMINAL
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.amounts import many
@@ -22,6 +21,7 @@ from evalc.plan.explanations import case_explanation, find_case, task_explanatio
 from evalc.plan.provenance import Provenance, short
 from evalc.plan.reasons import Reasons
 from evalc.run.request import Request
+from evalc.run.session import folder_of, opened
 from evalc.spec import Folder
 from evalc.spec.matching import is_pattern
 from evalc.spec.wording import did_you_mean

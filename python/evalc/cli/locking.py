@@ -9,11 +9,11 @@ import click
 
 from evalc.cli import output
 from evalc.cli.options import cache_option, no_code_option, request, spec_options
-from evalc.cli.session import folder_of
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan.digests import Digests
 from evalc.plan.remotes import Loc, Remotes
+from evalc.run.session import folder_of
 from evalc.store import Store
 
 

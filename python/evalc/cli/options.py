@@ -1,4 +1,4 @@
-"""Options that several commands share. What they ask for is carried out in `evalc.cli.session`."""
+"""Options that several commands share. What they ask for is carried out in `evalc.run.session`."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from evalc.cli import output
 from evalc.cli.options import FILE, rehash_option, request, selection_options, since_option
 from evalc.cli.plan_table import plan_table
 from evalc.cli.terminal import TERMINAL
-from evalc.cli.told import ToldFile
 from evalc.errors import ExitCode
+from evalc.run.plan_memo import ToldFile
 from evalc.run.request import Request
 
 NONE = "none"

@@ -20,15 +20,15 @@ from evalc.cli.options import (
     since_option,
 )
 from evalc.cli.pages import require_page, write_page
-from evalc.cli.recording import keep_result, tell_shadowed
-from evalc.cli.results import Results
-from evalc.cli.scoring import Scorer
-from evalc.cli.session import folder_of, opened
-from evalc.cli.since import Since, settled
 from evalc.cli.terminal import TERMINAL
 from evalc.report import Report, build_report, report_markdown, report_view, to_json
 from evalc.report.html import report_page
 from evalc.report.verdicts import exit_code
+from evalc.run.recording import keep_result, tell_shadowed
+from evalc.run.results import Results
+from evalc.run.scorer import Scorer
+from evalc.run.session import folder_of, opened
+from evalc.run.since import Since, settled
 from evalc.score.sandbox import Sandbox
 from evalc.spec import Folder
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evalc.cli.asking import ask_again
 from evalc.decide.flips import Difference, Flips, argmax_flipped, difference
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.plan import Planned
+from evalc.run.backends import ask_again
 from evalc.run.listener import Listener
 from evalc.run.share import Share
 from evalc.store import Store

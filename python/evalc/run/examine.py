@@ -11,15 +11,15 @@ from importlib import metadata
 from typing import Any
 
 from evalc import __version__, env
-from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS, room
-from evalc.cli.session import folder_of
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.plan.digests import Digests
 from evalc.plan.hooks import code_of_models, refuse_code
 from evalc.plan.ir import ResolvedModel, resolve_model
 from evalc.plan.sources import in_turn
+from evalc.run.backends import PACK_REQUESTS, PACK_TOKENS, room
 from evalc.run.listener import Listener
 from evalc.run.request import Request
+from evalc.run.session import folder_of
 from evalc.score.sandbox import bubblewrap
 from evalc.spec import Folder, select
 from evalc.store import Store

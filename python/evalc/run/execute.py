@@ -9,17 +9,17 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from evalc import __version__, env
-from evalc.cli.asking import PROBES, room, to_ask
-from evalc.cli.expecting import with_decisions
-from evalc.cli.scoring import Scorer
-from evalc.cli.turns import Turns, turns_of
 from evalc.plan import Planned, cost
 from evalc.plan.citing import citations, held, remember_namespace
 from evalc.plan.ir import ResolvedModel
 from evalc.plan.provenance import Provenance
 from evalc.plan.why import Ledger, logged
 from evalc.plan.why import record as log
+from evalc.run.backends import PROBES, room, to_ask
+from evalc.run.expected import with_decisions
 from evalc.run.listener import Listener, Progress
+from evalc.run.scorer import Scorer
+from evalc.run.turns import Turns, turns_of
 from evalc.store import Store
 from evalc.store.leases import Lease
 from evalc.store.runs import run_name

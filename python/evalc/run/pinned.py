@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalc.cli.expecting import with_decisions
-from evalc.cli.session import leased, opened, with_reasons
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned
 from evalc.plan.outline import Outline
 from evalc.plan.pinned import is_pinned, pins, read_pinned, write_pinned
 from evalc.plan.staleness import changes, refusal
+from evalc.run.expected import with_decisions
 from evalc.run.listener import SILENT, Listener
 from evalc.run.request import Request, default_path
+from evalc.run.session import leased, opened, with_reasons
 from evalc.store import Store
 from evalc.store.leases import Lease
 

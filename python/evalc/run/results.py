@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from evalc.cli.changes import with_changes
-from evalc.cli.deciding import Decisions, goes_by_rounds
-from evalc.cli.moves import moves
-from evalc.cli.scoring import Scorer
 from evalc.decide.unjudged import Unjudged, unjudged
 from evalc.plan import Planned
 from evalc.report import Report, build_report
 from evalc.report.html import report_page
 from evalc.report.shape import GateEntry
+from evalc.run.changes import with_changes
+from evalc.run.decisions import Decisions, goes_by_rounds
+from evalc.run.discoveries import moves
+from evalc.run.scorer import Scorer
 from evalc.score import CellScores
 from evalc.store import Store
 from evalc.store.runs import recorded_runs

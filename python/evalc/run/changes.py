@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evalc.cli.baselines import Baselines
 from evalc.decide import paired
 from evalc.decide.gates import GateCell, gate_cells
 from evalc.plan import Planned
 from evalc.report.shape import ChangeEntry, ConditionEntry, GateEntry
+from evalc.run.baselines import Baselines
 from evalc.score import CellScores
 from evalc.store import Store
 

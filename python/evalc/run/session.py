@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from evalc import env
-from evalc.cli.expecting import with_decisions
-from evalc.cli.told import ToldFile
 from evalc.decide.gates import by_rounds, with_baselines
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.amounts import many
@@ -25,7 +23,9 @@ from evalc.plan.planned import plan_resolved
 from evalc.plan.pricing import priced
 from evalc.plan.remotes import Remotes
 from evalc.plan.uses import remember_uses, uses
+from evalc.run.expected import with_decisions
 from evalc.run.listener import SILENT, Listener
+from evalc.run.plan_memo import ToldFile
 from evalc.run.request import Request, default_path
 from evalc.spec import Folder, Selection, doubts, load, select
 from evalc.store import Store

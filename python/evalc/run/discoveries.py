@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from evalc.cli.deciding import Drop
 from evalc.decide.gates import aligned
 from evalc.decide.moves import Unmoved, moved, unmoved, unmoved_groups
 from evalc.report.shape import MovesEntry
+from evalc.run.decisions import Drop
 
 RATE = 0.05
 """Of what is named, a share of at most so much is expected to be wrong."""

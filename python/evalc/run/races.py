@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evalc.cli.scoring import NOT_ALLOWED
 from evalc.decide.gates import RaceCells, race_cells, units_of, whole_value
 from evalc.decide.races import Candidate, Entrant, RaceTrial
 from evalc.decide.verdicts import OPEN
 from evalc.plan import Planned
 from evalc.report.shape import CandidateEntry, GateEntry
+from evalc.run.scorer import NOT_ALLOWED
 from evalc.score import CellScores
 
 

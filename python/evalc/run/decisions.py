@@ -13,9 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evalc.cli.baselines import Baselines
-from evalc.cli.races import Races
-from evalc.cli.scoring import NOT_ALLOWED, Scorer
 from evalc.decide.agenda import Agenda
 from evalc.decide.course import course, limits
 from evalc.decide.expectation import expected
@@ -37,6 +34,9 @@ from evalc.decide.verdicts import Narrow, Verdict, together
 from evalc.plan import Planned
 from evalc.report.build import finite
 from evalc.report.shape import ConditionEntry, GateEntry, ResultEntry, RoundEntry
+from evalc.run.baselines import Baselines
+from evalc.run.races import Races
+from evalc.run.scorer import NOT_ALLOWED, Scorer
 from evalc.score import CellScores
 from evalc.score.cells import IntArray
 from evalc.spec.models import TierSpec

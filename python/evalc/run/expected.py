@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from evalc.cli.baselines import Baselines
 from evalc.decide.expectation import Expected, expected
 from evalc.decide.gates import by_rounds, conditions, gate_cells, race_cells
 from evalc.decide.rounds import Budget
 from evalc.diagnostics import Faults
+from evalc.run.baselines import Baselines
 from evalc.spec import Folder, Selection
 from evalc.spec.models import TierSpec
 from evalc.store import Store

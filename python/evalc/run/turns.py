@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from evalc.cli.asking import PACK_REQUESTS, PACK_TOKENS
-from evalc.cli.deciding import Decisions, goes_by_rounds
-from evalc.cli.scoring import Scorer
 from evalc.plan import Planned
 from evalc.plan.sources import in_turn
 from evalc.plan.why import Ledger
+from evalc.run.backends import PACK_REQUESTS, PACK_TOKENS
+from evalc.run.decisions import Decisions, goes_by_rounds
 from evalc.run.listener import SILENT, Listener
+from evalc.run.scorer import Scorer
 from evalc.score.cells import IntArray
 
 CACHED = "every answer is in the cache"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalc.cli.session import folder_of
 from evalc.decide.gates import with_baselines
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.amounts import many
@@ -19,6 +18,7 @@ from evalc.plan.pricing import nothing_priced
 from evalc.plan.triggers import Choice, choose
 from evalc.run.listener import SILENT, Listener
 from evalc.run.request import Request, default_path
+from evalc.run.session import folder_of
 from evalc.spec import Folder, select
 from evalc.spec.load import load_contents
 from evalc.spec.references import FULL, NONE
