@@ -51,7 +51,7 @@ metrics  = ["exact_match"]
 CHILD = """
 import json, sys, torch
 torch.set_num_threads(1)
-from evalc.cli import executing
+from evalc.cli.commands import exec as executing
 from evalc.cli.app import evalc
 from evalc.exec import loop
 

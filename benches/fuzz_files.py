@@ -25,8 +25,8 @@ import lmdb
 import pyarrow
 import pyarrow.parquet
 
-import evalc.cli.caching
-import evalc.cli.executing
+import evalc.cli.commands.cache.group
+import evalc.cli.commands.exec
 from evalc import _core
 from evalc.plan.provenance import digest
 from evalc.store import segments
@@ -248,7 +248,7 @@ def made(start: Path, chance: random.Random, root: Path) -> Input:
 
 def prepared(root: Path) -> Make:
     """A workspace, and the modules that its commands import, which a fork inherits."""
-    assert evalc.cli.caching and evalc.cli.executing
+    assert evalc.cli.commands.cache.group and evalc.cli.commands.exec
     root.mkdir()
     # made where it will lie, for a pinned plan names its specs by their paths
     start = shutil.move(base(root), root.parent / "base")

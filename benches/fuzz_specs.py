@@ -15,7 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-import evalc.cli.checking
+import evalc.cli.commands.check
 from fuzzing import Input, Make, command_line
 
 SPEC = """evalc = 1
@@ -147,7 +147,7 @@ def made(rng: random.Random, root: Path) -> Input:
 
 def prepared(_: Path) -> Make:
     """Nothing but what is imported; a fork inherits it."""
-    assert evalc.cli.checking
+    assert evalc.cli.commands.check
     return made
 
 

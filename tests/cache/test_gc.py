@@ -50,7 +50,7 @@ def left(cache: Path, numbers: range, namespace: int = 1) -> list[int]:
 @pytest.fixture
 def days(monkeypatch: pytest.MonkeyPatch) -> int:
     """Today is day 1000."""
-    monkeypatch.setattr("evalc.cli.caching_gc.today", lambda: 1000)
+    monkeypatch.setattr("evalc.cli.commands.cache.gc.today", lambda: 1000)
     return 1000
 
 

@@ -33,7 +33,7 @@ def left(cache: Path) -> int:
 @pytest.fixture(autouse=True)
 def today(monkeypatch: pytest.MonkeyPatch) -> None:
     """Today is day 1000."""
-    monkeypatch.setattr("evalc.cli.caching_gc.today", lambda: 1000)
+    monkeypatch.setattr("evalc.cli.commands.cache.gc.today", lambda: 1000)
 
 
 def test_scores_are_counted_beside_the_records(tmp_path: Path, cache: Cache) -> None:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evalc.cli import ci
+from evalc.cli.files import ci
 from workspaces import QUIZ, Workspace, quiz_rows
 
 CASES = 240

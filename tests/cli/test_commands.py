@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from evalc import __version__
-from evalc.cli import planning
 from evalc.cli.app import COMMANDS
+from evalc.cli.commands import plan as planning
 from workspaces import QUIZ, Workspace
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from evalc.cli import meter
 from evalc.cli.output import Talker
+from evalc.cli.views import progress as meter
 
 PRICED: dict[str, Any] = {
     "total": {

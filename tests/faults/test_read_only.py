@@ -16,7 +16,10 @@ from workspaces import SUMS, Done, Workspace, sum_rows
 NOBODY = 65534
 RUN = """
 import os, sys
-from evalc.cli import executing, main, planning, reporting
+from evalc.cli import main
+from evalc.cli.commands import exec as executing
+from evalc.cli.commands import plan as planning
+from evalc.cli.commands import report as reporting
 from evalc.exec import loop
 import transformers
 transformers.LlamaForCausalLM, transformers.PreTrainedTokenizerFast

@@ -27,7 +27,8 @@ from typing import Any
 
 import transformers
 
-from evalc.cli import executing, main
+from evalc.cli import main
+from evalc.cli.commands import exec as executing
 from evalc.exec import bases, loop
 from evalc.plan import why
 from evalc.run import execute, session, turns

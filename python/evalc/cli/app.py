@@ -16,17 +16,20 @@ from evalc.diagnostics import Faults, render
 from evalc.errors import EvalcError, ExitCode
 
 COMMANDS = {
-    "init": ("starting", "Write a commented starter spec with small data."),
-    "check": ("checking", "Check specs, data and templates; run nothing."),
-    "lock": ("locking", "Pin what comes from the Hub in evalc.lock."),
-    "plan": ("planning", "Show what an evaluation would ask and cost."),
-    "exec": ("executing", "Ask the models what remains, and report."),
-    "report": ("reporting", "Show scores from what the cache holds."),
-    "diff": ("diffing", "Compare two models or two reports case by case."),
-    "doctor": ("examining", "Say how models will run on this machine, or why not."),
-    "explain": ("explaining", "Say why a task or a case would run again."),
-    "cache": ("caching", "Look into the cache; check, audit, shrink, carry and merge it."),
-    "schema": ("starting", "Print the JSON Schema of the spec language."),
+    "init": ("commands.init", "Write a commented starter spec with small data."),
+    "check": ("commands.check", "Check specs, data and templates; run nothing."),
+    "lock": ("commands.lock", "Pin what comes from the Hub in evalc.lock."),
+    "plan": ("commands.plan", "Show what an evaluation would ask and cost."),
+    "exec": ("commands.exec", "Ask the models what remains, and report."),
+    "report": ("commands.report", "Show scores from what the cache holds."),
+    "diff": ("commands.diff", "Compare two models or two reports case by case."),
+    "doctor": ("commands.doctor", "Say how models will run on this machine, or why not."),
+    "explain": ("commands.explain", "Say why a task or a case would run again."),
+    "cache": (
+        "commands.cache.group",
+        "Look into the cache; check, audit, shrink, carry and merge it.",
+    ),
+    "schema": ("commands.init", "Print the JSON Schema of the spec language."),
 }
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import html_option, request, selection_options
-from evalc.cli.pages import require_page, write_page
+from evalc.cli.files.pages import require_page, write_page
+from evalc.cli.options.shared import html_option, request, selection_options
 from evalc.cli.terminal import TERMINAL
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode

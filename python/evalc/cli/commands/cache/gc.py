@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import cache_option
-from evalc.cli.sizes import size_option, size_text
+from evalc.cli.options.shared import cache_option
+from evalc.cli.options.sizes import size_option, size_text
 from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.plan.uses import Kept, discard, kept_files

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.ci import faults_for_ci, tell_ci
-from evalc.cli.options import (
+from evalc.cli.files.ci import faults_for_ci, tell_ci
+from evalc.cli.files.pages import require_page, write_page
+from evalc.cli.options.shared import (
     html_option,
     junit_option,
     refuse_programs,
@@ -19,7 +20,6 @@ from evalc.cli.options import (
     selection_options,
     since_option,
 )
-from evalc.cli.pages import require_page, write_page
 from evalc.cli.terminal import TERMINAL
 from evalc.report import Report, build_report, report_markdown, report_view, to_json
 from evalc.report.html import report_page

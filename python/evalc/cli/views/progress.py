@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from evalc.cli import output
 from evalc.cli.output import Talker
-from evalc.cli.plan_table import SHOWN_TASKS, count, duration
 from evalc.cli.terminal import Terminal
+from evalc.cli.views.plan import SHOWN_TASKS, count, duration
 from evalc.diagnostics.amounts import many
 from evalc.diagnostics.visible import visible
 from evalc.plan import Planned

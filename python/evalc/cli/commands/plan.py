@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import FILE, rehash_option, request, selection_options, since_option
-from evalc.cli.plan_table import plan_table
+from evalc.cli.options.shared import FILE, rehash_option, request, selection_options, since_option
 from evalc.cli.terminal import TERMINAL
+from evalc.cli.views.plan import plan_table
 from evalc.errors import ExitCode
 from evalc.run.plan_memo import ToldFile
 from evalc.run.request import Request
@@ -43,7 +43,7 @@ def plan_command(
     """Show what an evaluation would ask, what the cache answers, and what the rest costs."""
     asked = request(arguments)
     if shown is not None:
-        priced, stale = importlib.import_module("evalc.cli.pinning").show(shown, asked, as_json)
+        priced, stale = room("cli.commands.pinned").show(shown, asked, as_json)
         if stale and detailed_exitcode:
             return ExitCode.STALE_PLAN
     else:
@@ -61,8 +61,8 @@ def plan_command(
 
 def _chosen(asked: Request, out: Path | None) -> dict[str, Any]:
     """The priced plan at the tier that triggers choose, and why; empty where they say `none`."""
-    asked, since = room("since").settled(asked, listener=TERMINAL)
-    priced = room("since").nothing() if since.nothing else _planned(asked, out)
+    asked, since = room("run.since").settled(asked, listener=TERMINAL)
+    priced = room("run.since").nothing() if since.nothing else _planned(asked, out)
     return {**priced, "since": since.as_json()}
 
 
@@ -73,15 +73,15 @@ def _planned(asked: Request, out: Path | None) -> dict[str, Any]:
 def _priced(asked: Request) -> dict[str, Any]:
     """The priced plan, told again if it can be."""
     told = None if asked.rehash else ToldFile.of(asked).recall()
-    return told or room("session").outlined(asked, TERMINAL)
+    return told or room("run.session").outlined(asked, TERMINAL)
 
 
 def _pinned(out: Path, asked: Request) -> dict[str, Any]:
     """The priced plan, written into a file; it goes by nothing that is remembered."""
-    priced: dict[str, Any] = room("pinned").pin(out, asked, TERMINAL)
+    priced: dict[str, Any] = room("run.pinned").pin(out, asked, TERMINAL)
     return priced
 
 
 def room(name: str) -> Any:
     """A module that plans, imported when there is something to plan."""
-    return importlib.import_module(f"evalc.run.{name}")
+    return importlib.import_module(f"evalc.{name}")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evalc.cli import output
-from evalc.cli.plan_table import plan_table
 from evalc.cli.terminal import TERMINAL
+from evalc.cli.views.plan import plan_table
 from evalc.diagnostics import Diagnostic, Faults, render
 from evalc.plan.pinned import read_pinned
 from evalc.run.pinned import refuse_selection, repeated

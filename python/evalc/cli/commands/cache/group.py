@@ -10,12 +10,12 @@ import click
 from rich.table import Table
 
 from evalc.cli import output
-from evalc.cli.caching_audit import audit_command
-from evalc.cli.caching_gc import gc_command
-from evalc.cli.caching_segments import export_command, import_command, merge_command
+from evalc.cli.commands.cache.audit import audit_command
+from evalc.cli.commands.cache.gc import gc_command
+from evalc.cli.commands.cache.segments import export_command, import_command, merge_command
 from evalc.cli.near import Near
-from evalc.cli.options import cache_option
-from evalc.cli.sizes import size_text
+from evalc.cli.options.shared import cache_option
+from evalc.cli.options.sizes import size_text
 from evalc.diagnostics import Diagnostic, Place
 from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from evalc.cli import output
-from evalc.cli.options import PLACE
+from evalc.cli.options.shared import PLACE
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.spec.schema import schema_text
 from evalc.spec.starter import MODEL, starter_files

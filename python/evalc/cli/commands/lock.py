@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import cache_option, no_code_option, request, spec_options
+from evalc.cli.options.shared import cache_option, no_code_option, request, spec_options
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan.digests import Digests

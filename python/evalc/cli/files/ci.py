@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalc import env
 from evalc.cli import output
-from evalc.cli.files import replaceable, write_file
+from evalc.cli.files.writing import replaceable, write_file
 from evalc.decide.gates import gate_cells, race_cells
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.diagnostics.render import one_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evalc.cli import output
-from evalc.cli.files import write_file
+from evalc.cli.files.writing import write_file
 from evalc.report.html.extra import require
 
 

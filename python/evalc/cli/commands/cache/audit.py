@@ -9,9 +9,9 @@ import click
 from rich.table import Table
 
 from evalc.cli import output
-from evalc.cli.meter import METERED
-from evalc.cli.options import request, selection_options
-from evalc.cli.sizes import share_option
+from evalc.cli.options.shared import request, selection_options
+from evalc.cli.options.sizes import share_option
+from evalc.cli.views.progress import METERED
 from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
 from evalc.run.audit import audit

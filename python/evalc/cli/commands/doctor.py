@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.examined import told
-from evalc.cli.options import request, selection_options
+from evalc.cli.options.shared import request, selection_options
 from evalc.cli.terminal import TERMINAL
+from evalc.cli.views.doctor import told
 from evalc.diagnostics import Diagnostic
 from evalc.errors import ExitCode
 from evalc.run.examine import examination

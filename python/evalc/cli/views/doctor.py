@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evalc.cli.sizes import size_text
+from evalc.cli.options.sizes import size_text
 from evalc.diagnostics.amounts import many
 
 WAYS = {

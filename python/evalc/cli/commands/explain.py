@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import rehash_option, request, selection_options
-from evalc.cli.reason_words import changed
+from evalc.cli.options.shared import rehash_option, request, selection_options
 from evalc.cli.terminal import TERMINAL
+from evalc.cli.views.reasons import changed
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import FORMATS, cache_option, no_code_option, request, spec_options
+from evalc.cli.options.shared import FORMATS, cache_option, no_code_option, request, spec_options
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.amounts import many
 from evalc.plan import check_data

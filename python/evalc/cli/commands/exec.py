@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.ci import faults_for_ci
-from evalc.cli.meter import METERED
-from evalc.cli.options import (
+from evalc.cli.commands.report import Telling, show_nothing, show_report
+from evalc.cli.files.ci import faults_for_ci
+from evalc.cli.options.shared import (
     junit_option,
     refuse_programs,
     rehash_option,
@@ -19,7 +19,7 @@ from evalc.cli.options import (
     selection_options,
     since_option,
 )
-from evalc.cli.reporting import Telling, show_nothing, show_report
+from evalc.cli.views.progress import METERED
 from evalc.errors import ExitCode
 from evalc.run import execute
 from evalc.run.pinned import pinned_path, repeated

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from evalc.cli.reason_words import merged_reasons
+from evalc.cli.views.reasons import merged_reasons
 from evalc.diagnostics.amounts import many
 
 COLUMNS = (

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from evalc.cli import output
-from evalc.cli.options import PLACE, cache_option
-from evalc.cli.sizes import size_text
+from evalc.cli.options.shared import PLACE, cache_option
+from evalc.cli.options.sizes import size_text
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.diagnostics.amounts import many
 from evalc.errors import ExitCode
