@@ -27,16 +27,16 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import tiny_architectures
+from evalc.contract.outcomes import LIKELIHOOD
+from evalc.contract.packs import Ask, Kind, PackColumns, built_pack
+from evalc.contract.progress import Meter, Silence, Tally
+from evalc.contract.settings import Setting
 from evalc.diagnostics import Faults
 from evalc.exec.engine import Engine
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.loop import ready
 from evalc.exec.models import load
-from evalc.exec.outcomes import LIKELIHOOD
-from evalc.exec.packs import Ask, Kind, PackColumns, built_pack
-from evalc.exec.progress import Meter, Silence, Tally
-from evalc.exec.settings import Setting
 from evalc.exec.tokenizer import load_tokenizer
 from evalc.exec.transcripts import Decoder
 from evalc.plan.sources import ModelSource

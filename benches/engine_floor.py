@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from engine_vs_lm_eval import WORK, planned_work, work_options
+from evalc.contract.packs import Ids, Pack, PackColumns
+from evalc.contract.progress import Silence, Tally
 from evalc.exec.forest import Targets, needed
 from evalc.exec.linears import product, reordered
 from evalc.exec.loop import Asking, asking
-from evalc.exec.packs import Ids, Pack, PackColumns
-from evalc.exec.progress import Silence, Tally
 from evalc.plan import Planned
 from evalc.run.backends import PACK_REQUESTS, PACK_TOKENS
 

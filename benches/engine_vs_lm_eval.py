@@ -29,8 +29,8 @@ from typing import Any
 
 import torch
 
+from evalc.contract.progress import Silence, Tally
 from evalc.exec.loop import execute
-from evalc.exec.progress import Silence, Tally
 from evalc.plan import Planned, plan
 from evalc.run.backends import PACK_REQUESTS, PACK_TOKENS
 from evalc.spec import load, select

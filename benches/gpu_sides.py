@@ -15,16 +15,16 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 import random_models
+from evalc.contract.outcomes import Outcomes
+from evalc.contract.packs import Ask, PackColumns
+from evalc.contract.progress import Meter, Silence, Tally
+from evalc.contract.settings import Setting
 from evalc.exec.budget import is_out_of_memory
 from evalc.exec.engine import Engine
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.loop import ready
 from evalc.exec.models import DTYPES, LoadedModel, hasten, restore, settle_numerics
-from evalc.exec.outcomes import Outcomes
-from evalc.exec.packs import Ask, PackColumns
-from evalc.exec.progress import Meter, Silence, Tally
-from evalc.exec.settings import Setting
 from evalc.exec.transcripts import Decoder
 from evalc.plan.sources import ModelSource
 from gpu_work import Costs, Work, decode_bytes, rows_cost, tree_cost

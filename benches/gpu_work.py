@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evalc.exec.packs import Ask, BuiltPack, Ids, PackColumns, built_pack
+from evalc.contract.packs import Ask, BuiltPack, Ids, PackColumns, built_pack
 
 FIRST_ID = 2
 

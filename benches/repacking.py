@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from evalc.contract.packs import Ask, Kind, PackColumns, built_pack
+from evalc.contract.progress import Meter, Silence, Tally
+from evalc.contract.settings import Setting
 from evalc.exec.engine import Engine
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.loop import ready
 from evalc.exec.models import load
-from evalc.exec.packs import Ask, Kind, PackColumns, built_pack
-from evalc.exec.progress import Meter, Silence, Tally
-from evalc.exec.settings import Setting
 from evalc.exec.tokenizer import load_tokenizer
 from evalc.exec.transcripts import Decoder
 from evalc.plan.sources import ModelSource

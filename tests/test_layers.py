@@ -19,6 +19,7 @@ ORDER = (
     ("spec",),
     ("store",),
     ("hooks",),
+    ("contract",),
     ("plan",),
     ("exec",),
     ("score",),

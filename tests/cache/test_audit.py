@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evalc.contract.outcomes import Outcomes
 from evalc.decide import wilson
 from evalc.decide.flips import Rate, argmax_flipped, difference
 from evalc.exec.loglikelihood import run_loglikelihoods
-from evalc.exec.outcomes import Outcomes
 from evalc.store.records import Likelihood, decode_likelihoods
 from workspaces import Workspace
 

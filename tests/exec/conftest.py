@@ -31,13 +31,13 @@ from transformers import (
     Qwen3Config,
 )
 
+from evalc.contract.progress import Meter, Silence, Tally
 from evalc.exec.attention import NAME
 from evalc.exec.budget import Budget
 from evalc.exec.capability import Capability, capability
 from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.models import LoadedModel, load
-from evalc.exec.progress import Meter, Silence, Tally
 from evalc.exec.shapes import UNCUT, Shapes
 from evalc.plan.sources import ModelSource
 

@@ -15,6 +15,8 @@ import torch
 from test_generation import prompts, records, run, sampled, setting
 from test_stable import differing, suite
 
+from evalc.contract.packs import Ask, PackColumns, built_pack
+from evalc.contract.progress import Meter, Silence, Tally
 from evalc.exec.attention import NAME
 from evalc.exec.budget import Budget
 from evalc.exec.capability import capability
@@ -22,8 +24,6 @@ from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.models import load
-from evalc.exec.packs import Ask, PackColumns, built_pack
-from evalc.exec.progress import Meter, Silence, Tally
 from evalc.exec.shapes import Shapes
 from evalc.exec.transcripts import Decoder
 

@@ -14,12 +14,12 @@ from test_generation import records, reference, run, setting
 from transformers import AutoModelForCausalLM
 
 from conftest import CONFIGS, DEVICE
+from evalc.contract.packs import Ask
 from evalc.exec.engine import Engine
 from evalc.exec.gpu import fused, launch, pages
 from evalc.exec.gpu.decoding import Decoding
 from evalc.exec.gpu.launch import Chunks, Items, Moves
 from evalc.exec.gpu.pipelined import Pipelined
-from evalc.exec.packs import Ask
 from evalc.exec.transcripts import Decoder
 
 SHAPES = ((4, 2, 16, 16), (9, 3, 64, 64), (4, 4, 24, 16), (8, 1, 32, 32), (7, 1, 8, 8))

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from evalc.contract.packs import Ask, built_pack
 from evalc.exec.models import base
-from evalc.exec.packs import Ask, built_pack
 
 BENCHES = Path(__file__).resolve().parents[2] / "benches"
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from evalc.contract.outcomes import Outcomes
+from evalc.contract.packs import Ask, PackColumns, built_pack
+from evalc.contract.settings import Setting
 from evalc.exec.engine import Engine
 from evalc.exec.generate import run_generations
-from evalc.exec.outcomes import Outcomes
-from evalc.exec.packs import Ask, PackColumns, built_pack
-from evalc.exec.settings import Setting
 from evalc.exec.transcripts import Decoder
 
 ARCHITECTURES = (

@@ -15,14 +15,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from evalc.contract.outcomes import FailedRequests
+from evalc.contract.packs import Ask, built_pack
+from evalc.contract.progress import Silence, Tally
 from evalc.diagnostics import Faults
 from evalc.errors import ExitCode
 from evalc.exec import loop
 from evalc.exec.attention import TILE
 from evalc.exec.loop import execute
-from evalc.exec.outcomes import FailedRequests
-from evalc.exec.packs import Ask, built_pack
-from evalc.exec.progress import Silence, Tally
 
 SETTING = {
     "max_new_tokens": 5,

@@ -12,6 +12,7 @@ from test_loop import SETTING, Book, keys, work
 from transformers import AutoModelForCausalLM
 
 from evalc import env
+from evalc.contract.outcomes import FailedRequests
 from evalc.diagnostics import Faults
 from evalc.errors import ExitCode
 from evalc.exec.bases import Bases
@@ -20,7 +21,6 @@ from evalc.exec.linears import PackedLinear
 from evalc.exec.loop import execute
 from evalc.exec.memory import Memory
 from evalc.exec.needs import Needs
-from evalc.exec.outcomes import FailedRequests
 
 GIB = 1 << 30
 REFUSED = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"

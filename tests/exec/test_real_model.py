@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from evalc.contract.packs import Ask, BuiltPack, built_pack
+from evalc.contract.progress import Silence
 from evalc.exec.loop import execute
-from evalc.exec.packs import Ask, BuiltPack, built_pack
-from evalc.exec.progress import Silence
 from evalc.plan.sources import ModelSource
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalc.contract.packs import Ask, BuiltPack, PackColumns, built_pack
 from evalc.exec.batches import cut
-from evalc.exec.packs import Ask, BuiltPack, PackColumns, built_pack
 from evalc.exec.rows import scored_rows
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=8), min_size=1, max_size=20)

@@ -11,8 +11,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from evalc.contract.settings import Setting
 from evalc.exec.sampling import _top_k, _top_p, drawn, generator_for
-from evalc.exec.settings import Setting
 
 
 def setting(temperature: float = 1.0, top_p: float = 1.0, top_k: int = 0, **rest: int) -> Setting:

@@ -12,6 +12,8 @@ import torch
 from test_loop import Book
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from evalc.contract.packs import Ask, PackColumns, built_pack
+from evalc.contract.progress import Meter, Silence, Tally
 from evalc.exec.attention import NAME
 from evalc.exec.budget import Budget
 from evalc.exec.capability import capability
@@ -20,8 +22,6 @@ from evalc.exec.forward import Forward
 from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.loop import ready
 from evalc.exec.models import LoadedModel, load
-from evalc.exec.packs import Ask, PackColumns, built_pack
-from evalc.exec.progress import Meter, Silence, Tally
 from evalc.exec.shapes import Shapes
 from evalc.plan.sources import ModelSource
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from evalc.exec.settings import Setting
+from evalc.contract.settings import Setting
 from evalc.exec.tokenizer import decoded
 from evalc.exec.transcripts import Decoder, Transcript
 from tokenizer_families import FAMILIES, SPECIAL, trained

@@ -15,13 +15,13 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 import tiny_architectures
+from evalc.contract.packs import Ask, built_pack
+from evalc.contract.progress import Meter, Silence, Tally
 from evalc.diagnostics import Faults
 from evalc.exec import attention, loop
 from evalc.exec.capability import Capability
 from evalc.exec.loop import execute, ready
 from evalc.exec.models import load
-from evalc.exec.packs import Ask, built_pack
-from evalc.exec.progress import Meter, Silence, Tally
 from evalc.plan.sources import ModelSource
 
 DRAFTED = 12

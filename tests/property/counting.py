@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from oracle import EOS, Request, content, generation, likelihood
 
-from evalc.exec import progress
-from evalc.exec.packs import PackColumns
+from evalc.contract import progress
+from evalc.contract.packs import PackColumns
 from evalc.plan.sources import ModelSource
 from evalc.run import backends as asking
 from evalc.store.environment import KEY_BYTES

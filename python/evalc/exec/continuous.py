@@ -10,13 +10,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from evalc.contract.outcomes import Outcomes
+from evalc.contract.packs import Ids, PackColumns
 from evalc.diagnostics.amounts import many
 from evalc.exec.attention import handed
 from evalc.exec.budget import is_out_of_memory, release
 from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.forest import depth_first, unread
-from evalc.exec.outcomes import Outcomes
-from evalc.exec.packs import Ids, PackColumns
 from evalc.exec.slots import SPAN, Rows, SlotAttention, Slots, ids_of, positions_of
 from evalc.exec.tiles import Tile, slots_at
 from evalc.exec.transcripts import Decoder

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from evalc.contract.packs import Ask, Ids, PackColumns, built_pack
+from evalc.contract.progress import Meter, Silence, Tally
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.exec.bases import Bases
@@ -20,9 +22,7 @@ from evalc.exec.kernels import triton_fault
 from evalc.exec.loop import ready
 from evalc.exec.memory import Memory
 from evalc.exec.models import DTYPES, require
-from evalc.exec.packs import Ask, Ids, PackColumns, built_pack
 from evalc.exec.probes import PROBES
-from evalc.exec.progress import Meter, Silence, Tally
 from evalc.exec.selfcheck import (
     DRAFTED,
     Checked,

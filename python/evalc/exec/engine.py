@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalc.contract.outcomes import NO_ROOM
+from evalc.contract.progress import Meter
 from evalc.diagnostics.amounts import many
 from evalc.exec.budget import Budget, release
 from evalc.exec.capability import Capability
 from evalc.exec.forward import Forward
 from evalc.exec.kernels import Kernel
-from evalc.exec.outcomes import NO_ROOM
 from evalc.exec.paths import PathStore
-from evalc.exec.progress import Meter
 from evalc.exec.shapes import Shapes, first_pass, narrowest
 from evalc.exec.switches import SHIFTING, rope_types
 

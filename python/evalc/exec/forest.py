@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from evalc.exec.packs import Ids, PackColumns
+from evalc.contract.packs import Ids, PackColumns
 
 
 @dataclass(frozen=True, slots=True)

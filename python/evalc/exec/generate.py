@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evalc.contract.outcomes import Outcomes
+from evalc.contract.packs import PackColumns
+from evalc.contract.settings import Setting
 from evalc.exec.continuous import Continuous
 from evalc.exec.engine import Engine
 from evalc.exec.lockstep import generate_in_lockstep
-from evalc.exec.outcomes import Outcomes
-from evalc.exec.packs import PackColumns
-from evalc.exec.settings import Setting
 from evalc.exec.transcripts import Decoder
 from evalc.exec.writers import Prompt
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from evalc.contract.outcomes import Outcomes
+from evalc.contract.progress import Phase
 from evalc.diagnostics.amounts import many
 from evalc.exec.budget import attempted
 from evalc.exec.engine import Engine, OutOfRoomError
-from evalc.exec.outcomes import Outcomes
-from evalc.exec.progress import Phase
 from evalc.exec.transcripts import Decoder
 from evalc.exec.writers import Prompt, Writer, written
 

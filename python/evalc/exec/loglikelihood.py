@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evalc.contract.outcomes import Outcomes, likelihood_payload
+from evalc.contract.packs import PackColumns
 from evalc.exec.engine import Engine
 from evalc.exec.forest import Targets
-from evalc.exec.outcomes import Outcomes, likelihood_payload
-from evalc.exec.packs import PackColumns
 from evalc.exec.rowwise import score_rows
 from evalc.exec.scores import Scores
 from evalc.exec.treewise import score_tree

@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from evalc.contract.outcomes import NO_ROOM, FailedRequests, Failure, Outcomes
+from evalc.contract.packs import Ids, Pack, PackColumns
+from evalc.contract.progress import Meter, Observer, Tally
+from evalc.contract.settings import Setting
 from evalc.exec.bases import Bases
 from evalc.exec.budget import Budget, attempted, release
 from evalc.exec.capability import capability
@@ -25,11 +29,7 @@ from evalc.exec.loglikelihood import run_loglikelihoods
 from evalc.exec.memory import Memory
 from evalc.exec.models import LoadedModel
 from evalc.exec.needs import Needs
-from evalc.exec.outcomes import NO_ROOM, FailedRequests, Failure, Outcomes
-from evalc.exec.packs import Ids, Pack, PackColumns
-from evalc.exec.progress import Meter, Observer, Tally
 from evalc.exec.selfcheck import Checked, checked
-from evalc.exec.settings import Setting
 from evalc.exec.shapes import Shapes
 from evalc.exec.tokenizer import load_tokenizer, require_parity
 from evalc.exec.transcripts import Decoder

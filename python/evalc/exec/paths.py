@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from evalc.exec.packs import Ids
+from evalc.contract.packs import Ids
 from evalc.exec.transfer import moved
 
 GRANULE = 256

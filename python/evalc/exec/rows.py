@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalc.exec.packs import Ids, PackColumns
+from evalc.contract.packs import Ids, PackColumns
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evalc.contract.packs import PackColumns
 from evalc.exec.batches import cut
 from evalc.exec.budget import attempted
 from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.forward import padded
-from evalc.exec.packs import PackColumns
 from evalc.exec.rows import Row, scored_rows
 from evalc.exec.scores import Scores
 

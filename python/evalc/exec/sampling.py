@@ -7,7 +7,7 @@ import struct
 
 import torch
 
-from evalc.exec.settings import Setting
+from evalc.contract.settings import Setting
 
 
 def generator_for(setting: Setting, key: bytes) -> torch.Generator:

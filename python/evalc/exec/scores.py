@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from evalc.contract.outcomes import NO_ROOM
+from evalc.contract.packs import Ids
 from evalc.exec.budget import attempted
 from evalc.exec.forest import Targets
 from evalc.exec.forward import Forward
-from evalc.exec.outcomes import NO_ROOM
-from evalc.exec.packs import Ids
 
 
 class Scores:

@@ -11,6 +11,10 @@ from functools import partial
 import numpy as np
 import torch
 
+from evalc.contract.outcomes import LIKELIHOOD
+from evalc.contract.packs import Ask, Ids, PackColumns, built_pack
+from evalc.contract.progress import Observer
+from evalc.contract.settings import Setting
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.exec.attention import NAME, UnknownOptionError
@@ -20,10 +24,6 @@ from evalc.exec.engine import Engine
 from evalc.exec.forward import Forward
 from evalc.exec.generate import run_generations
 from evalc.exec.loglikelihood import run_loglikelihoods
-from evalc.exec.outcomes import LIKELIHOOD
-from evalc.exec.packs import Ask, Ids, PackColumns, built_pack
-from evalc.exec.progress import Observer
-from evalc.exec.settings import Setting
 from evalc.exec.steadiness import PLACE, equal_counts, fitting, no_room, trial_engine
 from evalc.exec.switches import ORIGINAL, Switch, narrowed, rope_types, switches
 from evalc.exec.transcripts import Decoder

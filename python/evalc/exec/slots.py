@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from evalc.contract.packs import Ids
 from evalc.exec.kernels import Kernel
-from evalc.exec.packs import Ids
 from evalc.exec.paths import PathStore
 
 SPAN = 512

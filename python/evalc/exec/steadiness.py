@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from evalc.contract.packs import Ids
+from evalc.contract.progress import Meter, Observer, Silence, Tally
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.exec.budget import Budget, attempted
@@ -17,9 +19,7 @@ from evalc.exec.capability import Capability
 from evalc.exec.engine import Engine
 from evalc.exec.forest import Stream
 from evalc.exec.forward import Forward
-from evalc.exec.packs import Ids
 from evalc.exec.places import same_everywhere, widths_of
-from evalc.exec.progress import Meter, Observer, Silence, Tally
 from evalc.exec.tiles import Tile, next_tile
 from evalc.exec.walking import computed
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evalc.contract.packs import Ids
 from evalc.exec.forest import Stream
-from evalc.exec.packs import Ids
 from evalc.exec.shapes import Shapes
 
 ALIGNED = 32

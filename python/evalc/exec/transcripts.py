@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from evalc.exec.settings import Setting
+from evalc.contract.settings import Setting
 from evalc.exec.tokenizer import UNKNOWN, decoded, loses_first_space
 
 Finish = Literal["stop", "eos", "length"]

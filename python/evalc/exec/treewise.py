@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from evalc.contract.packs import Ids, PackColumns
 from evalc.exec.engine import Engine, OutOfRoomError
 from evalc.exec.forest import unread
-from evalc.exec.packs import Ids, PackColumns
 from evalc.exec.scores import Scores
 from evalc.exec.tiles import Tile
 from evalc.exec.walking import walk

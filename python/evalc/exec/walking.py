@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from evalc.contract.packs import Ids
 from evalc.exec.attention import TileAttention, handed
 from evalc.exec.budget import attempted
 from evalc.exec.engine import Engine
 from evalc.exec.forest import Stream
-from evalc.exec.packs import Ids
 from evalc.exec.tiles import Tile, next_tile
 from evalc.exec.transfer import moved
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from evalc.exec.outcomes import Outcomes
-from evalc.exec.packs import Ids
+from evalc.contract.outcomes import Outcomes
+from evalc.contract.packs import Ids
+from evalc.contract.settings import Setting
 from evalc.exec.sampling import drawn, generator_for
-from evalc.exec.settings import Setting
 from evalc.exec.transcripts import Decoder, Transcript
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from evalc.contract.outcomes import FailedRequests
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan import Planned
@@ -49,7 +50,7 @@ def ask_again(planned: Planned, store: Store, collect: Commit, listener: Listene
     A request that fails has no answer. The store is only read.
     """
     listener.loading()
-    loop, failed = room("loop"), room("outcomes").FailedRequests
+    loop = room("loop")
     turns = in_turn([model.source for model in planned.models])
     bases = room("bases").Bases(to_ask(planned))
     with listener.progress(planned, planned.priced(store)) as meter:
@@ -70,5 +71,5 @@ def ask_again(planned: Planned, store: Store, collect: Commit, listener: Listene
                     tokenizer_probe=probes,
                     bases=bases,
                 )
-            except failed as failures:
+            except FailedRequests as failures:
                 meter.note(str(failures))

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from evalc import __version__, env
+from evalc.contract.outcomes import FailedRequests
+from evalc.contract.progress import Tally
 from evalc.plan import Planned, cost
 from evalc.plan.citing import citations, held, remember_namespace
 from evalc.plan.ir import ResolvedModel
@@ -42,7 +44,6 @@ def ask_all(scorer: Scorer, lease: Lease, record: str | None, listener: Listener
 
 def _run(planned: Planned, store: Store, turns: Turns, listener: Listener) -> None:
     listener.loading()
-    progress = room("progress")
     priced = planned.priced(store)
     priced = with_decisions(priced, planned.folder, planned.selection, store)
     began, tallies = time.monotonic(), []
@@ -56,7 +57,7 @@ def _run(planned: Planned, store: Store, turns: Turns, listener: Listener) -> No
                 if not packs:
                     continue
                 remember_namespace(planned, store, model, packs)
-                tallies.append(progress.Tally())
+                tallies.append(Tally())
                 with _remembered(planned, store, model, tallies[-1]):
                     _ask(planned, index, packs, ledger, turns, meter, tallies[-1], bases)
     _write_run(planned, store, priced, tallies, time.monotonic() - began)
@@ -87,7 +88,7 @@ def _ask(  # noqa: PLR0917  what a model's turns share
     ) as model:
         while packs:
             if failures := model.ask(packs, ledger.commit):
-                raise room("outcomes").FailedRequests(failures)
+                raise FailedRequests(failures)
             packs = turns.packs(index, ledger)
 
 

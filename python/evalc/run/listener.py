@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Progress(Protocol):
     """Told how the asking goes; entered before the first model is loaded, left after the last.
 
-    `started`, `advanced` and `note` are those of `evalc.exec.progress.Observer`.
+    `started`, `advanced` and `note` are those of `evalc.contract.progress.Observer`.
     """
 
     def __enter__(self) -> Progress:

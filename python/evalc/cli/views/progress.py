@@ -23,7 +23,7 @@ FEW = 8
 
 
 class RunMeter:
-    """An `evalc.exec.progress.Observer`: requests, tokens per second, cache share, time left.
+    """An `evalc.contract.progress.Observer`: requests, tokens per second, cache share, time left.
 
     The time left is the plan's estimate until reading and writing were both measured, then what
     remains of each at its speed. Answers that end early shorten what is expected of the others.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from evalc.contract.packs import Ids
 from evalc.exec.gpu.launch import Chunks, attend_tree
-from evalc.exec.packs import Ids
 from evalc.exec.paths import PathStore
 from evalc.exec.tiles import Tile
 

@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 import torch
 
+from evalc.contract.packs import Ids
 from evalc.exec.attention import handed
 from evalc.exec.forward import Forward
 from evalc.exec.gpu.launch import TOGETHER, Items, chances
 from evalc.exec.gpu.pages import PageAttention, Pages
 from evalc.exec.gpu.replay import Replayed, Replays
-from evalc.exec.packs import Ids
 from evalc.exec.transfer import moved
 
 NOBODY = -1

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from evalc.contract.packs import Ids
 from evalc.exec.gpu.launch import SPAN, TOGETHER, Items, Moves, append, attend_pages, move
-from evalc.exec.packs import Ids
 from evalc.exec.paths import PathStore
 from evalc.exec.transfer import moved
 

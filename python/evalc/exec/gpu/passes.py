@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from evalc.contract.packs import Ids
 from evalc.exec.attention import handed
 from evalc.exec.forward import Forward
 from evalc.exec.gpu.attention import TreeAttention, columns_of
 from evalc.exec.gpu.launch import Chunks
 from evalc.exec.gpu.replay import Replayed, Replays
-from evalc.exec.packs import Ids
 from evalc.exec.paths import PathStore
 from evalc.exec.tiles import Tile
 from evalc.exec.transfer import moved

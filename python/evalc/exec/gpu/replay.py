@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from evalc.contract.progress import Observer
 from evalc.exec.budget import is_out_of_memory, release
-from evalc.exec.progress import Observer
 
 OLDEST = (2, 11)
 """The oldest torch with which recording was tried; some before do not get over one that fails."""

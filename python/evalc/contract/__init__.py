@@ -1,0 +1,1 @@
+"""What is asked, and how answers come back: the contract of whatever answers packs."""
