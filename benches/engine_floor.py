@@ -28,9 +28,9 @@ import torch
 from engine_vs_lm_eval import WORK, planned_work, work_options
 from evalc.contract.packs import Ids, Pack, PackColumns
 from evalc.contract.progress import Silence, Tally
-from evalc.exec.forest import Targets, needed
-from evalc.exec.linears import product, reordered
+from evalc.exec.layout.forest import Targets, needed
 from evalc.exec.loop import Asking, asking
+from evalc.exec.model.linears import product, reordered
 from evalc.plan import Planned
 from evalc.run.backends import PACK_REQUESTS, PACK_TOKENS
 

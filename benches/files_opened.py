@@ -34,7 +34,7 @@ import tiny_architectures
 import tiny_models
 import tokenizer_families
 from evalc.diagnostics import Faults
-from evalc.exec.bundle import bundle
+from evalc.exec.model.bundle import bundle
 from evalc.plan import contents
 from loaded_files import decoyed, source, unheld
 from opened import opened

@@ -19,13 +19,13 @@ from evalc.contract.outcomes import Outcomes
 from evalc.contract.packs import Ask, PackColumns
 from evalc.contract.progress import Meter, Silence, Tally
 from evalc.contract.settings import Setting
-from evalc.exec.budget import is_out_of_memory
-from evalc.exec.engine import Engine
-from evalc.exec.generate import run_generations
-from evalc.exec.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.generate import run_generations
+from evalc.exec.answer.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.transcripts import Decoder
 from evalc.exec.loop import ready
-from evalc.exec.models import DTYPES, LoadedModel, hasten, restore, settle_numerics
-from evalc.exec.transcripts import Decoder
+from evalc.exec.memory.budget import is_out_of_memory
+from evalc.exec.model.load import DTYPES, LoadedModel, hasten, restore, settle_numerics
+from evalc.exec.passes.engine import Engine
 from evalc.plan.sources import ModelSource
 from gpu_work import Costs, Work, decode_bytes, rows_cost, tree_cost
 

@@ -26,13 +26,13 @@ import torch
 from evalc.contract.packs import Ask, Kind, PackColumns, built_pack
 from evalc.contract.progress import Meter, Silence, Tally
 from evalc.contract.settings import Setting
-from evalc.exec.engine import Engine
-from evalc.exec.generate import run_generations
-from evalc.exec.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.generate import run_generations
+from evalc.exec.answer.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.transcripts import Decoder
 from evalc.exec.loop import ready
-from evalc.exec.models import load
-from evalc.exec.tokenizer import load_tokenizer
-from evalc.exec.transcripts import Decoder
+from evalc.exec.model.load import load
+from evalc.exec.model.tokenizer import load_tokenizer
+from evalc.exec.passes.engine import Engine
 from evalc.plan.sources import ModelSource
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import hostile as h
-from evalc.exec import transcripts
+from evalc.exec.answer import transcripts
 from evalc.plan.provenance import digest
 from hostile_stage import GITHUB, Stage
 

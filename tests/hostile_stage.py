@@ -32,7 +32,7 @@ from tiny_models import write_model
 CODES = {0, 1, 2, 3, 4, 5, 6, 7}
 LATE = (
     *(f"evalc.cli.{module}" for module, _ in COMMANDS.values()),
-    *("evalc.exec.bases", "evalc.exec.loop", "evalc.exec.doctor", "evalc.contract.progress"),
+    *("evalc.exec.model.bases", "evalc.exec.loop", "evalc.exec.doctor", "evalc.contract.progress"),
     *("evalc.report.html", "jinja2", "vl_convert", "sacrebleu"),
 )
 """What every child would import otherwise."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evalc.exec.bases import Bases
+from evalc.exec.model.bases import Bases
 from evalc.plan import contents
 from evalc.plan.sources import ModelSource
 from opened import opened

@@ -35,10 +35,20 @@ WITHOUT_EXEC = ("score", "decide", "report", "run", "cli")
 """`cli.executing` reaches exec by importlib, when there is something to run."""
 HEAVY = ("torch", "transformers", "peft", "accelerate")
 PRINTERS = (PACKAGE / "cli" / "output.py",)
-CHILDREN = (PACKAGE / "exec" / "bundle.py", PACKAGE / "score" / "program_child.py")
+CHILDREN = (PACKAGE / "exec" / "model" / "bundle.py", PACKAGE / "score" / "program_child.py")
 """Programs of their own, which talk to their parent over the standard streams."""
-ON_DEMAND = "evalc.exec.gpu"
-"""Needs Triton, which not every torch brings along: imported where there is a GPU to use it on."""
+ON_DEMAND = (
+    *(f"evalc.exec.kernels.{name}" for name in ("launch", "programs")),
+    "evalc.exec.model.fused",
+    *(
+        f"evalc.exec.passes.{n}"
+        for n in ("decoding", "pages", "recorded", "replay", "tree_attention")
+    ),
+    "evalc.exec.answer.pipelined",
+)
+"""Need Triton, which not every torch brings along: imported where there is a GPU to use it on."""
+WINGS = ("memory", "kernels", "model", "layout", "passes", "answer")
+"""Wings of `exec` from the ground up; its modules without a wing stand on top."""
 TOP = max(FLOOR.values()) + 1
 """Above all rooms: the package itself."""
 
@@ -101,6 +111,19 @@ def test_imports_are_absolute_and_stand_at_the_top(file: Path) -> None:
         found = [name for name in imported(node) if not name.startswith(ON_DEMAND)]
         local = [name for name in found if name.split(".")[0] == "evalc"]
         assert not local, f"{module(file)} imports {local} inside a function"
+
+
+@pytest.mark.parametrize("place", range(len(WINGS)), ids=WINGS)
+def test_a_wing_of_exec_imports_only_wings_below_it(place: int) -> None:
+    for file in (PACKAGE / "exec" / WINGS[place]).rglob("*.py"):
+        for name in uses(file):
+            if room(name) == "exec" and name != "evalc.exec":
+                assert name.split(".")[2] in WINGS[: place + 1], f"{module(file)} imports {name}"
+
+
+def test_every_wing_of_exec_has_its_place_in_the_order() -> None:
+    folders = {path.parent.name for path in (PACKAGE / "exec").glob("*/__init__.py")}
+    assert folders == set(WINGS)
 
 
 @pytest.mark.parametrize("name", WITHOUT_EXEC)

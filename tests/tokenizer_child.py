@@ -7,7 +7,7 @@ import io
 import subprocess
 from typing import Any
 
-from evalc.exec import bundle
+from evalc.exec.model import bundle
 from evalc.plan import tokenizers
 
 PROGRAM = subprocess.run

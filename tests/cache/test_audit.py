@@ -11,7 +11,7 @@ import pytest
 from evalc.contract.outcomes import Outcomes
 from evalc.decide import wilson
 from evalc.decide.flips import Rate, argmax_flipped, difference
-from evalc.exec.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.loglikelihood import run_loglikelihoods
 from evalc.store.records import Likelihood, decode_likelihoods
 from workspaces import Workspace
 

@@ -13,7 +13,7 @@ import torch
 
 from evalc import env
 from evalc.exec import doctor
-from evalc.exec.forward import Forward
+from evalc.exec.passes.forward import Forward
 from evalc.run.backends import PACK_REQUESTS, PACK_TOKENS
 from tiny_models import write_adapter, write_model
 from workspaces import QUIZ, Workspace, quiz_rows

@@ -32,18 +32,20 @@ from transformers import (
 )
 
 from evalc.contract.progress import Meter, Silence, Tally
-from evalc.exec.attention import NAME
-from evalc.exec.budget import Budget
-from evalc.exec.capability import Capability, capability
-from evalc.exec.engine import Engine
-from evalc.exec.forward import Forward
-from evalc.exec.models import LoadedModel, load
-from evalc.exec.shapes import UNCUT, Shapes
+from evalc.exec.layout.shapes import UNCUT, Shapes
+from evalc.exec.memory.budget import Budget
+from evalc.exec.model.capability import Capability, capability
+from evalc.exec.model.load import LoadedModel, load
+from evalc.exec.passes.attention import NAME
+from evalc.exec.passes.engine import Engine
+from evalc.exec.passes.forward import Forward
 from evalc.plan.sources import ModelSource
 
 ENGINE = os.environ.get("EVALC_TEST_ENGINE", "cpu")
 if ENGINE == "interpreted":
-    from evalc.exec.gpu import fused, launch, pages, replay
+    from evalc.exec.kernels import launch
+    from evalc.exec.model import fused
+    from evalc.exec.passes import pages, replay
 DEVICE = "cuda" if ENGINE == "cuda" else "cpu"
 SPAN = 16
 """Keys that an interpreted decode step sums together: few, so that short rows have several."""

@@ -17,15 +17,15 @@ from test_stable import differing, suite
 
 from evalc.contract.packs import Ask, PackColumns, built_pack
 from evalc.contract.progress import Meter, Silence, Tally
-from evalc.exec.attention import NAME
-from evalc.exec.budget import Budget
-from evalc.exec.capability import capability
-from evalc.exec.engine import Engine
-from evalc.exec.forward import Forward
-from evalc.exec.loglikelihood import run_loglikelihoods
-from evalc.exec.models import load
-from evalc.exec.shapes import Shapes
-from evalc.exec.transcripts import Decoder
+from evalc.exec.answer.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.transcripts import Decoder
+from evalc.exec.layout.shapes import Shapes
+from evalc.exec.memory.budget import Budget
+from evalc.exec.model.capability import capability
+from evalc.exec.model.load import load
+from evalc.exec.passes.attention import NAME
+from evalc.exec.passes.engine import Engine
+from evalc.exec.passes.forward import Forward
 
 Ids = Callable[[int, int], list[int]]
 

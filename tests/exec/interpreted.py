@@ -15,12 +15,14 @@ from transformers import AutoModelForCausalLM
 
 from conftest import CONFIGS, DEVICE
 from evalc.contract.packs import Ask
-from evalc.exec.engine import Engine
-from evalc.exec.gpu import fused, launch, pages
-from evalc.exec.gpu.decoding import Decoding
-from evalc.exec.gpu.launch import Chunks, Items, Moves
-from evalc.exec.gpu.pipelined import Pipelined
-from evalc.exec.transcripts import Decoder
+from evalc.exec.answer.pipelined import Pipelined
+from evalc.exec.answer.transcripts import Decoder
+from evalc.exec.kernels import launch
+from evalc.exec.kernels.launch import Chunks, Items, Moves
+from evalc.exec.model import fused
+from evalc.exec.passes import pages
+from evalc.exec.passes.decoding import Decoding
+from evalc.exec.passes.engine import Engine
 
 SHAPES = ((4, 2, 16, 16), (9, 3, 64, 64), (4, 4, 24, 16), (8, 1, 32, 32), (7, 1, 8, 8))
 """Query heads, key heads, widths of keys and of values."""

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from evalc.diagnostics import Faults
-from evalc.exec.bases import Bases
-from evalc.exec.models import base, load
-from evalc.exec.untouched import Untouched
+from evalc.exec.model.bases import Bases
+from evalc.exec.model.load import base, load
+from evalc.exec.model.untouched import Untouched
 from evalc.plan.sources import in_turn
 from tiny_models import write_adapter, write_model
 

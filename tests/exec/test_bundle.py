@@ -16,8 +16,8 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from evalc.exec.bundle import bundle, main
-from evalc.exec.probes import PROBES
+from evalc.exec.model.bundle import bundle, main
+from evalc.exec.model.probes import PROBES
 from tiny_models import write_model
 
 
@@ -86,7 +86,7 @@ def test_a_bundle_appears_in_one_rename(folder: Path, tmp_path: Path) -> None:
 
 def run_child(*arguments: str) -> tuple[int, dict[str, Any]]:
     done = subprocess.run(
-        [sys.executable, "-m", "evalc.exec.bundle", *arguments],
+        [sys.executable, "-m", "evalc.exec.model.bundle", *arguments],
         capture_output=True,
         text=True,
         check=False,

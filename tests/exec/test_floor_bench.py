@@ -13,7 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from evalc.contract.packs import Ask, built_pack
-from evalc.exec.models import base
+from evalc.exec.model.load import base
 
 BENCHES = Path(__file__).resolve().parents[2] / "benches"
 

@@ -12,9 +12,9 @@ import torch
 from evalc.contract.outcomes import Outcomes
 from evalc.contract.packs import Ask, PackColumns, built_pack
 from evalc.contract.settings import Setting
-from evalc.exec.engine import Engine
-from evalc.exec.generate import run_generations
-from evalc.exec.transcripts import Decoder
+from evalc.exec.answer.generate import run_generations
+from evalc.exec.answer.transcripts import Decoder
+from evalc.exec.passes.engine import Engine
 
 ARCHITECTURES = (
     "llama", "qwen2", "qwen3", "gpt_neox", "gpt2", "granite", "gemma", "gemma2", "gemma3", "mamba",

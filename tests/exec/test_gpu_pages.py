@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pages = pytest.importorskip("evalc.exec.gpu.pages", reason="torch is here without Triton")
-from evalc.exec.paths import PathStore  # noqa: E402
+pages = pytest.importorskip("evalc.exec.passes.pages", reason="torch is here without Triton")
+from evalc.exec.layout.paths import PathStore  # noqa: E402
 
 SPAN, CAPACITY, LONGEST = 4, 5, 20
 INPUTS = st.lists(st.integers(0, 1), min_size=1, max_size=12)

@@ -11,8 +11,8 @@ import torch
 
 from evalc.contract.outcomes import Outcomes
 from evalc.contract.packs import Ask, PackColumns, built_pack
-from evalc.exec.engine import Engine
-from evalc.exec.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.loglikelihood import run_loglikelihoods
+from evalc.exec.passes.engine import Engine
 
 ARCHITECTURES = (
     "llama", "qwen2", "qwen3", "gpt_neox", "gpt2", "granite", "gemma2", "gemma3", "mamba",

@@ -11,9 +11,9 @@ import torch
 from test_loop import SETTING, Book, keys, work
 from torch.nn.functional import linear
 
-from evalc.exec.linears import PackedLinear, pack, unpack
 from evalc.exec.loop import execute
-from evalc.exec.models import base, load
+from evalc.exec.model.linears import PackedLinear, pack, unpack
+from evalc.exec.model.load import base, load
 
 Ids = Callable[[int, int], list[int]]
 

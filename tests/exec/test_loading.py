@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from evalc.diagnostics import Faults
-from evalc.exec import models
-from evalc.exec.forward import Forward
-from evalc.exec.models import load
-from evalc.exec.shapes import Shapes
+from evalc.exec.layout.shapes import Shapes
+from evalc.exec.model import load as models
+from evalc.exec.model.load import load
+from evalc.exec.passes.forward import Forward
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
 

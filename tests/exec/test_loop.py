@@ -21,8 +21,8 @@ from evalc.contract.progress import Silence, Tally
 from evalc.diagnostics import Faults
 from evalc.errors import ExitCode
 from evalc.exec import loop
-from evalc.exec.attention import TILE
 from evalc.exec.loop import execute
+from evalc.exec.passes.attention import TILE
 
 SETTING = {
     "max_new_tokens": 5,

@@ -15,12 +15,12 @@ from evalc import env
 from evalc.contract.outcomes import FailedRequests
 from evalc.diagnostics import Faults
 from evalc.errors import ExitCode
-from evalc.exec.bases import Bases
-from evalc.exec.budget import Budget
-from evalc.exec.linears import PackedLinear
 from evalc.exec.loop import execute
-from evalc.exec.memory import Memory
-from evalc.exec.needs import Needs
+from evalc.exec.memory.budget import Budget
+from evalc.exec.memory.free import Memory
+from evalc.exec.memory.needs import Needs
+from evalc.exec.model.bases import Bases
+from evalc.exec.model.linears import PackedLinear
 
 GIB = 1 << 30
 REFUSED = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalc.contract.packs import Ask, BuiltPack, PackColumns, built_pack
-from evalc.exec.batches import cut
-from evalc.exec.rows import scored_rows
+from evalc.exec.layout.batches import cut
+from evalc.exec.layout.rows import scored_rows
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=8), min_size=1, max_size=20)
 

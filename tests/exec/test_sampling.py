@@ -12,7 +12,7 @@ from transformers import (
 )
 
 from evalc.contract.settings import Setting
-from evalc.exec.sampling import _top_k, _top_p, drawn, generator_for
+from evalc.exec.answer.sampling import _top_k, _top_p, drawn, generator_for
 
 
 def setting(temperature: float = 1.0, top_p: float = 1.0, top_k: int = 0, **rest: int) -> Setting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evalc.exec.shapes import Shapes, first_pass, narrowest
+from evalc.exec.layout.shapes import Shapes, first_pass, narrowest
 
 KNOWN = (128, 64, 32, 24, 16, 8)
 

@@ -14,15 +14,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from evalc.contract.packs import Ask, PackColumns, built_pack
 from evalc.contract.progress import Meter, Silence, Tally
-from evalc.exec.attention import NAME
-from evalc.exec.budget import Budget
-from evalc.exec.capability import capability
-from evalc.exec.engine import Engine
-from evalc.exec.forward import Forward
-from evalc.exec.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.loglikelihood import run_loglikelihoods
+from evalc.exec.layout.shapes import Shapes
 from evalc.exec.loop import ready
-from evalc.exec.models import LoadedModel, load
-from evalc.exec.shapes import Shapes
+from evalc.exec.memory.budget import Budget
+from evalc.exec.model.capability import capability
+from evalc.exec.model.load import LoadedModel, load
+from evalc.exec.passes.attention import NAME
+from evalc.exec.passes.engine import Engine
+from evalc.exec.passes.forward import Forward
 from evalc.plan.sources import ModelSource
 
 Ids = Callable[[int, int], list[int]]

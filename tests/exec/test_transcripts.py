@@ -14,8 +14,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerFast
 
 from evalc.contract.settings import Setting
-from evalc.exec.tokenizer import decoded
-from evalc.exec.transcripts import Decoder, Transcript
+from evalc.exec.answer.transcripts import Decoder, Transcript
+from evalc.exec.model.tokenizer import decoded
 from tokenizer_families import FAMILIES, SPECIAL, trained
 
 

@@ -29,7 +29,8 @@ import transformers
 
 from evalc.cli import main
 from evalc.cli.commands import exec as executing
-from evalc.exec import bases, loop
+from evalc.exec import loop
+from evalc.exec.model import bases
 from evalc.plan import why
 from evalc.run import execute, session, turns
 

@@ -15,7 +15,7 @@ import torch
 from ledger import asked, command, in_order, plan
 from transformers import AutoModelForCausalLM
 
-from evalc.exec.bases import Bases
+from evalc.exec.model.bases import Bases
 from evalc.plan.sources import ModelSource
 from evalc.store.records import decode_likelihoods
 from tiny_adapters import ADAPTERS

@@ -19,8 +19,8 @@ from ledger import (
     to_run,
 )
 
-from evalc.exec.budget import DEFAULT_TOKENS
-from evalc.exec.continuous import Continuous
+from evalc.exec.answer.continuous import Continuous
+from evalc.exec.memory.budget import DEFAULT_TOKENS
 from evalc.store.records import decode_likelihoods
 from workspaces import SUMS, Workspace, quiz_rows, sum_rows
 

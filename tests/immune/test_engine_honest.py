@@ -18,10 +18,11 @@ import tiny_architectures
 from evalc.contract.packs import Ask, built_pack
 from evalc.contract.progress import Meter, Silence, Tally
 from evalc.diagnostics import Faults
-from evalc.exec import attention, loop
-from evalc.exec.capability import Capability
+from evalc.exec import loop
 from evalc.exec.loop import execute, ready
-from evalc.exec.models import load
+from evalc.exec.model.capability import Capability
+from evalc.exec.model.load import load
+from evalc.exec.passes import attention
 from evalc.plan.sources import ModelSource
 
 DRAFTED = 12

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from evalc.exec.bundle import bundle
+from evalc.exec.model.bundle import bundle
 from planned_requests import cell_requests
 from tiny_models import FIRST_MERGE, MERGES, SPECIAL
 from workspaces import Workspace

@@ -17,7 +17,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 import tiny_architectures
 from evalc.diagnostics import Faults
-from evalc.exec.models import load
+from evalc.exec.model.load import load
 from evalc.plan import identity
 from evalc.plan.checkpoint import read_checkpoint
 from evalc.plan.digests import Digests

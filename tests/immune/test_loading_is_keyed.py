@@ -103,5 +103,5 @@ def test_a_file_that_leaves_the_table_is_missed(
     assert unheld(wanted)[1] == set()
     monkeypatch.setattr(contents, table, {**getattr(contents, table), part: ()})
     # evalc's own look at the folder goes by the table, and would stop here
-    monkeypatch.setattr("evalc.exec.bases.require", lambda _: None)
+    monkeypatch.setattr("evalc.exec.model.bases.require", lambda _: None)
     assert unheld(wanted)[1]

@@ -23,7 +23,7 @@ from ledger import (
 )
 from safetensors.numpy import load_file, save_file
 
-from evalc.exec import bases
+from evalc.exec.model import bases
 from evalc.plan.sources import ModelSource
 from evalc.store.records import decode_likelihoods
 from tiny_models import LAYERS, write_adapter, write_model

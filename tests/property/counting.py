@@ -36,8 +36,7 @@ class CountingEngine:
         """What `evalc.run.backends.room` gives, without torch."""
         rooms = {
             "loop": SimpleNamespace(asking=self.asking),
-            "bases": SimpleNamespace(Bases=list),
-            "progress": progress,
+            "model.bases": SimpleNamespace(Bases=list),
         }
         return rooms[name]
 

@@ -73,7 +73,7 @@ class Outcome:
 def prepared_process() -> Iterator[None]:
     """Bundles without child processes, digests remembered sooner; put back at the end."""
     # imported late: it needs transformers, and only processes that run sequences need it
-    from evalc.exec import bundle
+    from evalc.exec.model import bundle
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAYON_NUM_THREADS", "1")

@@ -16,13 +16,16 @@ from evalc.contract.packs import Ask, Ids, PackColumns, built_pack
 from evalc.contract.progress import Meter, Silence, Tally
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
-from evalc.exec.bases import Bases
-from evalc.exec.engine import Engine
-from evalc.exec.kernels import triton_fault
+from evalc.exec.answer.transcripts import Decoder
+from evalc.exec.kernels.choice import triton_fault
 from evalc.exec.loop import ready
-from evalc.exec.memory import Memory
-from evalc.exec.models import DTYPES, require
-from evalc.exec.probes import PROBES
+from evalc.exec.memory.free import Memory
+from evalc.exec.model.bases import Bases
+from evalc.exec.model.load import DTYPES, require
+from evalc.exec.model.probes import PROBES
+from evalc.exec.model.tokenizer import load_tokenizer, plain_ids
+from evalc.exec.model.weights import first_line, require_model
+from evalc.exec.passes.engine import Engine
 from evalc.exec.selfcheck import (
     DRAFTED,
     Checked,
@@ -31,9 +34,6 @@ from evalc.exec.selfcheck import (
     scored,
     trial_rows,
 )
-from evalc.exec.tokenizer import load_tokenizer, plain_ids
-from evalc.exec.transcripts import Decoder
-from evalc.exec.weights import first_line, require_model
 from evalc.plan.sources import ModelSource
 
 SAMPLES = 4
@@ -184,7 +184,7 @@ def _programs(engine: Engine, rows: Sequence[Ids], decoder: Decoder) -> dict[str
         return None
     if engine.passes is None:
         return {"fault": triton_fault()}
-    from evalc.exec.gpu.fused import fused  # noqa: PLC0415  needs triton
+    from evalc.exec.model.fused import fused  # noqa: PLC0415  needs triton
 
     for _ in range(RECORDED):
         engine.store.truncate(0)

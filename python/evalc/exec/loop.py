@@ -18,21 +18,21 @@ from evalc.contract.outcomes import NO_ROOM, FailedRequests, Failure, Outcomes
 from evalc.contract.packs import Ids, Pack, PackColumns
 from evalc.contract.progress import Meter, Observer, Tally
 from evalc.contract.settings import Setting
-from evalc.exec.bases import Bases
-from evalc.exec.budget import Budget, attempted, release
-from evalc.exec.capability import capability
-from evalc.exec.engine import Engine
-from evalc.exec.forward import Forward
-from evalc.exec.generate import run_generations
-from evalc.exec.kernels import runs_triton
-from evalc.exec.loglikelihood import run_loglikelihoods
-from evalc.exec.memory import Memory
-from evalc.exec.models import LoadedModel
-from evalc.exec.needs import Needs
+from evalc.exec.answer.generate import run_generations
+from evalc.exec.answer.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.transcripts import Decoder
+from evalc.exec.kernels.choice import runs_triton
+from evalc.exec.layout.shapes import Shapes
+from evalc.exec.memory.budget import Budget, attempted, release
+from evalc.exec.memory.free import Memory
+from evalc.exec.memory.needs import Needs
+from evalc.exec.model.bases import Bases
+from evalc.exec.model.capability import capability
+from evalc.exec.model.load import LoadedModel
+from evalc.exec.model.tokenizer import load_tokenizer, require_parity
+from evalc.exec.passes.engine import Engine
+from evalc.exec.passes.forward import Forward
 from evalc.exec.selfcheck import Checked, checked
-from evalc.exec.shapes import Shapes
-from evalc.exec.tokenizer import load_tokenizer, require_parity
-from evalc.exec.transcripts import Decoder
 from evalc.plan.sources import ModelSource
 
 KEY_BYTES = 32

@@ -17,17 +17,17 @@ from evalc.contract.progress import Observer
 from evalc.contract.settings import Setting
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
-from evalc.exec.attention import NAME, UnknownOptionError
-from evalc.exec.budget import is_out_of_memory
-from evalc.exec.capability import Capability, Path
-from evalc.exec.engine import Engine
-from evalc.exec.forward import Forward
-from evalc.exec.generate import run_generations
-from evalc.exec.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.generate import run_generations
+from evalc.exec.answer.loglikelihood import run_loglikelihoods
+from evalc.exec.answer.transcripts import Decoder
+from evalc.exec.memory.budget import is_out_of_memory
+from evalc.exec.model.capability import Capability, Path
+from evalc.exec.model.switches import ORIGINAL, Switch, narrowed, rope_types, switches
+from evalc.exec.model.weights import first_line
+from evalc.exec.passes.attention import NAME, UnknownOptionError
+from evalc.exec.passes.engine import Engine
+from evalc.exec.passes.forward import Forward
 from evalc.exec.steadiness import PLACE, equal_counts, fitting, no_room, trial_engine
-from evalc.exec.switches import ORIGINAL, Switch, narrowed, rope_types, switches
-from evalc.exec.transcripts import Decoder
-from evalc.exec.weights import first_line
 
 TOLERANCE = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
 WEAKER: dict[Path, tuple[Path, ...]] = {

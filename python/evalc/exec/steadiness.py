@@ -14,14 +14,14 @@ from evalc.contract.packs import Ids
 from evalc.contract.progress import Meter, Observer, Silence, Tally
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
-from evalc.exec.budget import Budget, attempted
-from evalc.exec.capability import Capability
-from evalc.exec.engine import Engine
-from evalc.exec.forest import Stream
-from evalc.exec.forward import Forward
+from evalc.exec.layout.forest import Stream
+from evalc.exec.layout.tiles import Tile, next_tile
+from evalc.exec.memory.budget import Budget, attempted
+from evalc.exec.model.capability import Capability
+from evalc.exec.passes.engine import Engine
+from evalc.exec.passes.forward import Forward
+from evalc.exec.passes.walking import computed
 from evalc.exec.places import same_everywhere, widths_of
-from evalc.exec.tiles import Tile, next_tile
-from evalc.exec.walking import computed
 
 SHIFT = 3
 """How many rows lower than in the usual pass a token stands in one whose bits are compared."""

@@ -21,7 +21,7 @@ CHILD = """\
 import sys
 if sys.path[:1] == [""]:  # the working directory, whose files nobody asked to run
     del sys.path[0]
-from evalc.exec.bundle import main
+from evalc.exec.model.bundle import main
 sys.exit(main())
 """
 TOLD = ("cache-failed", "bad-model", "missing-package")

@@ -52,7 +52,7 @@ def ask_again(planned: Planned, store: Store, collect: Commit, listener: Listene
     listener.loading()
     loop = room("loop")
     turns = in_turn([model.source for model in planned.models])
-    bases = room("bases").Bases(to_ask(planned))
+    bases = room("model.bases").Bases(to_ask(planned))
     with listener.progress(planned, planned.priced(store)) as meter:
         for index in turns:
             model = planned.models[index]

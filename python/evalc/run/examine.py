@@ -149,7 +149,7 @@ def _models(
                     for m in models}  # fmt: skip
         return [entries[name] for name in names]
     sources = [model.source for model in models]
-    bases = room("bases").Bases(sources) if sources else None
+    bases = room("model.bases").Bases(sources) if sources else None
     for at in in_turn(sources):
         name = sources[at].name
         try:

@@ -48,7 +48,7 @@ def _run(planned: Planned, store: Store, turns: Turns, listener: Listener) -> No
     priced = with_decisions(priced, planned.folder, planned.selection, store)
     began, tallies = time.monotonic(), []
     provenance, ledger = Provenance(planned, store), Ledger(planned, store)
-    bases = room("bases").Bases(to_ask(planned, turns.passes))
+    bases = room("model.bases").Bases(to_ask(planned, turns.passes))
     with listener.progress(planned, priced) as meter:
         for index in turns.models():
             model = planned.models[index]

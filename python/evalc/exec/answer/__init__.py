@@ -1,0 +1,1 @@
+"""From packs to answers: likelihoods of continuations, and generated texts."""

@@ -1,0 +1,1 @@
+"""Programs in Triton, and which of them run on this machine."""

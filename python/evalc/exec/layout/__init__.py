@@ -1,0 +1,1 @@
+"""How the tokens of packs are laid out for passes."""

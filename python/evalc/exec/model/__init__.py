@@ -1,0 +1,1 @@
+"""A model, loaded: weights, tokenizer, adapters, and what its architecture needs."""

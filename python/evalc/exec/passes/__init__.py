@@ -1,0 +1,1 @@
+"""Forward passes over a layout, and what they leave behind."""
