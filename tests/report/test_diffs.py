@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import math
+from typing import Any
 
 import numpy as np
 import pytest
-from cell_builders import choice_cell
+from cell_builders import choice_cell, generate_cell, perplexity_cell
 from reports import answers, quiz, texts
 
 from evalc.diagnostics import Faults
@@ -16,9 +18,11 @@ from evalc.report import (
     diff_view,
     from_json,
     to_json,
+    words,
 )
 from evalc.score import Scoring, score_cell
 
+NAN = math.nan
 stats = pytest.importorskip("scipy.stats")
 
 
@@ -140,6 +144,87 @@ def test_a_corpus_metric_on_unequal_cases_has_no_difference() -> None:
     b["results"][0]["cases"][0]["scores"]["word_perplexity"] = None
     entry = only(diff_reports(a, b), "word_perplexity")
     assert (entry["a"], entry["b"], entry["delta"]) == (None, None, None)
+
+
+KINDS = {"kind": ["x", "x", "y", "y"]}
+BLEU_BEFORE = ["the cat sat on the mat", "a dog ran far away", "one two three four", "no"]
+BLEU_AFTER = ["the cat sat on a mat", "a dog ran far away", "one two four three", "no one"]
+
+
+def books(scale: float, scoring: Scoring) -> Any:
+    """Four texts of very different lengths, so that a mean of perplexities is far from that of all
+    words; the last has no word, and so none of its own."""
+    windows = [[-300.0 * scale], [-2.0], [-90.0 * scale], [-1.5]]
+    cell = perplexity_cell(windows, [100, 1, 30, 0], [500, 5, 150, 3], slices=KINDS)
+    return score_cell(cell, scoring)
+
+
+def translated(texts: list[str], scoring: Scoring) -> Any:
+    wanted = ["the cat sat on the mat", "a dog ran far away", "one two three four", "no one knows"]
+    cell = generate_cell([[text] for text in texts], wanted, slices=KINDS)
+    return score_cell(cell, scoring)
+
+
+CORPORA = {
+    "word_perplexity": (lambda s: books(1.0, s), lambda s: books(0.8, s)),
+    "byte_perplexity": (lambda s: books(1.0, s), lambda s: books(0.8, s)),
+    "bits_per_byte": (lambda s: books(1.0, s), lambda s: books(0.8, s)),
+    "bleu": (lambda s: translated(BLEU_BEFORE, s), lambda s: translated(BLEU_AFTER, s)),
+    "chrf": (lambda s: translated(BLEU_BEFORE, s), lambda s: translated(BLEU_AFTER, s)),
+}
+FORMS = ("as it is", "an early end", "of an older evalc")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("average", ["micro", "macro:kind"])
+@pytest.mark.parametrize("metric", CORPORA)
+def test_a_corpus_metric_is_compared_by_the_values_of_the_reports(
+    metric: str, average: str, form: str, text
+) -> None:
+    scoring = Scoring((metric,), average=average)
+    a, b = (report(made(scoring)) for made in CORPORA[metric])
+    own = [one["results"][0]["metrics"][0] for one in (a, b)]
+    for entry in own:
+        if form == "an early end":
+            entry["method"] = "none"
+        if form == "of an older evalc":
+            del entry["aggregate"]
+    found = diff_reports(a, b)
+    entry = only(found, metric)
+    before, after = own[0]["value"], own[1]["value"]
+    assert before != pytest.approx(after, rel=1e-3)
+    assert (entry["a"], entry["b"]) == (before, after)
+    assert entry["delta"] == pytest.approx(after - before)
+    assert (entry["n"], entry["only_a"], entry["only_b"], entry["complete"]) == (4, 0, 0, True)
+    assert (entry["stderr"], entry["p"], entry["test"]) == (None, None, "none")
+    for shown in (text(diff_view(found), 160), diff_markdown(found)):
+        assert words.number(before) in shown
+        assert words.number(after) in shown
+
+
+def test_a_corpus_metric_without_values_of_cases_has_a_difference() -> None:
+    cells = [perplexity_cell([[-4.0 * s], [-2.0 * s]], [0, 0], [5, 3]) for s in (1.0, 0.5)]
+    a, b = (
+        report(score_cell(cell, Scoring(("word_perplexity", "byte_perplexity")))) for cell in cells
+    )
+    for one, value in ((a, 30.0), (b, 20.0)):
+        metric = one["results"][0]["metrics"][0]
+        assert [case["scores"]["word_perplexity"] for case in one["results"][0]["cases"]] == [
+            None,
+            None,
+        ]
+        metric["value"] = value  # as of a corpus whose words lie across its cases
+    entry = only(diff_reports(a, b), "word_perplexity")
+    assert (entry["a"], entry["b"], entry["delta"], entry["n"]) == (30.0, 20.0, -10.0, 2)
+
+
+def test_a_corpus_metric_of_which_a_case_is_missing_has_no_difference() -> None:
+    a, b = report(books(1.0, Scoring(("byte_perplexity",)))), report(texts())
+    cell = perplexity_cell([[-300.0], [NAN], [-90.0], [-1.5]], [9, 1, 3, 0], [500, 5, 150, 3])
+    b = report(score_cell(cell, Scoring(("byte_perplexity",))))
+    entry = only(diff_reports(a, b), "byte_perplexity")
+    assert (entry["a"], entry["b"], entry["delta"]) == (None, None, None)
+    assert (entry["n"], entry["only_a"], entry["complete"]) == (3, 1, False)
 
 
 def test_clusters_and_macro_averages_carry_over() -> None:

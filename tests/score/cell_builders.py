@@ -77,7 +77,10 @@ def generate_cell(
 
 
 def perplexity_cell(
-    windows: Sequence[Sequence[float]], words: Sequence[int], bytes_: Sequence[int]
+    windows: Sequence[Sequence[float]],
+    words: Sequence[int],
+    bytes_: Sequence[int],
+    **others: Any,
 ) -> CellRecords:
     """A perplexity cell: the log-likelihoods of each text's windows, 10 tokens each."""
     flat = [x for own in windows for x in own]
@@ -93,4 +96,5 @@ def perplexity_cell(
         text_words=np.array(words, dtype=np.uint32),
         text_bytes=np.array(bytes_, dtype=np.uint32),
         row=lambda i: {"row": {}, "prompt": "", "choices": [], "target": None},
+        **others,
     )

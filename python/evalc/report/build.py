@@ -15,6 +15,7 @@ from evalc.decide.benchmark import of_benchmark
 from evalc.decide.betting import Interval
 from evalc.report.shape import (
     SCHEMA,
+    Aggregated,
     CaseEntry,
     CaveatEntry,
     CaveatKind,
@@ -28,7 +29,10 @@ from evalc.report.shape import (
 )
 from evalc.score import CellRecords, CellScores, Column
 from evalc.score.cells import IntArray
+from evalc.score.columns import Aggregate, Corpus, Mean, Ratio
 from evalc.spec.metrics import slice_name
+
+AGGREGATES: dict[type[Aggregate], Aggregated] = {Mean: "mean", Ratio: "ratio", Corpus: "corpus"}
 
 
 def build_report(
@@ -161,6 +165,7 @@ def _metric(
         **_estimate(whole),
         "benchmark": _interval(benchmark),
         "metric": column.name,
+        "aggregate": AGGREGATES[type(column.aggregate)],
         "binary": column.binary,
         "direction": column.direction,
         "average": average,

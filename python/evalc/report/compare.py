@@ -15,8 +15,10 @@ from evalc.report.shape import CaseEntry, MetricEntry, ResultEntry
 from evalc.report.words import answer
 from evalc.score.cells import FloatArray
 from evalc.score.columns import Direction
+from evalc.spec.metrics import OF_THE_CORPUS
 
 _OF_THE_CORPUS = ("delta", "jackknife")
+"""Methods that tell a metric of the corpus where a report has no `aggregate`; not if `macro`."""
 
 
 class FlipEntry(TypedDict):
@@ -37,8 +39,9 @@ class ComparisonEntry(TypedDict):
     better), `changed` both together. `detectable` is the least difference that as many pairs would
     show with a power of 0.8. Of the `wanted` cases of A or B, `only_a` and `only_b` are
     scored on one side only; `complete` when all are scored on both.
-    For a metric of the whole corpus (BLEU, perplexity) `a`, `b` and `delta` are the reports' own
-    values, given only when both have the same cases, and there is no test. `flips` are all
+    For a metric of the whole corpus (BLEU, perplexity), however it is averaged, `a`, `b` and
+    `delta` are the reports' own values, given only when both have the same cases, and there is no
+    test. `flips` are all
     changed cases, broken ones first, then by how far they moved.
     """
 
@@ -109,7 +112,14 @@ def _comparison(
     ]
     binary = all(metric["binary"] for metric in metrics)
     values = tuple(_values(common, side, name) for side in (0, 1))
-    whole = _whole(metrics, common, values, binary)
+    corpus = any(_of_the_corpus(metric) for metric in metrics)
+    if corpus:
+        counted = _same_cases((left, right), metrics)
+        whole = _of_both_corpora(metrics, values, len(common) if counted is None else counted)
+        if counted is None:
+            whole = replace(whole, a=None, b=None, delta=None)
+    else:
+        whole = _paired(metrics, common, values, binary)
     better, worse = (whole.up, whole.down) if direction == "higher" else (whole.down, whole.up)
     return {
         "task": left["task"],
@@ -127,11 +137,11 @@ def _comparison(
         "p": finite(whole.p),
         "test": whole.test,
         "detectable": finite(whole.detectable),
-        "n": len(common),
+        "n": whole.n,
         "wanted": wanted,
-        "only_a": metrics[0]["n"] - len(common),
-        "only_b": metrics[1]["n"] - len(common),
-        "complete": len(common) == wanted,
+        "only_a": metrics[0]["n"] - whole.n,
+        "only_b": metrics[1]["n"] - whole.n,
+        "complete": whole.n == wanted,
         "changed": whole.up + whole.down,
         "fixed": None if direction == "neither" else better,
         "broken": None if direction == "neither" else worse,
@@ -143,7 +153,7 @@ def _values(pairs: Sequence[Pair], side: int, name: str) -> FloatArray:
     return np.array([pair[side]["scores"][name] for pair in pairs], dtype=np.float64)
 
 
-def _whole(
+def _paired(
     metrics: tuple[MetricEntry, MetricEntry],
     common: Sequence[Pair],
     values: tuple[FloatArray, ...],
@@ -161,13 +171,47 @@ def _whole(
     if any(_chosen_by_results(metric) for metric in metrics):
         # no interval or test of a fixed number of cases holds where what was seen chose it
         return replace(found, stderr=None, low=None, high=None, p=None, test="none")
-    if not any(metric["method"] in _OF_THE_CORPUS for metric in metrics):
-        return found
+    return found
+
+
+def _of_the_corpus(metric: MetricEntry) -> bool:
+    """Whether the value of a metric is no mean of the values of cases."""
+    aggregate = metric.get("aggregate")
+    if aggregate is not None:
+        return aggregate != "mean"
+    named = metric["metric"].partition("@")[0]
+    return named in OF_THE_CORPUS or metric["method"] in _OF_THE_CORPUS
+
+
+def _same_cases(
+    results: tuple[ResultEntry, ResultEntry], metrics: tuple[MetricEntry, MetricEntry]
+) -> int | None:
+    """How many cases both values are of; None where they are of others, or it cannot be told.
+
+    A case that counts may have no value of its own, such as the perplexity of a text without words,
+    and is then told from one without a record by the number of those that count.
+    """
+    found = []
+    for result, metric in zip(results, metrics, strict=True):
+        cases = _by_id(result["cases"])
+        name = metric["metric"]
+        valued = {key for key, case in cases.items() if case["scores"].get(name) is not None}
+        if metric["value"] is None or metric["n"] not in (len(valued), len(cases)):
+            return None
+        counted = valued if metric["n"] == len(valued) else cases.keys()
+        found.append((valued, counted))
+    return len(found[0][1]) if found[0] == found[1] else None
+
+
+def _of_both_corpora(
+    metrics: tuple[MetricEntry, MetricEntry], values: tuple[FloatArray, ...], n: int
+) -> Paired:
+    """The reports' own values; which cases moved is all that cases say."""
     a, b = metrics[0]["value"], metrics[1]["value"]
-    if a is None or b is None or any(metric["n"] != len(common) for metric in metrics):
-        a = b = None
-    delta = b - a if a is not None and b is not None else None
-    return Paired(len(common), a, b, delta, None, None, None, None, "none", found.up, found.down)
+    delta = None if a is None or b is None else b - a
+    moved = values[1] - values[0]
+    up, down = int((moved > UNCHANGED).sum()), int((moved < -UNCHANGED).sum())
+    return Paired(n, a, b, delta, None, None, None, None, "none", up, down)
 
 
 def _chosen_by_results(metric: MetricEntry) -> bool:

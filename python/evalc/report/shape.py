@@ -15,6 +15,10 @@ from evalc.score.columns import Direction
 SCHEMA: Literal["evalc.report/1"] = "evalc.report/1"
 
 
+Aggregated = Literal["mean", "ratio", "corpus"]
+"""How the values of cases make the value of a metric: see `evalc.score.columns.Aggregate`."""
+
+
 class EstimateEntry(TypedDict):
     """An `evalc.decide.Estimate`: `n` of `total` cases are scored; the interval is of 95 %."""
 
@@ -44,11 +48,13 @@ class MetricEntry(EstimateEntry):
     `benchmark` is what the full run would print: a point when it ran, else an interval that holds
     whenever the run ended; null or absent where the cases do not say.
 
+    `aggregate` says whether the value is a mean of the values of cases (absent in older reports).
     `detectable` is the least difference from another model that as many cases would show with a
     power of 0.8.
     """
 
     metric: str
+    aggregate: NotRequired[Aggregated]
     binary: bool
     direction: Direction
     average: str

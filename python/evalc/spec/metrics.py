@@ -33,12 +33,14 @@ COUNTED = re.compile(r"(pass@|pass\^|maj@|code_pass@|code_pass\^)([1-9][0-9]{0,4
 CODE = ("code_pass@k", "code_pass^k")
 """Metrics that run what the model wrote."""
 
-OF_THE_WHOLE = (
-    "likelihood_diff",
+OF_THE_CORPUS = (
     "bleu",
     "chrf",
     *(name for name, (type_, _) in METRICS.items() if type_ == "perplexity"),
 )
+"""Metrics whose value over cases is no mean of the values of cases."""
+
+OF_THE_WHOLE = ("likelihood_diff", *OF_THE_CORPUS)
 """Metrics that are no means of scores from 0 to 1, so that cases say nothing of a difference."""
 
 
