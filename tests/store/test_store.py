@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import lmdb
@@ -218,3 +219,33 @@ def test_a_failing_environment_is_reported_by_its_own_code(
     with pytest.raises(Faults) as caught, store._begin():
         raise error
     assert code(caught) == expected
+
+
+def test_stores_of_one_directory_share_what_is_open_until_the_last_closes(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "store", target_is_directory=True)
+    with Store.open(tmp_path / "store") as first:
+        with Store.open(tmp_path / "link") as second:
+            second.commit(KEYS[:2], PAYLOADS[:2])
+            assert first.read(KEYS[:3]) == [*PAYLOADS[:2], None]
+        second.close()
+        first.commit(KEYS[2:], PAYLOADS[2:])
+        assert first.records() == 5
+    with pytest.raises(Faults):
+        first.records()
+    with Store.open(tmp_path / "store") as third:
+        assert third.read(KEYS) == PAYLOADS
+
+
+def test_threads_open_one_store_at_the_same_time_and_lose_nothing(tmp_path: Path) -> None:
+    def work(number: int) -> int:
+        for turn in range(10):
+            key = bytes([number, turn]) * 16
+            with Store.open(tmp_path) as store:
+                store.commit([key], [bytes([number, turn])])
+                assert store.read([key]) == [bytes([number, turn])]
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(work, range(8))) == 28
+    with Store.open(tmp_path) as store:
+        assert store.records() == 80

@@ -21,6 +21,7 @@ from evalc import _core
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.errors import ExitCode
 from evalc.store.damage import DAMAGED, HINT, LAST_WORDS, fill_up
+from evalc.store.environments import ENVIRONMENTS, Home
 from evalc.store.filesystem import network_filesystem, sync_names
 from evalc.store.marks import day_entries, today
 
@@ -67,18 +68,15 @@ class Store:
     treated as absent and, if the store is writable, moved to the quarantine bucket.
     """
 
-    def __init__(self, directory: Path, env: lmdb.Environment, readonly: bool) -> None:
+    def __init__(self, directory: Path, home: Home, readonly: bool) -> None:
         self.directory = directory
         self.readonly = readonly
         self.damaged = 0
-        self._env = env
+        self._home, self._env = home, ENVIRONMENTS.at(home)
+        self._closed = False
         self._pid = os.getpid()
         with self._watched():
-            if not readonly:
-                fill_up(env, directory / "data.mdb")
-            self._buckets = {
-                name: env.open_db(name, create=not readonly) for name in BUCKETS if self._has(name)
-            }
+            self._buckets = ENVIRONMENTS.prepared(home, self._prepare)
         if not readonly and self.revision() is None:
             with self._begin(write=True) as txn:
                 self._revise(txn, RECORDS)
@@ -107,13 +105,13 @@ class Store:
                 "LMDB needs a local disk; give one with `--cache` or EVALC_CACHE",
             )
         readonly = not os.access(directory, os.W_OK)
-        env = _open(directory, readonly)
+        home = ENVIRONMENTS.take(directory, readonly, lambda: _open(directory, readonly))
         try:
             if new and not readonly:
                 sync_names([directory, *(folder.parent for folder in made)])
-            return cls(directory, env, readonly)
+            return cls(directory, home, readonly)
         except BaseException:
-            env.close()
+            ENVIRONMENTS.leave(home)
             raise
 
     def __enter__(self) -> Store:
@@ -128,8 +126,17 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the environment; the store is of no use after it."""
-        self._env.close()
+        """Close the environment if no other store has it; this one is of no use after it."""
+        if not self._closed:
+            self._closed = True
+            ENVIRONMENTS.leave(self._home)
+
+    def _prepare(self) -> dict[bytes, Any]:
+        """Mend the file's length and open the buckets; once for all stores of this process."""
+        if not self.readonly:
+            fill_up(self._env, self.directory / "data.mdb")
+        names = [name for name in BUCKETS if self._has(name)]
+        return {name: self._env.open_db(name, create=not self.readonly) for name in names}
 
     def _has(self, name: bytes) -> bool:
         if not self.readonly:
