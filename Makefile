@@ -20,7 +20,7 @@ demo: core $(MODEL)/model.safetensors
 
 test: core browser sandbox $(MODEL)/model.safetensors
 	cargo test --locked --package evalc-plan
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: core
 	cargo fmt --all --check

@@ -27,6 +27,25 @@ from tiny_models import CHATML, write_model
 from workspaces import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST = (
+    "property/test_sequences.py",
+    "golden/test_parity.py",
+    "exec/test_gpu_programs.py",
+    "immune/test_batches.py",
+    "faults/test_kill.py",
+    "exec/test_memory.py",
+    "exec/test_repacking_bench.py",
+    "exec/test_memory_bench.py",
+    "faults/test_disk_full.py",
+    "exec/test_real_model.py",
+)
+"""Files that take a minute and more, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: what is left to the end runs while other workers have none."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def present(path: Path, how: str) -> Path:

@@ -132,10 +132,19 @@ def test_what_reads_results_does_not_import_the_executor(name: str) -> None:
         assert not [used for used in uses(file) if room(used) == "exec"], file
 
 
+def executed(top: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(top):
+        test = node.test if isinstance(node, ast.If) else None
+        if not (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"):
+            yield node
+            yield from executed(node)
+
+
 def needs(file: Path, modules: set[str]) -> set[str]:
     """Modules whose content a file needs: a package only if more than its modules is taken."""
     found: set[str] = set()
-    for node in ast.walk(tree(file)):
+    for node in executed(tree(file)):
         match node:
             case ast.ImportFrom(module=str(source)):
                 taken = {f"{source}.{alias.name}" for alias in node.names}

@@ -29,20 +29,23 @@ from evalc.store.runs import run_name
 RUN_SCHEMA = "evalc.run/1"
 
 
-def ask_all(scorer: Scorer, lease: Lease, record: str | None, listener: Listener) -> None:
-    """Ask all that remains, turn after turn, and write the run's manifest. Raises Faults."""
+def ask_all(scorer: Scorer, lease: Lease, record: str | None, listener: Listener) -> int:
+    """Ask all that remains, turn after turn, and write the run's manifest. Raises Faults.
+
+    Returns how many requests were asked.
+    """
     planned, store = scorer.planned, scorer.store
     turns = turns_of(planned, scorer, record, listener)
     if turns.remain():
         lease.hold(held(planned))
-        _run(planned, store, turns, listener)
-        return
+        return _run(planned, store, turns, listener)
     listener.note(f"nothing to run: {turns.ended}")
     names = [model.source.name for model in planned.models]
     log(Provenance(planned, store), store, Ledger(planned, store).hits, names)
+    return 0
 
 
-def _run(planned: Planned, store: Store, turns: Turns, listener: Listener) -> None:
+def _run(planned: Planned, store: Store, turns: Turns, listener: Listener) -> int:
     listener.loading()
     priced = planned.priced(store)
     priced = with_decisions(priced, planned.folder, planned.selection, store)
@@ -61,6 +64,7 @@ def _run(planned: Planned, store: Store, turns: Turns, listener: Listener) -> No
                 with _remembered(planned, store, model, tallies[-1]):
                     _ask(planned, index, packs, ledger, turns, meter, tallies[-1], bases)
     _write_run(planned, store, priced, tallies, time.monotonic() - began)
+    return sum(tally.requests for tally in tallies)
 
 
 def _ask(  # noqa: PLR0917  what a model's turns share

@@ -7,7 +7,9 @@ quick.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -93,3 +95,52 @@ class Unheard:
 
 
 SILENT = Listener()
+
+
+class Lines(Listener):
+    """Hands every sentence, and a line for every warning, to a function such as `print`."""
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
+
+    def note(self, text: str) -> None:
+        """As it is."""
+        self._tell(text)
+
+    def warn(self, found: Sequence[Diagnostic], *, annotate: bool = False) -> None:
+        """One line each."""
+        for each in found:
+            self._tell(f"{each.severity}[{each.code}]: {each.message}")
+
+    def progress(self, planned: Planned, priced: dict[str, Any]) -> Progress:
+        """Notes are told, and nothing of the way."""
+        return _Noted(self._tell)
+
+
+class _Noted(Unheard):
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
+
+    def note(self, text: str) -> None:
+        self._tell(text)
+
+
+_CURRENT: ContextVar[Listener] = ContextVar("listener", default=SILENT)
+
+
+def current() -> Listener:
+    """The listener that `listen` has set in this context; silent where it has not."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def listen(hears: Listener | Callable[[str], object]) -> Iterator[None]:
+    """In the block, what runs of this thread or task say is heard.
+
+    By a listener, or by a function of one line such as `print`.
+    """
+    token = _CURRENT.set(hears if isinstance(hears, Listener) else Lines(hears))
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)

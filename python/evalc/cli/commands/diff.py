@@ -16,8 +16,9 @@ from evalc.cli.terminal import TERMINAL
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.errors import ExitCode
 from evalc.plan.neighbours import near_path
-from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view, from_json
+from evalc.report import Report, diff_json, diff_markdown, diff_reports, diff_view
 from evalc.report.html import report_page
+from evalc.run.documents import read_report
 from evalc.run.request import Request
 from evalc.run.results import Results
 from evalc.run.scorer import Scorer
@@ -95,16 +96,7 @@ def _page(
 
 
 def _file(name: str) -> Report | None:
-    path = Path(name)
-    if not is_file(path):
-        return None
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        hint = "name a file that `evalc report --json` wrote"
-        message = f"`{name}` cannot be read: {error}"
-        raise Faults([Diagnostic("not-a-report", message, hint=hint)]) from None
-    return from_json(text, name)
+    return read_report(name).as_json if is_file(Path(name)) else None
 
 
 def _is_path(name: str, asked: Request) -> bool:
