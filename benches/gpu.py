@@ -54,7 +54,8 @@ import transformers  # noqa: E402
 
 from evalc.contract.outcomes import LIKELIHOOD  # noqa: E402
 from evalc.contract.progress import Silence  # noqa: E402
-from evalc.exec.model.load import DTYPES, LoadedModel, settle_numerics  # noqa: E402
+from evalc.exec.model.load import DTYPES, LoadedModel  # noqa: E402
+from evalc.exec.model.state import settle_numerics  # noqa: E402
 from gpu_sides import answered, generated, ours, random_model, sound, started, theirs  # noqa: E402
 from gpu_work import FORMS, Work  # noqa: E402
 

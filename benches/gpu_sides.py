@@ -24,7 +24,8 @@ from evalc.exec.answer.loglikelihood import run_loglikelihoods
 from evalc.exec.answer.transcripts import Decoder
 from evalc.exec.loop import ready
 from evalc.exec.memory.budget import is_out_of_memory
-from evalc.exec.model.load import DTYPES, LoadedModel, hasten, restore, settle_numerics
+from evalc.exec.model.load import DTYPES, LoadedModel, hasten, restore
+from evalc.exec.model.state import settle_numerics
 from evalc.exec.passes.engine import Engine
 from evalc.plan.sources import ModelSource
 from gpu_work import Costs, Work, decode_bytes, rows_cost, tree_cost

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from transformers.utils import logging
 
 import evalc
+from evalc.run.evaluation import Evaluation
+from evalc.store import Store
 from workspaces import ROOT, Workspace
 
 DEMO = """
@@ -33,7 +39,7 @@ def both(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def loaded(workspace: Workspace, **options: object) -> evalc.load:
+def loaded(workspace: Workspace, **options: Any) -> Evaluation:
     return evalc.load(workspace.specs, cache=workspace.cache, **options)
 
 
@@ -191,3 +197,46 @@ def test_evalc_itself_names_its_api_and_imports_nothing_for_it() -> None:
     with pytest.raises(AttributeError):
         evalc.nothing  # noqa: B018
     assert json.dumps(sorted(evalc.__all__))
+
+
+def surroundings() -> tuple[object, ...]:
+    return (
+        torch.get_float32_matmul_precision(),
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction,
+        logging.get_verbosity(),
+        logging.is_progress_bar_enabled(),
+    )
+
+
+def test_what_a_training_loop_has_set_changes_no_answer_and_stays(both: Workspace) -> None:
+    loaded(both).run()
+    usual = both.records()
+    before = surroundings()
+    other = evalc.load(both.specs, cache=both.root / "other")
+    shutil.copytree(both.cache / "tokenizers", both.root / "other" / "tokenizers")
+    torch.set_float32_matmul_precision("medium")
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16), torch.device("meta"):
+            own = surroundings()
+            assert other.run().asked == 30
+            assert surroundings() == own
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        torch.set_default_dtype(torch.float32)
+    with Store.open(both.root / "other" / "store") as store:
+        assert store.read(list(usual)) == [read(both, key) for key in usual]
+    assert surroundings() == before
+    weight = torch.nn.Parameter(torch.ones(2))
+    (weight * 2).sum().backward()  # gradients are made as before
+    assert weight.grad is not None
+
+
+def read(workspace: Workspace, key: bytes) -> bytes | None:
+    with workspace.store() as store:
+        return store.read([key])[0]

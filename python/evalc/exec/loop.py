@@ -29,6 +29,7 @@ from evalc.exec.memory.needs import Needs
 from evalc.exec.model.bases import Bases
 from evalc.exec.model.capability import capability
 from evalc.exec.model.load import LoadedModel
+from evalc.exec.model.state import own_state
 from evalc.exec.model.tokenizer import load_tokenizer, require_parity
 from evalc.exec.passes.engine import Engine
 from evalc.exec.passes.forward import Forward
@@ -111,7 +112,7 @@ def asking(  # noqa: PLR0917  as `execute`, whose first half it is
     tally = Tally() if tally is None else tally
     decoded = [Setting.of(entry) for entry in settings]
     generates = generates or _totals(packs, decoded)[2]
-    with (bases or Bases()).lent(source) as loaded:
+    with own_state(), (bases or Bases()).lent(source) as loaded:
         tokenizer = None
         if generates or tokenizer_probe:
             tokenizer = load_tokenizer(source.path, source.trust_remote_code)

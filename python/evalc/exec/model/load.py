@@ -10,11 +10,11 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from evalc import env
 from evalc.diagnostics import Diagnostic, Faults
 from evalc.exec.kernels.choice import runs_triton, triton_fault
 from evalc.exec.model.adapters import with_adapter
 from evalc.exec.model.linears import pack, unpack
+from evalc.exec.model.state import settle_numerics
 from evalc.exec.model.unloadable import unloadable
 from evalc.exec.model.weights import require_adapter, require_model
 from evalc.plan.elsewhere import require_own_code
@@ -138,20 +138,6 @@ def _answer_plainly(config: Any) -> None:
         part.output_attentions = False
         part.output_hidden_states = False
         part.return_dict = True
-
-
-def settle_numerics() -> None:
-    """Turn off what makes sums less exact or dependent on the day: TF32, reduced split-K sums.
-
-    Sums may still be split: cuBLAS refuses a product for which that is forbidden, and at one shape
-    the split is always the same.
-    """
-    env.prepare_accelerator()
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    matmul: Any = torch.backends.cuda.matmul
-    matmul.allow_bf16_reduced_precision_reduction = False
-    matmul.allow_fp16_reduced_precision_reduction = False
 
 
 def _options(source: ModelSource) -> dict[str, Any]:
