@@ -174,6 +174,8 @@ def test_a_report_that_was_written_is_read_and_compared(both: Workspace) -> None
     assert again == report
     found = evalc.diff(again, report)
     assert {entry["changed"] for entry in found["comparisons"]} == {0}
+    with pytest.raises(evalc.Faults, match="cannot be written"):
+        report.write(both.root / "no" / "report.json")
     with pytest.raises(evalc.Faults, match="cannot be read"):
         evalc.read_report(both.root / "none.json")
 

@@ -15,6 +15,7 @@ from evalc.report import from_json, to_json
 from evalc.report.shape import CaseEntry, GateEntry, ResultEntry
 from evalc.report.verdicts import exit_code
 from evalc.run.frames import Table
+from evalc.store.files import write_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,11 @@ class Report:
         return Table([_case(entry) for entry in self._result(task, model).get("cases", [])])
 
     def write(self, path: str | Path) -> None:
-        """Write the document, which `read_report` and `evalc diff` read."""
-        Path(path).write_text(to_json(self.as_json), encoding="utf-8")
+        """Write the document, which `read_report` and `evalc diff` read, whole or not at all.
+
+        Raises Faults (`file-unwritable`).
+        """
+        write_file(Path(path), to_json(self.as_json))
 
     def _result(self, task: str, model: str | None) -> ResultEntry:
         """Of the only model that has the task, unless one is named."""

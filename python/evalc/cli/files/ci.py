@@ -9,7 +9,6 @@ from pathlib import Path
 
 from evalc import env
 from evalc.cli import output
-from evalc.cli.files.writing import replaceable, write_file
 from evalc.decide.gates import gate_cells, race_cells
 from evalc.diagnostics import Diagnostic, Faults, Place
 from evalc.diagnostics.render import one_line
@@ -18,6 +17,7 @@ from evalc.report import Report, report_markdown
 from evalc.report.annotations import gate_annotations
 from evalc.report.junit import case_name, junit_of_faults, junit_unfinished, junit_xml
 from evalc.spec import Folder
+from evalc.store.files import replaceable, write_file
 
 SUMMARY = 1 << 20
 """Bytes of a step's summary that GitHub takes; it shows nothing of a longer one."""

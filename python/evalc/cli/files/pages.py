@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from evalc.cli import output
-from evalc.cli.files.writing import write_file
 from evalc.report.html.extra import require
+from evalc.store.files import write_file
 
 
 def require_page(path: Path | None) -> None:
