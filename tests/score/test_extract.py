@@ -68,6 +68,11 @@ def test_a_group_that_took_no_part_is_no_answer() -> None:
 
 def test_normalisation_strips_ignores_and_lowers_in_that_order() -> None:
     assert found(" $1,000. ", ignore=(",", r"\$", r"\.$")) == "1000"
+    # stripped before, so that a pattern finds the ends, and again after, for what it leaves there
+    assert found("  # 5 .  ", ignore=(r"^#", r"\.$")) == "5"
+    assert found("  # 5 .  ", ignore=(r"^#", r"\.$"), strip=False) == "  # 5 .  "
+    # a pattern sees capitals that are lowered later
+    assert found("A Xa", ignore=("A",), lower=True) == "xa"
     assert found(" Yes ", lower=True) == "yes"
     assert found(" Yes ", strip=False) == " Yes "
 
