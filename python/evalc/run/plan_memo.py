@@ -39,7 +39,7 @@ class ToldFile:
         fields = {
             "build": [list(state) for state in _sources(PACKAGE)],
             "hardware": [env.hardware(device) for device in devices],
-            "from": [str(Path.cwd()), str(Path("~").expanduser())],
+            "from": [str(Path.cwd()), str(asked.base or Path.cwd()), str(Path("~").expanduser())],
             "paths": [str(path) for path in asked.paths or (default_path(),)],
             "overrides": asked.overrides,
             "selection": [asked.suites, asked.models, asked.tasks, asked.tier],
