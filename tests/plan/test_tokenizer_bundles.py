@@ -13,6 +13,7 @@ import pytest
 from evalc import _core
 from evalc.diagnostics import Faults
 from evalc.plan import tokenizers
+from evalc.plan.contents import TEMPLATES
 from planned_requests import dataset, ir, task
 from tiny_models import write_rows
 
@@ -48,12 +49,29 @@ def test_a_known_tokenizer_starts_no_child(
     assert children == []
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "chat_template.jinja", "config.json"])
+READ = (
+    *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json"),
+    *(
+        "added_tokens.json",
+        "vocab.json",
+        "vocab.txt",
+        "merges.txt",
+        "spiece.model",
+        "qwen.tiktoken",
+    ),
+    *("tekken.json", "chat_template.jinja", "chat_template.json", f"{TEMPLATES}/tools.jinja"),
+    *("generation_config.json", "config.json"),
+)
+"""What transformers makes a tokenizer of, and what says which ids end an output."""
+
+
+@pytest.mark.parametrize("name", READ)
 def test_a_changed_tokenizer_file_asks_a_child(
     tiny_model: Path, cache: Path, children: list[list[str]], tmp_path: Path, name: str
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(tiny_model, copy)
+    (copy / name).parent.mkdir(exist_ok=True)
     with (copy / name).open("a") as file:
         file.write(" ")
     with pytest.raises(Faults):

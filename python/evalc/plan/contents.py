@@ -42,12 +42,12 @@ INERT: Mapping[str, str] = {
     "the key through the bundle",
     "custom_generate/requirements.txt": "it names packages, which are never installed",
 }
+"""Files that loading reads and that change no answer, and why."""
 INERT_BESIDE_CODE: Mapping[str, str] = {
     "tokenizer_config.json": "code of another place that it names is refused; with the model, "
     "nothing else of it is read",
 }
 """The same where a model runs its own code."""
-"""Files that loading reads and that change no answer, and why."""
 DOUBLES = ("consolidated*.safetensors", "adapter_model*.safetensors")
 """Weights in another form than transformers', which no index of its own names."""
 
