@@ -3,6 +3,8 @@
 mod fixture;
 
 use evalc_plan::expansion::Expansion;
+use evalc_plan::ir::{Model, Task};
+use evalc_plan::memo::Memo;
 use evalc_plan::plan::Plan;
 use fixture::{choices, ir, keys, packs, question, questions, Folder};
 use serde_json::{json, Value};
@@ -195,4 +197,81 @@ fn a_damaged_memo_is_no_memo() {
             same(&folder, &spec);
         }
     }
+}
+
+/// Pointers to everything in a JSON value that is no list or table.
+fn leaves(value: &Value, at: &str, out: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, inner)| leaves(inner, &format!("{at}/{name}"), out));
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, inner)| leaves(inner, &format!("{at}/{index}"), out)),
+        _ => out.push(at.to_owned()),
+    }
+}
+
+/// Another value of the same kind, one of the allowed where there are few.
+fn other(value: &Value) -> Value {
+    match value.as_str() {
+        Some("generate") => json!("perplexity"),
+        Some("error") => json!("truncate"),
+        Some("random") => json!("first"),
+        Some(text) => json!(format!("{text}x")),
+        None if value.is_f64() => json!(value.as_f64().map(|number| number + 0.25)),
+        None => json!(value.as_u64().map_or(1, |number| number + 1)),
+    }
+}
+
+#[test]
+fn each_thing_that_cases_rest_on_is_in_their_name() {
+    let task = json!({
+        "name": "t", "dataset": 0, "kind": "generate", "description": "d", "prompt": "{{ q }}",
+        "delimiter": " ", "choices": {"list": ["a", "b"]}, "target": "{{ a }}",
+        "fewshot": {"dataset": 0, "k": 2, "select": "random", "seed": 1, "template": "{{ q }}",
+                    "separator": "\n"},
+        "generate": {"max_new_tokens": 4, "stop": ["\n"], "temperature": 0.5, "top_p": 0.5,
+                     "top_k": 3, "repeats": 2, "seed": 7},
+        "overflow": "error", "cluster": "{{ c }}", "slices": ["{{ s }}"], "program": "p",
+        "shown": "metrics",
+    });
+    let model = json!({
+        "name": "m", "model_id": "aa", "engine_id": "bb", "bundle": "b", "max_length": 512,
+        "chat": true, "system": "s", "vocabulary": 9, "date": "2026-01-01",
+    });
+    let name = |task: &Value, model: &Value, tokenizer: &str, rows: &[String]| {
+        let task: Task = serde_json::from_value(task.clone()).expect("a task");
+        let model: Model = serde_json::from_value(model.clone()).expect("a model");
+        Memo::cases_name(&task, &model, tokenizer, rows)
+    };
+    let usual = name(&task, &model, "k", &[]);
+    assert_ne!(usual, name(&task, &model, "l", &[]));
+    assert_ne!(usual, name(&task, &model, "k", &[String::new()]));
+    // rows are beside the name of a dataset, whose place in the Ir says nothing; programs and
+    // functions are of the score
+    let aside = ["/name", "/dataset", "/fewshot/dataset", "/program", "/shown"];
+    // what a model computes is in the keys of its requests, not in its cases
+    let own = ["/max_length", "/chat", "/system", "/date"];
+    for (value, named) in [(&task, None), (&model, Some(own))] {
+        let mut found = Vec::new();
+        leaves(value, "", &mut found);
+        for pointer in found {
+            let mut edited = value.clone();
+            let place = edited.pointer_mut(&pointer).expect("a leaf");
+            *place = if place.is_boolean() { json!(false) } else { other(place) };
+            let (changed, counts) = match named {
+                None => (name(&edited, &model, "k", &[]), !aside.contains(&pointer.as_str())),
+                Some(own) => (name(&task, &edited, "k", &[]), own.contains(&pointer.as_str())),
+            };
+            assert_eq!(usual != changed, counts, "{pointer}");
+        }
+    }
+    // a system message and a date act through the chat template alone
+    let plain = json!({"chat": false, "name": "m", "model_id": "aa", "engine_id": "bb",
+                       "bundle": "b", "max_length": 512, "system": null, "date": null});
+    let mut spoken = plain.clone();
+    spoken["system"] = json!("s");
+    assert_eq!(name(&task, &plain, "k", &[]), name(&task, &spoken, "k", &[]));
 }
