@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerFast
 
 from evalc.contract.settings import Setting
-from evalc.exec.answer.transcripts import Decoder, Transcript
+from evalc.exec.answer.transcripts import Decoder, Transcript, _first
 from evalc.exec.model.tokenizer import decoded
 from tokenizer_families import FAMILIES, SPECIAL, trained
 
@@ -61,6 +61,14 @@ def test_a_multi_byte_stop_is_cut_between_characters(decoder: Decoder) -> None:
 def test_the_earliest_of_several_stops_wins(decoder: Decoder) -> None:
     transcript = written(decoder, setting("sum", "the"), plain(decoder, "what is the sum"))
     assert (transcript.text(), transcript.stop) == ("what is ", "the")
+
+
+def test_of_two_stops_that_begin_together_the_longer_one_is_told() -> None:
+    for stops in (("s", "sum"), ("sum", "s")):
+        assert _first("the sum", stops) == (4, "sum")
+        assert _first("the su", stops) == (4, "s")
+    assert _first("the sum", ("um", "sum", "e")) == (2, "e")
+    assert _first("the sum", ("x",)) is None
 
 
 def test_special_tokens_do_not_reach_the_text(decoder: Decoder) -> None:

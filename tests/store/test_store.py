@@ -249,3 +249,17 @@ def test_threads_open_one_store_at_the_same_time_and_lose_nothing(tmp_path: Path
         assert sum(pool.map(work, range(8))) == 28
     with Store.open(tmp_path) as store:
         assert store.records() == 80
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 7, 8, 9])
+def test_hits_are_those_of_reading_wherever_a_batch_of_keys_ends(
+    store: Store, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("evalc.store.environment.PROBED", 4)
+    keys = [bytes(8) + bytes([n]) * 24 for n in range(count)]
+    for stored in ([], keys[:1], keys[-1:], keys[3:4], keys[::2], keys):
+        missing = [key for key in stored if store.read([key]) == [None]]
+        store.commit(missing, [key[-1:] for key in missing])
+        held = [payload is not None for payload in store.read(keys)]
+        assert list(store.hits(b"".join(keys))) == held
+        assert sum(held) >= len(stored)
