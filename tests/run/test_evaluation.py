@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 import evalc
 from evalc.run.evaluation import Evaluation
+from evalc.run.frames import Table
 from evalc.store import Store
 from workspaces import ROOT, Workspace
 
@@ -88,6 +89,21 @@ def test_without_pandas_a_frame_is_refused_and_rows_are_not(
         with pytest.raises(evalc.Faults, match=name):
             getattr(table, f"to_{name}")()
     assert len(table) == 2
+
+
+def test_a_notebook_shows_tables_whose_texts_are_no_mark_up(both: Workspace) -> None:
+    both.rows("sums.jsonl", [{"question": "<b>1\x1b[31m</b>", "answer": "<script>&"}] * 3)
+    ev = loaded(both)
+    run = ev.run()
+    assert "<td>sums</td>" in ev.plan()._repr_html_()
+    shown = run.report.cases("sums")._repr_html_()
+    assert "&lt;script&gt;&amp;" in shown
+    assert "<script>" not in shown
+    assert shown.count("<tr>") == 4
+    assert run.report._repr_html_().count("<tr>") == 4
+    assert "<p>20 more rows</p>" in Table([{"n": n} for n in range(120)])._repr_html_()
+    run.report.html(both.root / "report.html")
+    assert "<html" in (both.root / "report.html").read_text()
 
 
 def test_nothing_is_written_to_closed_streams(both: Workspace) -> None:

@@ -12,6 +12,8 @@ from evalc.diagnostics import Diagnostic, Faults
 from evalc.diagnostics.near import nearest
 from evalc.report import Report as ReportDocument
 from evalc.report import from_json, to_json
+from evalc.report.html import report_page
+from evalc.report.html.extra import require
 from evalc.report.shape import CaseEntry, GateEntry, ResultEntry
 from evalc.report.verdicts import exit_code
 from evalc.run.frames import Table
@@ -65,6 +67,10 @@ class Plan:
                 for cell in self.as_json["cells"]
             ]
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.table()._repr_html_()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,22 @@ class Report:
     def cases(self, task: str, model: str | None = None) -> Table:
         """One row for each case of a task: its id, target and scores. Raises Faults."""
         return Table([_case(entry) for entry in self._result(task, model).get("cases", [])])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: verdicts, then scores."""
+        verdicts = [
+            {"gate": g.name, "model": g.model, "metric": f"{g.task}.{g.metric}", "state": g.state}
+            for g in self.gates
+        ]
+        return (Table(verdicts)._repr_html_() if verdicts else "") + self.table()._repr_html_()
+
+    def html(self, path: str | Path) -> None:
+        """Write the page of `evalc report --html`, without the texts of cases.
+
+        Raises Faults (`missing-package`, `file-unwritable`).
+        """
+        require()
+        write_file(Path(path), report_page(self.as_json))
 
     def write(self, path: str | Path) -> None:
         """Write the document, which `read_report` and `evalc diff` read, whole or not at all.
