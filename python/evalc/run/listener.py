@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from evalc.diagnostics import Diagnostic
 
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from evalc.plan import Planned
 
 
-class Progress(Protocol):
-    """Told how the asking goes; entered before the first model is loaded, left after the last.
+class Progress:
+    """Told how the asking goes, and follows nothing; what shows it is made of it.
+
+    Entered before the first model is loaded, left after the last.
 
     `started`, `advanced` and `note` are those of `evalc.contract.progress.Observer`.
     """
 
     def __enter__(self) -> Progress:
         """The asking begins."""
+        return self
 
     def __exit__(
         self,
@@ -63,35 +66,7 @@ class Listener:
 
     def progress(self, planned: Planned, priced: dict[str, Any]) -> Progress:
         """Who is told how the asking of a plan goes."""
-        return Unheard()
-
-
-class Unheard:
-    """Progress that nobody follows."""
-
-    def __enter__(self) -> Progress:
-        """Nothing to begin."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing to end."""
-
-    def asking(self, model: str) -> None:
-        """Ignore it."""
-
-    def started(self, total_requests: int, total_tokens: int) -> None:
-        """Ignore it."""
-
-    def advanced(self, requests: int, tokens: int, seconds: float, kind: str) -> None:
-        """Ignore it."""
-
-    def note(self, text: str) -> None:
-        """Ignore it."""
+        return Progress()
 
 
 SILENT = Listener()
@@ -117,7 +92,7 @@ class Lines(Listener):
         return _Noted(self._tell)
 
 
-class _Noted(Unheard):
+class _Noted(Progress):
     def __init__(self, tell: Callable[[str], object]) -> None:
         self._tell = tell
 

@@ -6,7 +6,8 @@ import time
 from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich import progress as bars
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from evalc.cli import output
 from evalc.cli.output import Talker
@@ -15,6 +16,7 @@ from evalc.cli.views.plan import SHOWN_TASKS, count, duration
 from evalc.diagnostics.amounts import many
 from evalc.diagnostics.visible import visible
 from evalc.plan import Planned
+from evalc.run.listener import Progress
 
 PLAIN_SECONDS = 10.0
 """How often a line is written where stderr is not a terminal."""
@@ -22,8 +24,8 @@ FEW = 8
 """Answers that have to end before the others are expected to end as early."""
 
 
-class RunMeter:
-    """An `evalc.contract.progress.Observer`: requests, tokens per second, cache share, time left.
+class RunMeter(Progress):
+    """On a terminal, or line by line: requests, tokens per second, cache share, time left.
 
     The time left is the plan's estimate until reading and writing were both measured, then what
     remains of each at its speed. Answers that end early shorten what is expected of the others.
@@ -43,7 +45,7 @@ class RunMeter:
         self._ended, self._who = 0, "exec"
         self._loaded: set[str] = set()
         self._began, self._said = time.monotonic(), 0.0
-        self._bar = Progress(
+        self._bar = bars.Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} requests"),
