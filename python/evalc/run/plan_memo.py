@@ -37,7 +37,7 @@ class ToldFile:
         """The file of this request, on this machine, by this evalc."""
         devices = ("cpu", "cuda") if env.cuda_present() else ("cpu",)
         fields = {
-            "build": [list(state) for state in _sources(PACKAGE)],
+            "build": [list(state) for state in _sources(str(PACKAGE))],
             "hardware": [env.hardware(device) for device in devices],
             "from": [str(Path.cwd()), str(asked.base or Path.cwd()), str(Path("~").expanduser())],
             "paths": [str(path) for path in asked.paths or (default_path(),)],
@@ -63,14 +63,15 @@ class ToldFile:
         write_memo(self.path, SCHEMA, {"priced": priced, "footprint": footprint.as_json()})
 
 
-def _sources(folder: Path) -> Iterator[tuple[str, int, int]]:
+def _sources(folder: str, at: str = "") -> Iterator[tuple[str, int, int]]:
     """Name, size and modification time of every file of a package, in name order."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
+        name = f"{at}{entry.name}"
         if entry.is_dir():
             if entry.name != "__pycache__":
-                yield from _sources(Path(entry.path))
+                yield from _sources(entry.path, f"{name}/")
         else:
             state = entry.stat()
-            yield os.path.relpath(entry.path, PACKAGE), state.st_size, state.st_mtime_ns
+            yield name, state.st_size, state.st_mtime_ns

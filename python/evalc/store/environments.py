@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,12 @@ Home = tuple[int, str, bool]
 """Process, real path, whether it is only read."""
 
 
-@dataclass(slots=True)
 class _Shared:
-    env: lmdb.Environment
-    stores: int
-    buckets: dict[bytes, Any] | None = None
+    # no dataclass: to make one takes a millisecond of every command
+    def __init__(self, env: lmdb.Environment) -> None:
+        self.env = env
+        self.stores = 0
+        self.buckets: dict[bytes, Any] | None = None
 
 
 class Environments:
@@ -38,7 +38,7 @@ class Environments:
         home = (os.getpid(), os.path.realpath(directory), readonly)
         with self._lock:
             if home not in self._shared:
-                self._shared[home] = _Shared(make(), 0)
+                self._shared[home] = _Shared(make())
             self._shared[home].stores += 1
         return home
 
