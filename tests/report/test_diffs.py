@@ -202,6 +202,15 @@ def test_a_corpus_metric_is_compared_by_the_values_of_the_reports(
         assert words.number(after) in shown
 
 
+def test_a_corpus_metric_that_is_averaged_in_two_ways_has_no_difference() -> None:
+    a, b = (
+        report(books(1.0, Scoring(("byte_perplexity",), average=average)))
+        for average in ("micro", "macro:kind")
+    )
+    entry = only(diff_reports(a, b), "byte_perplexity")
+    assert (entry["a"], entry["b"], entry["delta"]) == (None, None, None)
+
+
 def test_a_corpus_metric_without_values_of_cases_has_a_difference() -> None:
     cells = [perplexity_cell([[-4.0 * s], [-2.0 * s]], [0, 0], [5, 3]) for s in (1.0, 0.5)]
     a, b = (

@@ -19,7 +19,7 @@ import evalc
 from evalc.run.evaluation import Evaluation
 from evalc.run.frames import Table
 from evalc.store import Store
-from workspaces import ROOT, Workspace
+from workspaces import QUIZ, ROOT, Workspace
 
 DEMO = """
 import os, sys
@@ -127,6 +127,22 @@ def test_what_is_wrong_is_an_exception_with_its_diagnostics(both: Workspace) -> 
     for wrong in (lambda: report.value("quizz", "acc"), lambda: report.value("quiz", "akk")):
         with pytest.raises(evalc.Faults, match="has no"):
             wrong()
+
+
+def test_what_no_code_forbids_cannot_be_allowed(both: Workspace) -> None:
+    ev = loaded(both, no_code=True)
+    for wrong in (ev.run, ev.report):
+        with pytest.raises(ValueError, match="no_code forbids"):
+            wrong(allow_code_execution=True)
+    assert ev.run().asked == 30
+
+
+def test_a_warning_is_heard_in_one_line_with_its_place(both: Workspace) -> None:
+    both.write(QUIZ.replace('"{{ question }}"', "'{{ question }}\\n'"))
+    heard: list[str] = []
+    with evalc.listen(heard.append):
+        loaded(both).plan()
+    assert any("warning[literal-escape]" in line and "spec.toml:" in line for line in heard)
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,7 @@ def _comparison(
     corpus = any(_of_the_corpus(metric) for metric in metrics)
     if corpus:
         counted = _same_cases((left, right), metrics)
-        whole = _of_both_corpora(metrics, values, len(common) if counted is None else counted)
-        if counted is None:
-            whole = replace(whole, a=None, b=None, delta=None)
+        whole = _of_both_corpora(metrics, values, counted)
     else:
         whole = _paired(metrics, common, values, binary)
     better, worse = (whole.up, whole.down) if direction == "higher" else (whole.down, whole.up)
@@ -186,11 +184,14 @@ def _of_the_corpus(metric: MetricEntry) -> bool:
 def _same_cases(
     results: tuple[ResultEntry, ResultEntry], metrics: tuple[MetricEntry, MetricEntry]
 ) -> int | None:
-    """How many cases both values are of; None where they are of others, or it cannot be told.
+    """How many cases both values are of; None where they are of others, averaged otherwise, or it
+    cannot be told.
 
     A case that counts may have no value of its own, such as the perplexity of a text without words,
     and is then told from one without a record by the number of those that count.
     """
+    if metrics[0]["average"] != metrics[1]["average"]:
+        return None
     found = []
     for result, metric in zip(results, metrics, strict=True):
         cases = _by_id(result["cases"])
@@ -204,10 +205,11 @@ def _same_cases(
 
 
 def _of_both_corpora(
-    metrics: tuple[MetricEntry, MetricEntry], values: tuple[FloatArray, ...], n: int
+    metrics: tuple[MetricEntry, MetricEntry], values: tuple[FloatArray, ...], n: int | None
 ) -> Paired:
-    """The reports' own values; which cases moved is all that cases say."""
-    a, b = metrics[0]["value"], metrics[1]["value"]
+    """The reports' own values, if they are of the same `n` cases; cases say only which moved."""
+    a, b = (None if n is None else metric["value"] for metric in metrics)
+    n = len(values[0]) if n is None else n
     delta = None if a is None or b is None else b - a
     moved = values[1] - values[0]
     up, down = int((moved > UNCHANGED).sum()), int((moved < -UNCHANGED).sum())

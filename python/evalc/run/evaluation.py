@@ -27,7 +27,7 @@ from evalc.run import execute
 from evalc.run.documents import Plan, Report, Run
 from evalc.run.listener import Listener, current
 from evalc.run.recording import keep_result, require_name, tell_shadowed
-from evalc.run.request import Request
+from evalc.run.request import Request, default_path
 from evalc.run.results import Results
 from evalc.run.scorer import Scorer
 from evalc.run.session import folder_of, leased, opened, outlined
@@ -71,8 +71,10 @@ class Evaluation:
 
         Raises:
             Faults: what is wrong with the specs, the data, a model or the cache.
+            ValueError: `allow_code_execution`, which `no_code` forbids.
         """
         hears = listener or current()
+        self._refuse_programs(allow_code_execution)
         if record is not None:
             require_name(record)
         began = time.monotonic()
@@ -98,10 +100,15 @@ class Evaluation:
     ) -> Report:
         """Scores of what the cache holds; nothing is asked. Raises Faults."""
         hears = listener or current()
+        self._refuse_programs(allow_code_execution)
         with opened(self.request, hears) as (planned, store):
             tell_shadowed(planned, store, hears)
             scorer = Scorer(planned, store, allow_code_execution, sandbox, hears)
             return Report(Results.of(scorer).report(cases=True))
+
+    def _refuse_programs(self, allow_code_execution: bool) -> None:
+        if self.request.no_hooks and allow_code_execution:
+            raise ValueError("allow_code_execution runs what a model wrote, which no_code forbids")
 
 
 def load(
@@ -143,7 +150,7 @@ def load(
         base=Path.cwd(),
     )
     if not request.paths:
-        request = replace(request, paths=(_default().absolute(),))
+        request = replace(request, paths=(default_path().absolute(),))
     select(folder_of(request), suites, models, tasks, tier)
     return Evaluation(request)
 
@@ -151,10 +158,6 @@ def load(
 def diff(a: Report, b: Report, *, models: tuple[str, str] | None = None) -> Diff:
     """Compare B with A case by case, as `evalc diff`. Raises Faults (`nothing-to-compare`, ...)."""
     return diff_reports(a.as_json, b.as_json, models=models)
-
-
-def _default() -> Path:
-    return Path("specs") if Path("specs").is_dir() else Path()
 
 
 def _toml(value: object) -> str:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from evalc.diagnostics import Diagnostic
+from evalc.diagnostics import Diagnostic, render
 
 if TYPE_CHECKING:
     from evalc.plan import Planned
@@ -84,8 +85,8 @@ class Lines(Listener):
 
     def warn(self, found: Sequence[Diagnostic], *, annotate: bool = False) -> None:
         """One line each."""
-        for each in found:
-            self._tell(f"{each.severity}[{each.code}]: {each.message}")
+        for line in render(found, "line", root=Path.cwd()).splitlines():
+            self._tell(line)
 
     def progress(self, planned: Planned, priced: dict[str, Any]) -> Progress:
         """Notes are told, and nothing of the way."""

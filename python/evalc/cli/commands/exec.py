@@ -82,13 +82,8 @@ def exec_command(  # noqa: PLR0917  click passes them by name
         asked, since = settled(asked, junit, listener=METERED)
         if since is not None and since.nothing:
             return _nothing(asked, since, how, record, no_report)
-        with (
-            repeated(path, asked, METERED) if path else leased(asked, METERED, warn=True) as (
-                planned,
-                store,
-                lease,
-            )
-        ):
+        planning = repeated(path, asked, METERED) if path else leased(asked, METERED, warn=True)
+        with planning as (planned, store, lease):
             wanted.of(planned)
             tell_shadowed(planned, store, METERED, record)
             scorer = Scorer(planned, store, allow_code_execution, sandbox, METERED)
